@@ -1,0 +1,125 @@
+"""What the rest of a server may ask of the replicated log, whatever engine is behind it."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+
+class RaftState(Enum):
+    """The three states of a server. Source: Raft paper, section 5.1."""
+
+    FOLLOWER = "follower"
+    CANDIDATE = "candidate"
+    LEADER = "leader"
+
+
+@dataclass(frozen=True, slots=True)
+class Peer:
+    """A member of the replicated group.
+
+    `server_id` is the server's stable id (a UUID); `raft_address` is host:port of the Raft listener; `rpc_address`
+    is host:port of its gRPC listener (4647).
+    """
+
+    server_id: str
+    name: str
+    raft_address: str
+    rpc_address: str
+
+
+@dataclass(frozen=True, slots=True)
+class PeerStatus:
+    """What this server knows of a peer. The last two are None unless this server leads."""
+
+    peer: Peer
+    voter: bool
+    connected: bool
+    last_contact_seconds: float | None
+    match_index: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicatorStatus:
+    """One consistent look at the log and the group, taken in the Raft thread.
+
+    `last_contact_seconds` is the time since this server last heard the leader: 0 on the leader, None before the
+    first contact. `leader` is None when none is known.
+    """
+
+    state: RaftState
+    term: int
+    leader: Peer | None
+    last_index: int
+    commit_index: int
+    applied_index: int
+    last_term: int
+    snapshot_index: int
+    last_contact_seconds: float | None
+    peers: tuple[PeerStatus, ...]
+    tick_lateness_seconds: float
+    has_quorum: bool
+
+
+class Fsm(Protocol):
+    """The state machine under the log; called only from the Raft thread, in log order."""
+
+    def apply(self, index: int, command: bytes) -> bytes:
+        """Carry out one committed command and return its encoded result; never raises."""
+
+    def dump(self) -> Callable[[], bytes]:
+        """Freeze the state in O(1) and return a function, safe on any thread, that encodes it."""
+
+    def load(self, data: bytes) -> None:
+        """Replace the state by a dumped one; raises ValueError on damaged data."""
+
+
+class Observer(Protocol):
+    """Told what happens, from the Raft thread; must return at once and never raise."""
+
+    def state_changed(self, old: RaftState, new: RaftState, term: int, reason: str) -> None:
+        """Report a transition; *reason* is one of the words in `TRANSITION_REASONS`."""
+
+    def leader_changed(self, leader: Peer | None) -> None:
+        """Report that this server learnt of another leader, or of none."""
+
+
+TRANSITION_REASONS = (
+    "started",
+    "heartbeat timeout",
+    "election timeout",
+    "won election",
+    "newer term",
+    "leader lease timeout",
+    "found leader",
+    "leadership transfer",
+)
+
+
+class Replicator(Protocol):
+    """A replicated log of commands with a state machine at its end."""
+
+    def start(self) -> None:
+        """Load what is on disk and begin; raises ConfigError when the log or snapshot is damaged."""
+
+    def stop(self) -> None:
+        """Stop the Raft thread and close the files; idempotent, waits at most two seconds."""
+
+    async def propose(self, command: bytes, timeout_seconds: float) -> bytes:
+        """Replicate *command* and return what `Fsm.apply` returned for it on this server.
+
+        Raises NotLeader at once when this server does not lead, UnknownOutcome when leadership was lost or the
+        timeout passed after the command entered the log, Overloaded when the queue is full. Never forwards.
+        """
+
+    async def barrier(self, timeout_seconds: float) -> None:
+        """Return once every command committed before the call is applied here; raises as `propose`."""
+
+    def status(self) -> ReplicatorStatus:
+        """Return the newest status; cheap, from any thread, at most one tick old."""
+
+    async def snapshot(self) -> int:
+        """Write a snapshot now and return the index it covers."""
+
+    def counters(self) -> Mapping[str, float]:
+        """Return the engine's running totals for debugging; keys are stable within a release."""

@@ -1,0 +1,1 @@
+"""The alert_rules package."""

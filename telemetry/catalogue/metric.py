@@ -1,0 +1,106 @@
+"""What a metric is: one frozen value for each series that Nomad, Outrider or a neighbour exports.
+
+The constant is what the code uses at the point of action, what a rule resolves its PromQL against, and what the
+documentation is generated from. No metric name stands as a string anywhere else.
+"""
+
+import re
+from dataclasses import dataclass
+from enum import Enum, Flag, auto
+
+_NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
+_LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
+
+
+class Kind(Enum):
+    """How a series behaves, named as Prometheus types it; the value is the word after `# TYPE`."""
+
+    GAUGE = "gauge"
+    COUNTER = "counter"
+    SAMPLE = "summary"
+    """Nomad's timer or sample: quantiles 0.5, 0.9 and 0.99 of the last 10 s, with _sum and _count."""
+    HISTOGRAM = "histogram"
+    UNTYPED = "untyped"
+    """Foreign series whose kind is not declared, such as `up` or `ALERTS`."""
+
+
+class Unit(Enum):
+    """The unit of a value as exported; Nomad's own names keep Nomad's units."""
+
+    NONE = ""
+    SECONDS = "s"
+    MILLISECONDS = "ms"
+    NANOSECONDS = "ns"
+    UNIX_SECONDS = "unix s"
+    BYTES = "bytes"
+    MEGABYTES = "MB"
+    MEGAHERTZ = "MHz"
+    MEGABITS = "Mbit"
+    PERCENT = "%"
+    RATIO = "ratio"
+    BOOLEAN = "0 or 1"
+    COUNT = "count"
+    INDEX = "index"
+    TERM = "term"
+
+
+class Role(Flag):
+    """Which process exports a series."""
+
+    SERVER = auto()
+    CLIENT = auto()
+    AGENT = SERVER | CLIENT
+    EXPORTER = auto()
+    """`outrider exporter`, beside a real Nomad."""
+    RULE = auto()
+    """A recording rule of ours, evaluated by Prometheus."""
+    FOREIGN = auto()
+    """Prometheus, Alertmanager or another neighbour."""
+
+
+class Presence(Enum):
+    """When a series is there to be scraped."""
+
+    ALWAYS = "always"
+    AFTER_FIRST_EVENT = "after the first event, for 60 s"
+    LEADER_ONLY = "on the leader, and for 60 s on a server that was it"
+    FOLLOWER_ONLY = "on a follower, and for 60 s after"
+    WHEN_CONFIGURED = "when configured"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """One entry of the catalogue.
+
+    Raises ValueError when the name or a label is not one Prometheus accepts, or when a label stands twice.
+    """
+
+    name: str
+    kind: Kind
+    unit: Unit
+    exporter: Role
+    present: Presence
+    meaning: str
+    source: str
+    labels: tuple[str, ...] = ()
+    expansions: tuple[str, ...] = ()
+    """For a name made at run time (`nomad_nomad_broker_<scheduler>_ready`): the closed set of words in its `{}`."""
+    exported: bool = True
+    """False for entries that only a real Nomad exports so far; rules may use them, the live check does not seek them."""
+
+    def __post_init__(self) -> None:
+        for name in self.names:
+            if not _NAME.match(name):
+                raise ValueError(f"metric {self.name!r}: not a name Prometheus accepts")
+        for label in self.labels:
+            if not _LABEL.match(label):
+                raise ValueError(f"metric {self.name!r}: {label!r} is not a label name Prometheus accepts")
+        if len(set(self.labels)) != len(self.labels):
+            raise ValueError(f"metric {self.name!r}: a label stands twice in {self.labels}")
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the series, before `_sum`, `_count` and `_bucket`: one, or one an expansion."""
+        if not self.expansions:
+            return (self.name,)
+        return tuple(self.name.format(word) for word in self.expansions)
