@@ -1,0 +1,380 @@
+"""Every remote procedure of the servers: its name, what it takes, what it gives, and who may answer it.
+
+The names are Nomad's (`Node.Register`, `Job.Register`, `Eval.Dequeue` …). The same methods serve the HTTP API, the
+clients, and servers that forward to their leader.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any, Generic, TypeVar
+
+from agent.model.alloc import Allocation, AllocStub
+from agent.model.base import DEFAULT_NAMESPACE, AllocID, EvalID, JobID, Model, NodeID
+from agent.model.evaluation import Evaluation
+from agent.model.job import Job, JobSummary
+from agent.model.node import Node, NodeEvent, NodeStub
+from agent.model.plan import Plan, PlanResult
+
+
+class Request(Model, frozen=True):
+    """What every request may say. A blocking query waits until the index of what it reads passes `min_query_index`."""
+
+    region: str = "global"
+    namespace: str = DEFAULT_NAMESPACE
+    min_query_index: int = 0
+    max_query_time_seconds: float = 0.0
+    allow_stale: bool = False
+    prefix: str = ""
+
+
+class Response(Model, frozen=True):
+    """What every answer says: the index it stands at, and how fresh it is."""
+
+    index: int = 0
+    last_contact_seconds: float = 0.0
+    known_leader: bool = True
+
+
+class Access(Enum):
+    """Who may answer a request."""
+
+    WRITE = "write"
+    """Only the leader; others forward."""
+    READ = "read"
+    """The leader, or with `allow_stale` any server."""
+    LEADER_LOCAL = "leader_local"
+    """Only the leader, and from memory: broker, plan queue, heartbeats."""
+    LOCAL = "local"
+    """Whichever server is asked."""
+
+
+Q = TypeVar("Q", bound=Request)
+R = TypeVar("R", bound=Response)
+
+
+@dataclass(frozen=True, slots=True)
+class Method(Generic[Q, R]):
+    """One remote procedure: `Endpoint.Name` with the types of its request and response."""
+
+    name: str
+    request: type[Q]
+    response: type[R]
+    access: Access
+
+
+# --- Node -------------------------------------------------------------------------------------------------------
+
+
+class NodeRegisterRequest(Request, frozen=True, kw_only=True):
+    """A client tells who it is and what it has."""
+
+    node: Node
+
+
+class NodeUpdateStatusRequest(Request, frozen=True, kw_only=True):
+    """A heartbeat (status "ready"), or a change of status."""
+
+    node_id: NodeID
+    status: str
+    event: NodeEvent | None = None
+
+
+class NodeUpdateResponse(Response, frozen=True, kw_only=True):
+    """How long the client may stay silent, and the servers it may ask next; addresses are host:port of gRPC."""
+
+    heartbeat_ttl_seconds: float = 0.0
+    servers: list[str] = []
+    leader_rpc_addr: str = ""
+    eval_ids: list[EvalID] = []
+
+
+class NodeSpecificRequest(Request, frozen=True, kw_only=True):
+    """A question about one node."""
+
+    node_id: NodeID
+
+
+class NodeResponse(Response, frozen=True, kw_only=True):
+    """One node, or None when there is none."""
+
+    node: Node | None = None
+
+
+class NodeListResponse(Response, frozen=True, kw_only=True):
+    """Nodes, by id."""
+
+    nodes: list[NodeStub] = []
+
+
+class NodeClientAllocsResponse(Response, frozen=True, kw_only=True):
+    """The allocations of a node with their `alloc_modify_index`: the client fetches those that changed."""
+
+    allocs: dict[AllocID, int] = {}
+
+
+class AllocUpdateRequest(Request, frozen=True, kw_only=True):
+    """A client tells what became of its allocations; only the client's fields are read."""
+
+    allocs: list[Allocation]
+
+
+NODE_REGISTER = Method("Node.Register", NodeRegisterRequest, NodeUpdateResponse, Access.WRITE)
+NODE_UPDATE_STATUS = Method("Node.UpdateStatus", NodeUpdateStatusRequest, NodeUpdateResponse, Access.WRITE)
+NODE_UPDATE_ALLOC = Method("Node.UpdateAlloc", AllocUpdateRequest, Response, Access.WRITE)
+NODE_GET_NODE = Method("Node.GetNode", NodeSpecificRequest, NodeResponse, Access.READ)
+NODE_LIST = Method("Node.List", Request, NodeListResponse, Access.READ)
+NODE_GET_CLIENT_ALLOCS = Method("Node.GetClientAllocs", NodeSpecificRequest, NodeClientAllocsResponse, Access.READ)
+
+# --- Alloc ------------------------------------------------------------------------------------------------------
+
+
+class AllocSpecificRequest(Request, frozen=True, kw_only=True):
+    """A question about one allocation."""
+
+    alloc_id: AllocID
+
+
+class AllocsGetRequest(Request, frozen=True, kw_only=True):
+    """A question about several allocations."""
+
+    alloc_ids: list[AllocID]
+
+
+class AllocResponse(Response, frozen=True, kw_only=True):
+    """One allocation, or None when there is none."""
+
+    alloc: Allocation | None = None
+
+
+class AllocsResponse(Response, frozen=True, kw_only=True):
+    """Whole allocations."""
+
+    allocs: list[Allocation] = []
+
+
+class AllocListResponse(Response, frozen=True, kw_only=True):
+    """Allocations as a list shows them, newest first."""
+
+    allocs: list[AllocStub] = []
+
+
+ALLOC_GET_ALLOC = Method("Alloc.GetAlloc", AllocSpecificRequest, AllocResponse, Access.READ)
+ALLOC_GET_ALLOCS = Method("Alloc.GetAllocs", AllocsGetRequest, AllocsResponse, Access.READ)
+ALLOC_LIST = Method("Alloc.List", Request, AllocListResponse, Access.READ)
+NODE_GET_ALLOCS = Method("Node.GetAllocs", NodeSpecificRequest, AllocsResponse, Access.READ)
+
+# --- Job --------------------------------------------------------------------------------------------------------
+
+
+class JobRegisterRequest(Request, frozen=True, kw_only=True):
+    """A job to create or change. With `enforce_index` only if its modify index is `job_modify_index`."""
+
+    job: Job
+    enforce_index: bool = False
+    job_modify_index: int = 0
+
+
+class JobRegisterResponse(Response, frozen=True, kw_only=True):
+    """The evaluation that will place the job."""
+
+    eval_id: str = ""
+    eval_create_index: int = 0
+    job_modify_index: int = 0
+    warnings: str = ""
+
+
+class JobDeregisterRequest(Request, frozen=True, kw_only=True):
+    """A job to stop, or to remove with `purge`."""
+
+    job_id: JobID
+    purge: bool = False
+
+
+class JobSpecificRequest(Request, frozen=True, kw_only=True):
+    """A question about one job."""
+
+    job_id: JobID
+
+
+class JobResponse(Response, frozen=True, kw_only=True):
+    """One job, or None when there is none."""
+
+    job: Job | None = None
+
+
+class JobWithSummary(Model, frozen=True):
+    """A job and the counts of its allocations."""
+
+    job: Job
+    summary: JobSummary | None = None
+
+
+class JobListResponse(Response, frozen=True, kw_only=True):
+    """Jobs with their summaries, by id."""
+
+    jobs: list[JobWithSummary] = []
+
+
+class JobSummaryResponse(Response, frozen=True, kw_only=True):
+    """Counts of a job's allocations, or None when there is no such job."""
+
+    summary: JobSummary | None = None
+
+
+class EvalListResponse(Response, frozen=True, kw_only=True):
+    """Evaluations, newest first."""
+
+    evals: list[Evaluation] = []
+
+
+JOB_REGISTER = Method("Job.Register", JobRegisterRequest, JobRegisterResponse, Access.WRITE)
+JOB_DEREGISTER = Method("Job.Deregister", JobDeregisterRequest, JobRegisterResponse, Access.WRITE)
+JOB_GET_JOB = Method("Job.GetJob", JobSpecificRequest, JobResponse, Access.READ)
+JOB_LIST = Method("Job.List", Request, JobListResponse, Access.READ)
+JOB_SUMMARY = Method("Job.Summary", JobSpecificRequest, JobSummaryResponse, Access.READ)
+JOB_ALLOCATIONS = Method("Job.Allocations", JobSpecificRequest, AllocListResponse, Access.READ)
+JOB_EVALUATIONS = Method("Job.Evaluations", JobSpecificRequest, EvalListResponse, Access.READ)
+
+# --- Eval and Plan ----------------------------------------------------------------------------------------------
+
+
+class EvalSpecificRequest(Request, frozen=True, kw_only=True):
+    """A question about one evaluation."""
+
+    eval_id: EvalID
+
+
+class EvalResponse(Response, frozen=True, kw_only=True):
+    """One evaluation, or None when there is none."""
+
+    eval: Evaluation | None = None
+
+
+class EvalDequeueRequest(Request, frozen=True, kw_only=True):
+    """A worker asks for work, for one of *schedulers*, and waits up to `timeout_seconds` for it."""
+
+    schedulers: list[str]
+    timeout_seconds: float = 0.5
+
+
+class EvalDequeueResponse(Response, frozen=True, kw_only=True):
+    """Work and the token that goes with it; None when there was none in time."""
+
+    eval: Evaluation | None = None
+    token: str = ""
+    wait_index: int = 0
+    """The state that the scheduler must have seen before it begins."""
+
+
+class EvalAckRequest(Request, frozen=True, kw_only=True):
+    """The work is done (Eval.Ack) or must be given to another (Eval.Nack)."""
+
+    eval_id: EvalID
+    token: str
+
+
+class EvalUpdateRequest(Request, frozen=True, kw_only=True):
+    """Evaluations to write, under the token of the one that the worker holds."""
+
+    evals: list[Evaluation]
+    eval_token: str
+
+
+class PlanSubmitRequest(Request, frozen=True, kw_only=True):
+    """A plan to check and commit."""
+
+    plan: Plan
+
+
+class PlanSubmitResponse(Response, frozen=True, kw_only=True):
+    """What of a plan was committed."""
+
+    result: PlanResult
+
+
+EVAL_GET_EVAL = Method("Eval.GetEval", EvalSpecificRequest, EvalResponse, Access.READ)
+EVAL_LIST = Method("Eval.List", Request, EvalListResponse, Access.READ)
+EVAL_DEQUEUE = Method("Eval.Dequeue", EvalDequeueRequest, EvalDequeueResponse, Access.LEADER_LOCAL)
+EVAL_ACK = Method("Eval.Ack", EvalAckRequest, Response, Access.LEADER_LOCAL)
+EVAL_NACK = Method("Eval.Nack", EvalAckRequest, Response, Access.LEADER_LOCAL)
+EVAL_UPDATE = Method("Eval.Update", EvalUpdateRequest, Response, Access.WRITE)
+EVAL_CREATE = Method("Eval.Create", EvalUpdateRequest, Response, Access.WRITE)
+EVAL_REBLOCK = Method("Eval.Reblock", EvalUpdateRequest, Response, Access.WRITE)
+PLAN_SUBMIT = Method("Plan.Submit", PlanSubmitRequest, PlanSubmitResponse, Access.LEADER_LOCAL)
+
+# --- Status and Operator ----------------------------------------------------------------------------------------
+
+
+class StatusLeaderResponse(Response, frozen=True, kw_only=True):
+    """The leader's gRPC address, empty when none is known."""
+
+    leader: str = ""
+
+
+class StatusPeersResponse(Response, frozen=True, kw_only=True):
+    """The gRPC addresses of the servers in the Raft configuration."""
+
+    peers: list[str] = []
+
+
+class RaftServer(Model, frozen=True):
+    """A server in the Raft configuration. Source: `GET /v1/operator/raft/configuration`."""
+
+    id: str
+    node: str
+    address: str
+    leader: bool
+    voter: bool
+    raft_protocol: str = "3"
+
+
+class RaftConfigurationResponse(Response, frozen=True, kw_only=True):
+    """The Raft configuration."""
+
+    servers: list[RaftServer] = []
+
+
+class ServerHealth(Model, frozen=True):
+    """What autopilot thinks of a server; `last_contact` is a Go duration, `stable_since` RFC 3339."""
+
+    id: str
+    name: str
+    address: str
+    serf_status: str
+    version: str
+    leader: bool
+    last_contact: str
+    last_term: int
+    last_index: int
+    healthy: bool
+    voter: bool
+    stable_since: str
+
+
+class AutopilotHealthResponse(Response, frozen=True, kw_only=True):
+    """Health of all servers. Source: `GET /v1/operator/autopilot/health`."""
+
+    healthy: bool = False
+    failure_tolerance: int = 0
+    leader: str = ""
+    voters: list[str] = []
+    servers: list[ServerHealth] = []
+
+
+class MembersResponse(Response, frozen=True, kw_only=True):
+    """Servers as `GET /v1/agent/members` shows them: one dictionary in Nomad's shape each."""
+
+    members: list[dict[str, Any]] = []
+
+
+STATUS_PING = Method("Status.Ping", Request, Response, Access.LOCAL)
+STATUS_LEADER = Method("Status.Leader", Request, StatusLeaderResponse, Access.READ)
+STATUS_PEERS = Method("Status.Peers", Request, StatusPeersResponse, Access.READ)
+STATUS_MEMBERS = Method("Status.Members", Request, MembersResponse, Access.LOCAL)
+OPERATOR_RAFT_CONFIGURATION = Method("Operator.RaftGetConfiguration", Request, RaftConfigurationResponse, Access.READ)
+OPERATOR_SERVER_HEALTH = Method("Operator.ServerHealth", Request, AutopilotHealthResponse, Access.READ)
+
+METHODS: dict[str, Method[Any, Any]] = {
+    value.name: value for value in list(globals().values()) if isinstance(value, Method)
+}
+"""All methods by name."""
