@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import Enum, Flag, auto
 
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
+_NOT_IN_A_NAME = re.compile(r"[.\-/ =]")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 
 
@@ -83,6 +84,8 @@ class Metric:
     meaning: str
     source: str
     labels: tuple[str, ...] = ()
+    key: str = ""
+    """Nomad's own key, where it is not simply the name with a dot for each underscore; see `dotted`."""
     expansions: tuple[str, ...] = ()
     """For a name made at run time (`nomad_nomad_broker_<scheduler>_ready`): the closed set of words in its `{}`."""
     exported: bool = True
@@ -95,8 +98,15 @@ class Metric:
         for label in self.labels:
             if not _LABEL.match(label):
                 raise ValueError(f"metric {self.name!r}: {label!r} is not a label name Prometheus accepts")
+        if self.key and _NOT_IN_A_NAME.sub("_", self.key) != self.name:
+            raise ValueError(f"metric {self.name!r}: the key {self.key!r} does not become this name")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"metric {self.name!r}: a label stands twice in {self.labels}")
+
+    @property
+    def dotted(self) -> str:
+        """Nomad's key, as its JSON and its prefix filters spell it; holds `{}` when the name does."""
+        return self.key or self.name.replace("_", ".")
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -1,0 +1,241 @@
+"""Series of neighbours that rules and dashboards use: Prometheus, Alertmanager, and the process collectors."""
+
+from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+
+
+def _foreign(name: str, kind: Kind, unit: Unit, meaning: str, source: str, labels: tuple[str, ...] = ()) -> Metric:
+    return Metric(
+        name=name,
+        kind=kind,
+        unit=unit,
+        labels=labels,
+        exporter=Role.FOREIGN,
+        present=Presence.ALWAYS,
+        meaning=meaning,
+        source=source,
+        exported=False,
+    )
+
+
+def _process(name: str, kind: Kind, unit: Unit, meaning: str, *, exported: bool = True) -> Metric:
+    return Metric(
+        name=name,
+        kind=kind,
+        unit=unit,
+        exporter=Role.AGENT | Role.EXPORTER | Role.FOREIGN,
+        present=Presence.ALWAYS,
+        meaning=meaning,
+        source="prometheus/client_golang process_collector.go",
+        exported=exported,
+    )
+
+
+# Written by Prometheus for each target or alert.
+
+UP = _foreign("up", Kind.UNTYPED, Unit.BOOLEAN, "1 when the last scrape of the target succeeded.", "Prometheus")
+SCRAPE_DURATION_SECONDS = _foreign(
+    "scrape_duration_seconds", Kind.UNTYPED, Unit.SECONDS, "How long the last scrape took.", "Prometheus"
+)
+SCRAPE_SAMPLES_SCRAPED = _foreign(
+    "scrape_samples_scraped", Kind.UNTYPED, Unit.COUNT, "Samples in the last scrape.", "Prometheus"
+)
+SCRAPE_SAMPLES_POST_METRIC_RELABELING = _foreign(
+    "scrape_samples_post_metric_relabeling",
+    Kind.UNTYPED,
+    Unit.COUNT,
+    "Samples of the last scrape that relabelling kept.",
+    "Prometheus",
+)
+SCRAPE_SERIES_ADDED = _foreign(
+    "scrape_series_added",
+    Kind.UNTYPED,
+    Unit.COUNT,
+    "Series the last scrape brought that were not there before.",
+    "Prometheus",
+)
+ALERTS = _foreign(
+    "ALERTS",
+    Kind.UNTYPED,
+    Unit.BOOLEAN,
+    "1 for each alert that is pending or firing.",
+    "Prometheus",
+    ("alertname", "alertstate", "severity"),
+)
+ALERTS_FOR_STATE = _foreign(
+    "ALERTS_FOR_STATE",
+    Kind.UNTYPED,
+    Unit.UNIX_SECONDS,
+    "Since when the condition of an alert has held.",
+    "Prometheus",
+    ("alertname", "severity"),
+)
+
+# Prometheus and Alertmanager about themselves.
+
+PROMETHEUS_BUILD_INFO = _foreign(
+    "prometheus_build_info",
+    Kind.GAUGE,
+    Unit.BOOLEAN,
+    "Always 1; its labels say what was built.",
+    "Prometheus",
+    ("branch", "goarch", "goos", "goversion", "revision", "tags", "version"),
+)
+PROMETHEUS_CONFIG_LAST_RELOAD_SUCCESSFUL = _foreign(
+    "prometheus_config_last_reload_successful",
+    Kind.GAUGE,
+    Unit.BOOLEAN,
+    "1 when the configuration was accepted at the last reload.",
+    "Prometheus",
+)
+PROMETHEUS_NOTIFICATIONS_ALERTMANAGERS_DISCOVERED = _foreign(
+    "prometheus_notifications_alertmanagers_discovered",
+    Kind.GAUGE,
+    Unit.COUNT,
+    "Alertmanagers that alerts are sent to.",
+    "Prometheus",
+)
+PROMETHEUS_NOTIFICATIONS_DROPPED_TOTAL = _foreign(
+    "prometheus_notifications_dropped_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Alerts that never reached an Alertmanager.",
+    "Prometheus",
+)
+PROMETHEUS_NOTIFICATIONS_ERRORS_TOTAL = _foreign(
+    "prometheus_notifications_errors_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Alerts that an Alertmanager did not take.",
+    "Prometheus",
+    ("alertmanager",),
+)
+PROMETHEUS_NOTIFICATIONS_SENT_TOTAL = _foreign(
+    "prometheus_notifications_sent_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Alerts that were sent to an Alertmanager.",
+    "Prometheus",
+    ("alertmanager",),
+)
+PROMETHEUS_RULE_EVALUATION_FAILURES_TOTAL = _foreign(
+    "prometheus_rule_evaluation_failures_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Evaluations of rules that failed.",
+    "Prometheus",
+    ("rule_group",),
+)
+PROMETHEUS_RULE_GROUP_ITERATIONS_MISSED_TOTAL = _foreign(
+    "prometheus_rule_group_iterations_missed_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Evaluations of a group that were skipped because the one before took too long.",
+    "Prometheus",
+    ("rule_group",),
+)
+PROMETHEUS_TARGET_SCRAPES_EXCEEDED_SAMPLE_LIMIT_TOTAL = _foreign(
+    "prometheus_target_scrapes_exceeded_sample_limit_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Scrapes that were thrown away because they held too many samples.",
+    "Prometheus",
+)
+PROMETHEUS_TSDB_HEAD_SERIES = _foreign(
+    "prometheus_tsdb_head_series", Kind.GAUGE, Unit.COUNT, "Series in memory.", "Prometheus"
+)
+ALERTMANAGER_CONFIG_LAST_RELOAD_SUCCESSFUL = _foreign(
+    "alertmanager_config_last_reload_successful",
+    Kind.GAUGE,
+    Unit.BOOLEAN,
+    "1 when the configuration was accepted at the last reload.",
+    "Alertmanager",
+)
+ALERTMANAGER_NOTIFICATIONS_TOTAL = _foreign(
+    "alertmanager_notifications_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Notifications that were tried.",
+    "Alertmanager",
+    ("integration", "receiver_name"),
+)
+ALERTMANAGER_NOTIFICATIONS_FAILED_TOTAL = _foreign(
+    "alertmanager_notifications_failed_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Notifications that no receiver took.",
+    "Alertmanager",
+    ("integration", "reason", "receiver_name"),
+)
+ALERTMANAGER_ALERTS = _foreign(
+    "alertmanager_alerts", Kind.GAUGE, Unit.COUNT, "Alerts by state.", "Alertmanager", ("state",)
+)
+ALERTMANAGER_ALERTS_RECEIVED_TOTAL = _foreign(
+    "alertmanager_alerts_received_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Alerts that Prometheus sent.",
+    "Alertmanager",
+    ("status", "version"),
+)
+ALERTMANAGER_CLUSTER_MEMBERS = _foreign(
+    "alertmanager_cluster_members", Kind.GAUGE, Unit.COUNT, "Alertmanagers that know each other.", "Alertmanager"
+)
+
+# The process, as every Prometheus client library tells it; these never expire.
+
+PROCESS_START_TIME_SECONDS = _process(
+    "process_start_time_seconds", Kind.GAUGE, Unit.UNIX_SECONDS, "When the process was started."
+)
+PROCESS_CPU_SECONDS_TOTAL = _process(
+    "process_cpu_seconds_total", Kind.COUNTER, Unit.SECONDS, "CPU time the process has used, kernel included."
+)
+PROCESS_OPEN_FDS = _process("process_open_fds", Kind.GAUGE, Unit.COUNT, "File descriptors that are open.")
+PROCESS_MAX_FDS = _process("process_max_fds", Kind.GAUGE, Unit.COUNT, "File descriptors that may be open at most.")
+PROCESS_RESIDENT_MEMORY_BYTES = _process(
+    "process_resident_memory_bytes", Kind.GAUGE, Unit.BYTES, "Memory the process holds."
+)
+PROCESS_VIRTUAL_MEMORY_BYTES = _process(
+    "process_virtual_memory_bytes", Kind.GAUGE, Unit.BYTES, "Address space the process holds."
+)
+PROCESS_VIRTUAL_MEMORY_MAX_BYTES = _process(
+    "process_virtual_memory_max_bytes",
+    Kind.GAUGE,
+    Unit.BYTES,
+    "Address space the process may hold at most.",
+    exported=False,
+)
+PROCESS_NETWORK_RECEIVE_BYTES_TOTAL = _process(
+    "process_network_receive_bytes_total",
+    Kind.COUNTER,
+    Unit.BYTES,
+    "Bytes that arrived in the network name space of the process.",
+    exported=False,
+)
+PROCESS_NETWORK_TRANSMIT_BYTES_TOTAL = _process(
+    "process_network_transmit_bytes_total",
+    Kind.COUNTER,
+    Unit.BYTES,
+    "Bytes that left the network name space of the process.",
+    exported=False,
+)
+
+# Go's own, on a real Nomad, Prometheus and Alertmanager.
+
+GO_GOROUTINES = _foreign("go_goroutines", Kind.GAUGE, Unit.COUNT, "Goroutines.", "prometheus/client_golang")
+GO_THREADS = _foreign("go_threads", Kind.GAUGE, Unit.COUNT, "Threads.", "prometheus/client_golang")
+GO_INFO = _foreign(
+    "go_info", Kind.GAUGE, Unit.BOOLEAN, "Always 1; its label says which Go.", "prometheus/client_golang", ("version",)
+)
+GO_MEMSTATS_HEAP_INUSE_BYTES = _foreign(
+    "go_memstats_heap_inuse_bytes", Kind.GAUGE, Unit.BYTES, "Heap in use.", "prometheus/client_golang"
+)
+GO_MEMSTATS_ALLOC_BYTES = _foreign(
+    "go_memstats_alloc_bytes", Kind.GAUGE, Unit.BYTES, "Bytes in objects on the heap.", "prometheus/client_golang"
+)
+GO_GC_DURATION_SECONDS = _foreign(
+    "go_gc_duration_seconds",
+    Kind.SAMPLE,
+    Unit.SECONDS,
+    "Time one collection stopped the process.",
+    "prometheus/client_golang",
+)

@@ -1,0 +1,71 @@
+"""Plans: what schedulers want, checked and committed one at a time by the leader."""
+
+from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+
+_APPLY_GO = "nomad/plan_apply.go"
+
+
+def _timer(name: str, meaning: str, key: str = "", source: str = _APPLY_GO, *, exported: bool = True) -> Metric:
+    return Metric(
+        name=name,
+        kind=Kind.SAMPLE,
+        unit=Unit.MILLISECONDS,
+        exporter=Role.SERVER,
+        present=Presence.AFTER_FIRST_EVENT,
+        meaning=meaning,
+        source=source,
+        key=key,
+        exported=exported,
+    )
+
+
+QUEUE_DEPTH = Metric(
+    name="nomad_nomad_plan_queue_depth",
+    kind=Kind.GAUGE,
+    unit=Unit.COUNT,
+    exporter=Role.SERVER,
+    present=Presence.ALWAYS,
+    meaning="Plans that wait for the leader to check them; 0 on every other server.",
+    source="nomad/plan_queue.go",
+    key="nomad.nomad.plan.queue_depth",
+)
+SUBMIT = _timer(
+    "nomad_nomad_plan_submit",
+    "The whole call that submits a plan, from its arrival at the leader to the answer.",
+    source="nomad/plan_endpoint.go",
+)
+EVALUATE = _timer("nomad_nomad_plan_evaluate", "Checking a plan against the state; on the leader.")
+APPLY = _timer("nomad_nomad_plan_apply", "Committing a plan, from its dispatch to Raft to its result; on the leader.")
+WAIT_FOR_INDEX = _timer(
+    "nomad_nomad_plan_wait_for_index",
+    "Waiting until the leader's own state is as new as the plan's; on the leader.",
+    key="nomad.nomad.plan.wait_for_index",
+)
+RAFT_DISPATCH = _timer(
+    "nomad_nomad_plan_raft_dispatch",
+    "Handing a plan to Raft; on the leader.",
+    key="nomad.nomad.plan.raft_dispatch",
+)
+OPTIMISTIC_APPLY = _timer(
+    "nomad_nomad_plan_optimistic_apply",
+    "Applying a plan to a private snapshot, so that the next one can be checked meanwhile; on the leader.",
+    key="nomad.nomad.plan.optimistic_apply",
+    exported=False,
+)
+OUTSTANDING_APPLY = Metric(
+    name="nomad_nomad_plan_outstanding_apply",
+    kind=Kind.SAMPLE,
+    unit=Unit.COUNT,
+    exporter=Role.SERVER,
+    present=Presence.AFTER_FIRST_EVENT,
+    meaning="Plans on their way through Raft whenever the next one is taken; on the leader.",
+    source=_APPLY_GO,
+    key="nomad.nomad.plan.outstanding_apply",
+    exported=False,
+)
+SIGN_IDENTITIES = _timer(
+    "nomad_nomad_plan_sign_identities",
+    "Signing the identities of a plan's workloads; on the leader.",
+    key="nomad.nomad.plan.sign_identities",
+    exported=False,
+)
