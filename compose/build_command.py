@@ -1,0 +1,55 @@
+"""`outrider build`: writes every configuration from outrider.yaml, or says what is out of date."""
+
+import sys
+from pathlib import Path
+
+import click
+
+from compose import generate
+from compose.settings import Settings, load_settings
+from compose.yaml_reader import SettingsError
+
+DEFAULT_FILE = Path("outrider.yaml")
+DEFAULT_OUT = Path("generated")
+
+
+@click.command("build")
+@click.option(
+    "-f", "--file", "file", type=click.Path(path_type=Path), default=DEFAULT_FILE, show_default=True, help="Settings."
+)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), default=DEFAULT_OUT, show_default=True, help="Folder to write."
+)
+@click.option("--check", is_flag=True, help="Write nothing; fail when a file is missing or out of date.")
+def build_command(file: Path, out: Path, *, check: bool) -> None:
+    """Write prometheus.yml, rules, alertmanager.yml and dashboards."""
+    try:
+        settings = load_settings(file)
+    except SettingsError as error:
+        click.echo(f"error: {error}", err=True)
+        sys.exit(1)
+    sys.exit(_check_current(settings, out) if check else _build(settings, out))
+
+
+def _check_current(settings: Settings, out: Path) -> int:
+    stale = generate.stale(settings, out)
+    for path in stale:
+        click.echo(f"out of date: {path}", err=True)
+    click.echo(f"{len(stale)} files out of date in {out}")
+    return 1 if stale else 0
+
+
+def _build(settings: Settings, out: Path) -> int:
+    for path in generate.build(settings, out):
+        click.echo(f"wrote {path}")
+    failed = 0
+    for result in generate.check(out):
+        match result.passed:
+            case True:
+                click.echo(f"checked {result.name}")
+            case None:
+                click.echo(result.output)
+            case False:
+                failed += 1
+                click.echo(f"error: {result.name} was refused:\n{result.output}", err=True)
+    return 1 if failed else 0

@@ -1,0 +1,205 @@
+"""outrider.yaml: the one file from which every configuration is generated.
+
+One region can stand at the top level; several stand under `regions`. Secrets are never in the file, only the paths of
+files that hold them, as the program that uses them (Alertmanager) sees those paths.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from alert_rules.settings import (
+    NOTIFYING,
+    EmailReceiver,
+    ExpectedRegion,
+    Links,
+    Receiver,
+    RuleSettings,
+    Severity,
+    Times,
+    WebhookReceiver,
+)
+from compose.yaml_reader import Section, SettingsError, read_sections
+from telemetry.scrape.description import ClusterDescription, Discovery, Region, Target
+
+DEFAULT_REGION = "global"
+_SEVERITIES = {severity.value: severity for severity in NOTIFYING}
+_DISCOVERIES = {discovery.value: discovery for discovery in Discovery}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything an operator configures, split by who uses it."""
+
+    description: ClusterDescription
+    rules: RuleSettings
+
+    @property
+    def cluster(self) -> str:
+        """The cluster's name, the label `cluster` of every target and alert."""
+        return self.description.cluster
+
+
+def load_settings(path: Path) -> Settings:
+    """Read outrider.yaml; raise SettingsError, one sentence with file, line, field, value and remedy."""
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise SettingsError(f"{path}: there is no such file; name another with -f, or write one") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path}: cannot be read: {error}") from None
+    return parse_settings(text, str(path))
+
+
+def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
+    """Return the settings in *text*; *file* names it in errors."""
+    top = read_sections(text, file)
+    cluster = top.text("cluster")
+    times = _times(top)
+    regions = _regions(top)
+    links = _links(top.section("links"))
+    receivers = tuple(_receiver(section) for section in top.sections("receivers"))
+    _check_unique(top, receivers)
+    description = ClusterDescription(
+        cluster=cluster,
+        regions=regions,
+        prometheus=_address(top, "prometheus", "127.0.0.1:9090"),
+        alertmanager=_address(top, "alertmanager", "127.0.0.1:9093"),
+        scrape_interval_seconds=times.scrape_interval_seconds,
+        evaluation_interval_seconds=times.evaluation_interval_seconds,
+        discovery=top.choice("discovery", _DISCOVERIES, Discovery.STATIC),
+    )
+    top.finish()
+    expected = tuple(ExpectedRegion(name=region.name, expected_servers=region.expected_servers) for region in regions)
+    rules = RuleSettings(cluster=cluster, regions=expected, times=times, links=links, receivers=receivers)
+    return Settings(description=description, rules=rules)
+
+
+def _times(top: Section) -> Times:
+    shipped = Times()
+    times = Times(
+        scrape_interval_seconds=top.seconds("scrape_interval", shipped.scrape_interval_seconds),
+        evaluation_interval_seconds=top.seconds("evaluation_interval", shipped.evaluation_interval_seconds),
+        group_wait_seconds=top.seconds("group_wait", shipped.group_wait_seconds),
+        group_interval_seconds=top.seconds("group_interval", shipped.group_interval_seconds),
+        repeat_interval_seconds=top.seconds("repeat_interval", shipped.repeat_interval_seconds),
+    )
+    if times.scrape_interval_seconds > 15:
+        # A real Nomad's event series live for 60 s: four scrapes must see them.
+        raise top.error("scrape_interval", f"is {times.scrape_interval_seconds:g}s; the rules need at most 15s")
+    if times.repeat_interval_seconds < times.group_interval_seconds:
+        raise top.error(
+            "repeat_interval",
+            f"is {times.repeat_interval_seconds:g}s and group_interval {times.group_interval_seconds:g}s; "
+            "repeat no more often than groups are looked at",
+        )
+    return times
+
+
+def _regions(top: Section) -> tuple[Region, ...]:
+    if not top.has("regions"):
+        return (_region(top, top.optional_text("region") or DEFAULT_REGION),)
+    for name in ("region", "servers", "clients", "expected_servers"):
+        if top.has(name):
+            raise top.error(name, "stands beside `regions`; move it into one of the regions")
+    regions = []
+    for section in top.sections("regions"):
+        regions.append(_region(section, section.text("name")))
+        section.finish()
+    names = [region.name for region in regions]
+    if not regions or len(set(names)) != len(names):
+        raise top.error("regions", f"are {names}; name each region once")
+    return tuple(regions)
+
+
+def _region(section: Section, name: str) -> Region:
+    servers = tuple(_target(entry) for entry in section.sections("servers"))
+    clients = tuple(_target(entry) for entry in section.sections("clients"))
+    if not servers:
+        raise section.error("servers", "is missing or empty; list each server with name and address")
+    expected = section.integer("expected_servers", len(servers))
+    if expected < 1:
+        raise section.error("expected_servers", f"is {expected}; it must be at least 1")
+    try:
+        return Region(name=name, expected_servers=expected, servers=servers, clients=clients)
+    except ValueError as error:
+        raise section.error("servers", f"cannot be used: {error}; rename one") from None
+
+
+def _target(section: Section) -> Target:
+    name, address = section.text("name"), section.text("address")
+    section.finish()
+    try:
+        return Target(name=name, address=address)
+    except ValueError:
+        raise section.error("address", f'is {address!r}; write host:port, such as "10.0.0.5:4646"') from None
+
+
+def _address(top: Section, name: str, default: str) -> str:
+    address = top.optional_text(name)
+    if address is None:
+        return default
+    try:
+        return Target(name=name, address=address).address
+    except ValueError:
+        raise top.error(name, f"is {address!r}; write host:port, such as {default!r}") from None
+
+
+def _links(section: Section | None) -> Links:
+    shipped = Links()
+    if section is None:
+        return shipped
+    links = Links(
+        runbook_base_url=(section.optional_text("runbooks") or shipped.runbook_base_url).rstrip("/"),
+        dashboard_url=section.optional_text("dashboard") or shipped.dashboard_url,
+    )
+    section.finish()
+    return links
+
+
+def _receiver(section: Section) -> Receiver:
+    name = section.text("name")
+    severities = section.choices("severities", _SEVERITIES, NOTIFYING)
+    watchdog = section.boolean("watchdog", default=False)
+    webhook, email = section.section("webhook"), section.section("email")
+    section.finish()
+    if webhook is not None and email is None:
+        return _webhook(webhook, name, severities, watchdog=watchdog)
+    if email is not None and webhook is None:
+        return _email(email, name, severities, watchdog=watchdog)
+    raise section.error("name", f"is {name!r}, a receiver that needs one of webhook, email; give exactly one")
+
+
+def _webhook(section: Section, name: str, severities: tuple[Severity, ...], *, watchdog: bool) -> WebhookReceiver:
+    url = section.text("url")
+    if not url.startswith(("http://", "https://")):
+        raise section.error("url", f"is {url!r}; write an http:// or https:// address")
+    token_file = section.optional_text("token_file")
+    section.finish()
+    return WebhookReceiver(name=name, url=url, token_file=token_file, severities=severities, watchdog=watchdog)
+
+
+def _email(section: Section, name: str, severities: tuple[Severity, ...], *, watchdog: bool) -> EmailReceiver:
+    receiver = EmailReceiver(
+        name=name,
+        to=section.text("to"),
+        sender=section.text("from"),
+        smarthost=section.text("smarthost"),
+        username=section.optional_text("username"),
+        password_file=section.optional_text("password_file"),
+        require_tls=section.boolean("require_tls", default=True),
+        severities=severities,
+        watchdog=watchdog,
+    )
+    if section.has("password"):
+        raise section.error("password", "does not belong here; put it into a file and name it in password_file")
+    section.finish()
+    if receiver.password_file is not None and receiver.username is None:
+        raise section.error("password_file", "stands without username; add it")
+    return receiver
+
+
+def _check_unique(top: Section, receivers: tuple[Receiver, ...]) -> None:
+    names = [receiver.name for receiver in receivers]
+    for name in names:
+        if names.count(name) > 1 or name == "nobody":
+            raise top.error("receivers", f"has the name {name!r} twice or it is reserved; choose another")

@@ -1,0 +1,95 @@
+"""What is to be watched: clusters' regions with their servers and clients, as configured by the operator.
+
+Pure values; where they come from (a file, a live cluster) is the business of others.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+
+
+class Discovery(Enum):
+    """How Prometheus learns the targets; the value is the word used in outrider.yaml."""
+
+    STATIC = "static"
+    """Targets stand in prometheus.yml."""
+    FILE = "file"
+    """Targets stand in files of their own, which Prometheus re-reads when they change."""
+
+
+class AgentRole(Enum):
+    """What an agent does; the value is that of the target label `role`."""
+
+    SERVER = "server"
+    CLIENT = "client"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """One agent as Prometheus reaches it.
+
+    *name* becomes the label `instance`, so that alerts speak of "server-1" and not of an address.
+    *address* is host:port of the agent's HTTP API.
+    """
+
+    name: str
+    address: str
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ValueError("a target needs a name")
+        host, separator, port = self.address.rpartition(":")
+        if not separator or not host or not port.isdecimal() or not 0 < int(port) < 65_536:
+            raise ValueError(f"the address {self.address!r} of {self.name} is not host:port")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """One Nomad region: the servers that form one Raft quorum, and the clients that belong to them."""
+
+    name: str
+    expected_servers: int
+    servers: tuple[Target, ...]
+    clients: tuple[Target, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.expected_servers < 1:
+            raise ValueError(
+                f"region {self.name!r}: expected_servers is {self.expected_servers}, it must be at least 1"
+            )
+        names = [target.name for target in (*self.servers, *self.clients)]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"region {self.name!r}: the name {name!r} stands twice")
+
+    @property
+    def quorum(self) -> int:
+        """The majority of the expected servers: as many must live for the region to have a leader."""
+        return self.expected_servers // 2 + 1
+
+    def targets(self, role: AgentRole) -> tuple[Target, ...]:
+        """Return the servers or the clients, in the order they were given."""
+        return self.servers if role is AgentRole.SERVER else self.clients
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClusterDescription:
+    """One cluster, and how often and from where it is watched."""
+
+    cluster: str
+    regions: tuple[Region, ...]
+    prometheus: str = "127.0.0.1:9090"
+    alertmanager: str = "127.0.0.1:9093"
+    scrape_interval_seconds: float = 5.0
+    evaluation_interval_seconds: float = 5.0
+    discovery: Discovery = Discovery.STATIC
+
+    def __post_init__(self) -> None:
+        if not self.cluster:
+            raise ValueError("a cluster needs a name")
+        if not self.regions:
+            raise ValueError(f"cluster {self.cluster!r} has no region")
+        names = [region.name for region in self.regions]
+        if len(set(names)) != len(names):
+            raise ValueError(f"cluster {self.cluster!r}: a region stands twice in {names}")
+        if self.scrape_interval_seconds <= 0 or self.evaluation_interval_seconds <= 0:
+            raise ValueError("scrape and evaluation intervals must be longer than 0s")
