@@ -80,6 +80,8 @@ class ApplyPlanResults(Command, tag="apply_plan_results", frozen=True):
     eval_id: EvalID
     updated: list[Allocation] = []
     """Allocations placed or stopped, as they shall be; jobs are taken from the state when absent."""
+    snapshot_index: int = 0
+    """The plan's: an absent job is the version that its scheduler saw there, with 0 the newest."""
 
 
 class UpdateAllocsFromClient(Command, tag="alloc_client_update", frozen=True):
