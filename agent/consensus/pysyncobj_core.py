@@ -1,0 +1,362 @@
+"""What one server holds: the log, the snapshots and the state machine, around the state that pysyncobj keeps.
+
+Loading and bringing them together at the start, applying what is committed, compaction, durability, the status. What
+the servers say to each other is in `pysyncobj_engine`.
+
+pysyncobj's own tick, message handler, journal, serializer, transport and pickle are never reached. `PRIVATES` lists
+what is used of its inside; a test fails when one is gone.
+"""
+
+import logging
+import math
+import random
+from collections import deque
+from collections.abc import Callable
+
+import pysyncobj.syncobj
+from pysyncobj import SyncObj, SyncObjConf
+from pysyncobj.node import Node
+
+from agent.consensus.codec import BATCH_BYTES_MAX, CommandKind
+from agent.consensus.engine_parts import Compaction, Links, Proposal, Timing
+from agent.consensus.pysyncobj_adapters import LinkAdapter, LogAdapter, SnapshotAdapter
+from agent.consensus.quorum import has_quorum
+from agent.consensus.replicator import Fsm, Observer, Peer, PeerStatus, RaftState, ReplicatorStatus
+from agent.consensus.snapshot_store import Snapshot, SnapshotStore, WriteState
+from agent.consensus.wal import LogEntry, RaftLog
+from agent.errors import ConfigError, NotLeader, UnknownOutcome
+from telemetry.catalogue import raft
+from telemetry.catalogue.metric import Metric
+from telemetry.clock import Clock
+from telemetry.recorder import Recorder
+
+PRIVATES = (
+    "connectedNodes",
+    "getCurrentLogIndex",
+    "getCurrentLogTerm",
+    "lastResponseTime",
+    "newAppendEntriesTime",
+    "onBecomeLeader",
+    "otherNodes",
+    "raftCommitIndex",
+    "raftCurrentTerm",
+    "raftElectionDeadline",
+    "raftLastApplied",
+    "raftLeader",
+    "raftLog",
+    "raftMatchIndex",
+    "raftNextIndex",
+    "raftState",
+    "selfNode",
+    "sendAppendEntries",
+    "serializer",
+    "setCurrentTerm",
+    "setState",
+    "transport",
+    "votedForNodeId",
+)
+"""What this file uses of `SyncObj`'s name-mangled inside, without the `_SyncObj__`."""
+
+_STATES = (RaftState.FOLLOWER, RaftState.CANDIDATE, RaftState.LEADER)
+"""By pysyncobj's number."""
+
+_APPLY_BUDGET_SECONDS = 0.05
+"""Applying stops here until the next step, so that a long replay holds up no heartbeat."""
+
+
+class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
+    """The part of an engine that concerns this server alone.
+
+    Loads log and snapshot when it is made; raises ConfigError when they are damaged. *nodes* are the addresses of the
+    other voters. Everything but `submit`, `run_soon` and `oldest_log_age_seconds` belongs to one thread.
+    """
+
+    def __init__(
+        self,
+        me: Peer,
+        nodes: tuple[str, ...],
+        *,
+        timing: Timing,
+        compaction: Compaction,
+        log: RaftLog,
+        snapshots: SnapshotStore,
+        links: Links,
+        fsm: Fsm,
+        observer: Observer,
+        recorder: Recorder,
+        clock: Clock,
+        rng: random.Random,
+        logger: logging.Logger,
+    ) -> None:
+        self._me, self._timing, self._compaction = me, timing, compaction
+        self._log, self._snapshots, self._links = log, snapshots, links
+        self._fsm, self._observer, self._recorder = fsm, observer, recorder
+        self._clock, self._rng, self._logger = clock, rng, logger
+        self._queue: deque[Proposal] = deque()
+        self._tasks: deque[Callable[[], None]] = deque()
+        self._waiting: dict[int, Proposal] = {}
+        self._dispatched: deque[tuple[int, float]] = deque()
+        self._connected: set[str] = set()
+        self._reason = "started"
+        self._last_heard_at: float | None = None
+        self._committed_at = clock.monotonic()
+        self._store_seconds = 0.0
+        self._stored = 0
+        self._snapshot_forced = False
+        self.fsm_seconds = 0.0
+        self.totals: dict[str, float] = dict.fromkeys(
+            ("applied", "apply_failures", "elections", "snapshots_written", "snapshots_installed", "stale_replies"), 0.0
+        )
+        # pysyncobj reads its clock as a global of its module. One clock a process: every engine in it has the same.
+        pysyncobj.syncobj.monotonicTime = clock.monotonic
+        conf = SyncObjConf(
+            autoTick=False,
+            appendEntriesPeriod=timing.append_seconds,
+            appendEntriesBatchSizeBytes=BATCH_BYTES_MAX,
+            raftMinTimeout=timing.election_min_seconds,
+            raftMaxTimeout=timing.election_max_seconds,
+            leaderFallbackTimeout=timing.lease_seconds,
+            connectionTimeout=3 * timing.election_max_seconds,
+            commandsWaitLeader=False,
+            useFork=False,
+            onStateChanged=self._on_state_changed,
+        )
+        super().__init__(
+            Node(me.server_id),
+            [Node(node) for node in nodes],
+            conf,
+            transport=LinkAdapter(links, clock, self._on_full),
+        )
+        # Its journal is not crash-safe and its serializer is pickle: ours take their place before anything is read.
+        self._SyncObj__raftLog = LogAdapter(log)
+        self._SyncObj__serializer = SnapshotAdapter(snapshots)
+        self._SyncObj__raftCurrentTerm = max(log.term, log.entries[-1][2])
+        self._SyncObj__votedForNodeId = log.voted_for if log.term == self._SyncObj__raftCurrentTerm else None
+        self._restore(snapshots.load())
+        recorder.add(raft.STATE_FOLLOWER)
+        observer.state_changed(RaftState.FOLLOWER, RaftState.FOLLOWER, self.term, "started")
+        if not nodes:
+            self._SyncObj__raftElectionDeadline = -math.inf
+
+    # What others may know.
+
+    @property
+    def state(self) -> RaftState:
+        """The state of this server."""
+        return _STATES[self._SyncObj__raftState]
+
+    @property
+    def term(self) -> int:
+        """The newest term this server has seen."""
+        return int(self._SyncObj__raftCurrentTerm)
+
+    @property
+    def commit_index(self) -> int:
+        """The last index this server knows to be committed."""
+        return int(self._SyncObj__raftCommitIndex)
+
+    @property
+    def applied_index(self) -> int:
+        """The last index in the state machine."""
+        return int(self._SyncObj__raftLastApplied)
+
+    @property
+    def last_index(self) -> int:
+        """The last index in the log."""
+        return self._log.entries[-1][1]
+
+    @property
+    def queue_depth(self) -> int:
+        """Proposals that have not entered the log."""
+        return len(self._queue)
+
+    def peer_of(self, node: str) -> Peer:
+        """Return what is known of *node*; before its first hello only the address it is dialled at."""
+        hello = self._links.identity(node)
+        if hello is None:
+            return Peer("", node, node, "")
+        return Peer(hello.server_id, hello.name, hello.raft_address, hello.rpc_address)
+
+    def status(self, tick_lateness_seconds: float) -> ReplicatorStatus:
+        """Return one look at everything."""
+        now = self._clock.monotonic()
+        leading = self.state is RaftState.LEADER
+        leader = self._SyncObj__raftLeader
+        heard = None if self._last_heard_at is None else now - self._last_heard_at
+        contacts = self._SyncObj__lastResponseTime if leading else {}
+        nodes = sorted(self._SyncObj__otherNodes, key=lambda node: str(node.id))
+        recent = sum(now - contacts[node] <= self._timing.lease_seconds for node in nodes if node in contacts)
+        return ReplicatorStatus(
+            state=self.state,
+            term=self.term,
+            leader=None if leader is None else self._me if leading else self.peer_of(leader.id),
+            last_index=self.last_index,
+            commit_index=self.commit_index,
+            applied_index=self.applied_index,
+            last_term=self._log.entries[-1][2],
+            snapshot_index=self._snapshots.index,
+            last_contact_seconds=0.0 if leading else heard,
+            peers=tuple(
+                PeerStatus(
+                    peer=self.peer_of(node.id),
+                    voter=True,
+                    connected=node.id in self._connected,
+                    last_contact_seconds=now - contacts[node] if node in contacts else None,
+                    match_index=self._SyncObj__raftMatchIndex.get(node) if leading else None,
+                )
+                for node in nodes
+            ),
+            tick_lateness_seconds=tick_lateness_seconds,
+            has_quorum=has_quorum(len(nodes) + 1, recent + 1) if leading else leader is not None,
+        )
+
+    # What others may ask.
+
+    def submit(self, proposal: Proposal) -> None:
+        """Queue *proposal* for the next step; from any thread."""
+        was_empty = not self._queue
+        self._queue.append(proposal)
+        if was_empty:
+            self._links.wake()
+
+    def run_soon(self, task: Callable[[], None]) -> None:
+        """Run *task* in the next step; from any thread. It must return at once and not raise."""
+        self._tasks.append(task)
+        self._links.wake()
+
+    def oldest_log_age_seconds(self) -> float:
+        """Seconds since the oldest entry in the log was written; from any thread."""
+        return self._log.oldest_age_seconds()
+
+    def force_snapshot(self) -> None:
+        """Begin a snapshot at the next step, whatever the threshold says."""
+        self._snapshot_forced = True
+        self._links.wake()
+
+    def fail_proposals(self) -> None:
+        """Answer everything that waits: what entered the log may still be carried out by others."""
+        for proposal in self._waiting.values():
+            proposal.finish(UnknownOutcome("the leadership was lost before the write was committed"))
+        self._waiting.clear()
+        self._dispatched.clear()
+
+    def close(self) -> None:
+        """Make the log durable and close it."""
+        self.fail_proposals()
+        while self._queue:
+            self._queue.popleft().finish(NotLeader())
+        self._log.close()
+
+    def _on_full(self, node: Node) -> None:
+        self._SyncObj__connectedNodes.discard(node)
+
+    def _on_state_changed(self, old: int, new: int) -> None:
+        if _STATES[new] is RaftState.LEADER:
+            self._recorder.add(raft.STATE_LEADER)
+        elif _STATES[new] is RaftState.FOLLOWER:
+            self._recorder.add(raft.STATE_FOLLOWER)
+        if _STATES[old] is RaftState.LEADER:
+            self.fail_proposals()
+        self._observer.state_changed(_STATES[old], _STATES[new], self.term, self._reason)
+
+    def _install(self, snapshot: Snapshot) -> None:
+        if snapshot.index <= self.applied_index:
+            return
+        self._fsm.load(snapshot.state)
+        first = self._log.entries[0][1]
+        if not (first <= snapshot.index <= self.last_index and self._entry(snapshot.index)[2] == snapshot.term):
+            self._log.reset(snapshot.index, snapshot.term)
+        # else: entries after it were answered for and stay.
+        self._SyncObj__raftLastApplied = snapshot.index
+        self._SyncObj__raftCommitIndex = max(self.commit_index, snapshot.index)
+        self.totals["snapshots_installed"] += 1
+        self._logger.info("raft: installed a snapshot index=%d term=%d", snapshot.index, snapshot.term)
+
+    # The log.
+
+    def _entry(self, index: int) -> LogEntry:
+        return self._log.entries[index - self._log.entries[0][1]]
+
+    def _restore(self, snapshot: Snapshot | None) -> None:
+        """Bring state machine, log and snapshot together as they were left."""
+        first = self._log.entries[0][1]
+        covered = 1 if snapshot is None else snapshot.index
+        if first > covered:
+            raise ConfigError(
+                f"the Raft log begins at entry {first} but the snapshot ends at {covered}: entries are missing; "
+                "restore this server's data directory or remove it and rejoin"
+            )
+        if snapshot is not None:
+            try:
+                self._fsm.load(snapshot.state)
+            except ValueError as error:
+                raise ConfigError(f"the Raft snapshot of index {snapshot.index} cannot be loaded: {error}") from error
+            if snapshot.index > self.last_index or self._entry(snapshot.index)[2] != snapshot.term:
+                self._log.reset(snapshot.index, snapshot.term)
+        self._SyncObj__raftLastApplied = self._SyncObj__raftCommitIndex = covered
+
+    def _apply_committed(self) -> bool:
+        first, began = self.applied_index, self._clock.monotonic()
+        if first >= self.commit_index:
+            return False
+        self._recorder.observe(raft.FSM_ENQUEUE, (began - self._committed_at) * 1000)
+        index = first
+        while index < self.commit_index:
+            index += 1
+            command, _, _ = self._entry(index)
+            result = self._apply(index, command)
+            self._SyncObj__raftLastApplied = index
+            proposal = self._waiting.pop(index, None)
+            if proposal is not None:
+                proposal.finish(result)
+            if index % 64 == 0 and self._clock.monotonic() - began > _APPLY_BUDGET_SECONDS:
+                break
+        self.totals["applied"] += index - first
+        self.fsm_seconds += self._clock.monotonic() - began
+        self._observe_since(raft.FSM_APPLY, began)
+        if self.state is not RaftState.LEADER:
+            self._observe_since(raft.RPC_APPEND_ENTRIES_PROCESS_LOGS, began)
+        return True
+
+    def _apply(self, index: int, command: bytes) -> bytes:
+        if command[0] != CommandKind.REGULAR:
+            return b""
+        try:
+            return self._fsm.apply(index, command[1:])
+        except Exception:
+            # The root of the state machine: what escapes here would stop every server at the same entry, for good.
+            self.totals["apply_failures"] += 1
+            self._logger.exception("raft: the state machine failed index=%d", index)
+            return b""
+
+    def _compact_log(self) -> None:
+        state, index, error = self._snapshots.poll_write()
+        if state is WriteState.DONE:
+            self.totals["snapshots_written"] += 1
+            self._log.compact_to(max(self._log.entries[0][1], index - self._compaction.trailing))
+        elif state is WriteState.FAILED:
+            self._logger.warning("raft: cannot write a snapshot index=%d error=%r", index, str(error))
+        elif state is WriteState.WRITING:
+            return
+        due = self.applied_index - max(self._snapshots.index, 1) >= self._compaction.threshold
+        if self._snapshot_forced or (due and state is not WriteState.FAILED):
+            self._snapshot_forced = False
+            self._snapshots.begin_write(
+                self.applied_index, self._entry(self.applied_index)[2], self._fsm.dump(), self._links.wake
+            )
+
+    def _sync_log(self) -> None:
+        began = self._clock.monotonic()
+        self._log.sync()
+        if self._stored == 0:
+            return
+        took = (self._store_seconds + self._clock.monotonic() - began) * 1000
+        if self.state is RaftState.LEADER:
+            self._recorder.observe(raft.LEADER_DISPATCH_LOG, took)
+            self._recorder.set(raft.LEADER_DISPATCH_NUM_LOGS, self._stored)
+        else:
+            self._recorder.observe(raft.RPC_APPEND_ENTRIES_STORE_LOGS, took)
+        self._stored, self._store_seconds = 0, 0.0
+
+    def _observe_since(self, metric: Metric, began: float) -> None:
+        self._recorder.observe(metric, (self._clock.monotonic() - began) * 1000)

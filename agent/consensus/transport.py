@@ -1,0 +1,484 @@
+"""Frames between the servers of a group, over TCP, without blocking: polled in the Raft thread.
+
+Each server dials every configured peer; it sends on the connections it dialled and listens on those it accepted, so
+each direction of a link lives and dies alone. On a new connection the listening side says hello first and the dialling
+side answers with its own; the listening side then accepts or refuses. A peer is configured by the address to dial and
+nothing else: who it is is learnt from its hello on the dialled connection, and an accepted connection is matched to a
+peer by the server id in its hello, or by the Raft address it advertises. One accepted connection a peer: a newer one
+replaces the older, whose unread bytes are dropped, so messages never overtake each other.
+
+Whoever is not a configured peer is told so and closed, with one line in the log. Bytes that are no message close the
+connection. What a peer does not read is held up to a limit, then its connection is dropped.
+
+`Socket` and the two calls that make one are the seam for TLS.
+"""
+
+import errno
+import logging
+import random
+import selectors
+import socket
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import Enum, auto
+from typing import Protocol
+
+from agent.consensus.codec import (
+    FRAME_BYTES_MAX,
+    PROTOCOL_MAGIC,
+    PROTOCOL_VERSION,
+    Accepted,
+    CodecError,
+    FrameReader,
+    Handshake,
+    Hello,
+    Message,
+    Refused,
+    decode_handshake,
+    decode_message,
+    encode_frame,
+)
+from agent.consensus.resolver import Resolver, split_address
+from agent.errors import ConfigError
+from telemetry.clock import Clock
+
+SEND_BUFFER_BYTES_MAX = 32 * 1024 * 1024
+"""What a peer may leave unread here before its connection is dropped: several of the largest appends."""
+
+INCOMING_MAX = 64
+"""Accepted connections at a time, unknown ones included; above it new ones are closed at once."""
+
+_HANDSHAKE_SECONDS = 2.0
+_UNREAD_TIMEOUT_MS = 4_000
+"""TCP gives a connection up when sent bytes stay unacknowledged for this long: a healed network must not wait for
+the retransmission timer, which may have grown to minutes."""
+
+_READ_BYTES = 256 * 1024
+_LISTEN_BACKLOG = 128
+
+
+class Listener(Protocol):
+    """Told by the transport what happens, in the thread that polls. A node is the address it is dialled at."""
+
+    def on_message(self, node: str, message: Message) -> None:
+        """Take a message of *node*."""
+
+    def on_connected(self, node: str) -> None:
+        """Messages to *node* are sent from now on."""
+
+    def on_disconnected(self, node: str) -> None:
+        """Messages to *node* are dropped from now on."""
+
+    def on_silent(self, node: str) -> None:
+        """*node* closed the connection it sent on: its process may be gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class TransportSettings:
+    """Where to listen, whom to dial. *retry_seconds* is the range of the pause between two attempts."""
+
+    hello: Hello
+    bind_address: str
+    peers: tuple[str, ...]
+    retry_seconds: tuple[float, float] = (0.3, 0.5)
+
+
+class _Dial(Enum):
+    IDLE = auto()
+    CONNECTING = auto()
+    GREETING = auto()
+    OPEN = auto()
+
+
+@dataclass(slots=True)
+class _Outgoing:
+    node: str
+    state: _Dial = _Dial.IDLE
+    deadline: float = 0.0
+    """When idle, the next attempt; else, until open, when the attempt is given up."""
+    stream: socket.socket | None = None
+    reader: FrameReader = field(default_factory=FrameReader)
+    unsent: bytearray = field(default_factory=bytearray)
+    hello: Hello | None = None
+    complaint: str = ""
+    """What was logged last about this peer: each trouble is logged once, not at each attempt."""
+
+
+@dataclass(slots=True, eq=False)
+class _Incoming:
+    stream: socket.socket
+    address: str
+    deadline: float
+    reader: FrameReader = field(default_factory=FrameReader)
+    node: str | None = None
+
+
+class TcpTransport:
+    """The TCP links of one server. Everything but `wake` belongs to one thread."""
+
+    def __init__(self, settings: TransportSettings, clock: Clock, rng: random.Random, logger: logging.Logger) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._rng = rng
+        self._log = logger
+        self._listener: Listener | None = None
+        self._resolver = Resolver()
+        self._selector = selectors.DefaultSelector()
+        self._outgoing = {node: _Outgoing(node) for node in settings.peers}
+        self._incoming: set[_Incoming] = set()
+        self._identities: dict[str, Hello] = {}
+        self._refused: set[str] = set()
+        self._server: socket.socket | None = None
+        self._wake_out, self._wake_in = socket.socketpair()
+        self._wake_out.setblocking(False)
+        self._wake_in.setblocking(False)
+        self._selector.register(self._wake_in, selectors.EVENT_READ, self._on_wake)
+        self.counters: dict[str, float] = dict.fromkeys(
+            ("bytes_sent", "bytes_received", "frames_malformed", "connections_refused", "connections_dropped"), 0.0
+        )
+
+    def bind(self, listener: Listener) -> None:
+        """Listen on the bind address and report to *listener*; raises ConfigError when the address is not free."""
+        self._listener = listener
+        address = self._settings.bind_address
+        try:
+            host, port = split_address(address)
+            self._server = socket.create_server(
+                (host, port),
+                family=socket.AF_INET6 if ":" in host else socket.AF_INET,
+                backlog=_LISTEN_BACKLOG,
+            )
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"cannot listen for Raft on {address}: {error}; free the port or set another in ports.raft"
+            ) from error
+        self._server.setblocking(False)
+        self._selector.register(self._server, selectors.EVENT_READ, self._on_accept)
+
+    @property
+    def bound_port(self) -> int:
+        """The port that is listened on; useful when port 0 was asked for."""
+        return int(self._server.getsockname()[1]) if self._server else 0
+
+    def identity(self, node: str) -> Hello | None:
+        """Return what *node* said of itself, None before the first hello."""
+        return self._identities.get(node)
+
+    def connected(self, node: str) -> bool:
+        """Tell whether messages to *node* are sent."""
+        return self._outgoing[node].state is _Dial.OPEN
+
+    def send(self, node: str, message: Message) -> bool:
+        """Send *message* if *node* is connected; tells whether it was at least buffered."""
+        link = self._outgoing[node]
+        if link.state is not _Dial.OPEN:
+            return False
+        frame = encode_frame(message)
+        if len(link.unsent) + len(frame) > SEND_BUFFER_BYTES_MAX:
+            self._drop(link, f"it left {len(link.unsent)} bytes unread")
+            return False
+        self._write(link, frame)
+        return link.state is _Dial.OPEN
+
+    def backlog(self, node: str) -> int:
+        """Return the bytes buffered here that *node* has not taken; those in the kernel do not count."""
+        return len(self._outgoing[node].unsent)
+
+    def next_deadline(self) -> float:
+        """Return when `poll` has something to do of its own, on the monotonic clock."""
+        deadlines = [link.deadline for link in self._outgoing.values() if link.state is not _Dial.OPEN]
+        deadlines += [peer.deadline for peer in self._incoming if peer.node is None]
+        return min(deadlines, default=float("inf"))
+
+    def poll(self, timeout_seconds: float) -> None:
+        """Dial what is due, then wait for the network or a `wake`, at most *timeout_seconds*."""
+        self._run_deadlines()
+        for key, mask in self._selector.select(timeout_seconds):
+            # A handler may have closed what a later event of the same batch is about, and its number may be reused.
+            current = self._selector.get_map().get(key.fd)
+            if current is not None and current.fileobj is key.fileobj:
+                current.data(mask)
+
+    def wake(self) -> None:
+        """Make a running or the next `poll` return at once; from any thread."""
+        try:
+            self._wake_out.send(b"w")
+        except (BlockingIOError, OSError):
+            return  # full: it wakes anyway; closed: nobody is left to wake
+
+    def close(self) -> None:
+        """Close every socket; idempotent."""
+        for link in self._outgoing.values():
+            self._close_socket(link.stream)
+            link.stream, link.state = None, _Dial.IDLE
+        for peer in self._incoming:
+            self._close_socket(peer.stream)
+        self._incoming.clear()
+        self._close_socket(self._server)
+        self._server = None
+        self._close_socket(self._wake_in)
+        self._wake_out.close()
+        self._selector.close()
+
+    # Dialling.
+
+    def _run_deadlines(self) -> None:
+        now = self._clock.monotonic()
+        for link in self._outgoing.values():
+            if link.state is not _Dial.OPEN and link.deadline <= now:
+                if link.state is _Dial.IDLE:
+                    self._dial(link, now)
+                else:
+                    self._drop(link, "no answer")
+        for peer in [peer for peer in self._incoming if peer.node is None and peer.deadline <= now]:
+            self._forget(peer)
+
+    def _dial(self, link: _Outgoing, now: float) -> None:
+        host, port = split_address(link.node)
+        address = self._resolver.take(host)
+        link.deadline = now + self._rng.uniform(*self._settings.retry_seconds)
+        if address is None:
+            return
+        link.stream = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        link.stream.setblocking(False)
+        link.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        link.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_TIMEOUT_MS)
+        link.reader = FrameReader()
+        link.unsent = bytearray()
+        status = link.stream.connect_ex((address, port))
+        if status not in {0, errno.EINPROGRESS}:
+            self._drop(link, errno.errorcode.get(status, str(status)))
+            return
+        link.state, link.deadline = _Dial.CONNECTING, now + _HANDSHAKE_SECONDS
+        self._selector.register(
+            link.stream, selectors.EVENT_READ | selectors.EVENT_WRITE, lambda mask: self._on_dialled(link, mask)
+        )
+
+    def _on_dialled(self, link: _Outgoing, mask: int) -> None:
+        assert link.stream is not None
+        if link.state is _Dial.CONNECTING:
+            status = link.stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            if status:
+                self._drop(link, errno.errorcode.get(status, str(status)))
+                return
+            if mask & selectors.EVENT_WRITE:
+                link.state = _Dial.GREETING
+                self._write(link, encode_frame(self._settings.hello))
+        if mask & selectors.EVENT_WRITE and link.unsent:
+            self._write(link, b"")
+        if mask & selectors.EVENT_READ and link.stream is not None:
+            self._read_dialled(link)
+
+    def _read_dialled(self, link: _Outgoing) -> None:
+        assert link.stream is not None
+        try:
+            data = link.stream.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError as error:
+            self._drop(link, str(error))
+            return
+        if not data:
+            self._drop(link, "it closed the connection")
+            return
+        self.counters["bytes_received"] += len(data)
+        try:
+            for body in link.reader.feed(data):
+                self._on_answer(link, decode_handshake(body))
+                if link.stream is None:
+                    return
+        except CodecError as error:
+            self.counters["frames_malformed"] += 1
+            self._drop(link, f"it does not speak this protocol: {error}")
+
+    def _on_answer(self, link: _Outgoing, answer: Handshake) -> None:
+        match answer:
+            case Hello():
+                trouble = self._trouble_with(answer)
+                if not trouble and self._taken(answer.server_id, link.node):
+                    trouble = f"server {answer.server_id} ({answer.name}) is configured under two addresses"
+                if trouble:
+                    self._drop(link, trouble)
+                else:
+                    link.hello = answer
+                    self._identities[link.node] = answer
+            case Refused():
+                self._drop(link, f"it refused: {answer.reason}")
+            case Accepted() if link.hello is not None and link.state is _Dial.GREETING:
+                link.state, link.complaint = _Dial.OPEN, ""
+                self._log.info("raft: connected node=%s name=%s", link.node, link.hello.name)
+                self._report().on_connected(link.node)
+            case Accepted():
+                self._drop(link, "it accepted before it said who it is")
+
+    def _write(self, link: _Outgoing, frame: bytes) -> None:
+        assert link.stream is not None
+        waiting = bool(link.unsent)
+        try:
+            if waiting:
+                link.unsent += frame
+                sent = link.stream.send(link.unsent)
+                del link.unsent[:sent]
+            else:
+                sent = link.stream.send(frame)
+                if sent < len(frame):
+                    link.unsent += frame[sent:]
+        except BlockingIOError:
+            sent = 0
+            if not waiting:
+                link.unsent += frame
+        except OSError as error:
+            self._drop(link, str(error))
+            return
+        self.counters["bytes_sent"] += sent
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if link.unsent else 0)
+        key = self._selector.get_key(link.stream)
+        if key.events != wanted:
+            self._selector.modify(link.stream, wanted, key.data)
+
+    def _drop(self, link: _Outgoing, why: str) -> None:
+        was_open = link.state is _Dial.OPEN
+        self._close_socket(link.stream)
+        link.stream, link.hello, link.state = None, None, _Dial.IDLE
+        link.unsent = bytearray()
+        link.deadline = self._clock.monotonic() + self._rng.uniform(*self._settings.retry_seconds)
+        if why != link.complaint:
+            link.complaint = why
+            self._log.warning("raft: no connection node=%s reason=%r", link.node, why)
+        if was_open:
+            self.counters["connections_dropped"] += 1
+            self._report().on_disconnected(link.node)
+
+    # Listening.
+
+    def _on_accept(self, _mask: int) -> None:
+        assert self._server is not None
+        try:
+            accepted, address = self._server.accept()
+        except OSError:
+            return  # gone before it was accepted, or no descriptor left: the next event tries again
+        accepted.setblocking(False)
+        if len(self._incoming) >= INCOMING_MAX:
+            self.counters["connections_refused"] += 1
+            accepted.close()
+            return
+        accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        peer = _Incoming(accepted, f"{address[0]}:{address[1]}", self._clock.monotonic() + _HANDSHAKE_SECONDS)
+        self._incoming.add(peer)
+        self._selector.register(accepted, selectors.EVENT_READ, lambda _mask: self._on_readable(peer))
+        self._answer(peer, self._settings.hello)
+
+    def _on_readable(self, peer: _Incoming) -> None:
+        try:
+            data = peer.stream.recv(_READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._forget(peer)
+            return
+        self.counters["bytes_received"] += len(data)
+        try:
+            for body in peer.reader.feed(data):
+                if peer.node is not None:
+                    self._report().on_message(peer.node, decode_message(body))
+                elif not self._greet(peer, decode_handshake(body)):
+                    return
+                if peer not in self._incoming:
+                    return
+        except CodecError as error:
+            self.counters["frames_malformed"] += 1
+            self._log.warning(
+                "raft: closed a connection from=%s node=%s reason=%r", peer.address, peer.node, str(error)
+            )
+            self._forget(peer)
+
+    def _greet(self, peer: _Incoming, hello: Handshake) -> bool:
+        if not isinstance(hello, Hello):
+            raise CodecError(f"the first frame is {type(hello).__name__}, not a hello")
+        trouble = self._trouble_with(hello)
+        node = None if trouble else self._node_of(hello)
+        if node is None:
+            trouble = trouble or f"{hello.name} ({hello.server_id}, {hello.raft_address}) is not a configured peer"
+            self.counters["connections_refused"] += 1
+            if trouble not in self._refused and len(self._refused) < INCOMING_MAX:
+                self._refused.add(trouble)
+                self._log.warning("raft: refused a connection from=%s reason=%r", peer.address, trouble)
+            self._answer(peer, Refused(trouble[:255]))
+            self._forget(peer)
+            return False
+        for older in [other for other in self._incoming if other.node == node]:
+            older.node = None  # replaced, not lost: no word to the listener
+            self._forget(older)
+        self._identities.setdefault(node, hello)
+        peer.node = node
+        peer.reader.limit_bytes = FRAME_BYTES_MAX
+        self._answer(peer, Accepted())
+        return peer in self._incoming
+
+    def _answer(self, peer: _Incoming, answer: Handshake) -> None:
+        # A few hundred bytes into an empty send buffer: it takes them whole or the connection is dead.
+        try:
+            peer.stream.send(encode_frame(answer))
+        except OSError:
+            self._forget(peer)
+
+    def _forget(self, peer: _Incoming) -> None:
+        if peer not in self._incoming:
+            return
+        self._incoming.discard(peer)
+        self._close_socket(peer.stream)
+        if peer.node is not None:
+            self._report().on_silent(peer.node)
+
+    # Who is who.
+
+    def _trouble_with(self, hello: Hello) -> str:
+        own = self._settings.hello
+        if (hello.magic, hello.version) != (PROTOCOL_MAGIC, PROTOCOL_VERSION):
+            return f"it speaks {hello.magic!r} version {hello.version}, not {PROTOCOL_MAGIC!r} {PROTOCOL_VERSION}"
+        if hello.region != own.region:
+            return f"{hello.name} is of region {hello.region!r}, this server of {own.region!r}"
+        if hello.server_id == own.server_id:
+            return "it is this server itself, or one with a copied data directory"
+        return ""
+
+    def _node_of(self, hello: Hello) -> str | None:
+        for node, known in self._identities.items():
+            if known.server_id == hello.server_id:
+                return node
+        # Not dialled yet: the advertised address may be the configured one, or the only one without an identity.
+        if hello.raft_address in self._outgoing and hello.raft_address not in self._identities:
+            return hello.raft_address
+        return None
+
+    def _taken(self, server_id: str, node: str) -> bool:
+        return any(known.server_id == server_id for other, known in self._identities.items() if other != node)
+
+    # Plumbing.
+
+    def _report(self) -> Listener:
+        assert self._listener is not None
+        return self._listener
+
+    def _on_wake(self, _mask: int) -> None:
+        try:
+            while self._wake_in.recv(4096):
+                pass
+        except BlockingIOError:
+            return
+
+    def _close_socket(self, closing: socket.socket | None) -> None:
+        if closing is None:
+            return
+        if closing.fileno() in self._selector.get_map():
+            self._selector.unregister(closing)
+        closing.close()
+
+
+def hello_of(server_id: str, name: str, addresses: Sequence[str], region: str) -> Hello:
+    """Return this server's hello; *addresses* are the Raft and the RPC address it advertises."""
+    raft_address, rpc_address = addresses
+    return Hello(PROTOCOL_MAGIC, PROTOCOL_VERSION, server_id, name, raft_address, rpc_address, region)
