@@ -97,6 +97,18 @@ def build(
     return config, problems.found, _warnings(config)
 
 
+def without_effect(later: Mapping[str, Position], settings: Settings) -> dict[str, Position]:
+    """Return those keys of *later* that ask for more than what happens anyway: not the ones set to their default."""
+    asked = dict(later)
+    defaults = TelemetryConfig()
+    for key in TELEMETRY.keys:
+        path = f"telemetry.{key.name}"
+        if path in asked and path in settings and key.field:
+            if settings[path].value == getattr(defaults, key.field):
+                del asked[path]
+    return asked
+
+
 def _block(spec: BlockSpec, name: str) -> BlockSpec:
     """Return the inner block of that name, which the schema is known to have."""
     found = spec.find(name)

@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 
 from agent.config.addresses import Host, ServerAddress, client_servers, server_addresses
-from agent.config.build import build
+from agent.config.build import build, without_effect
 from agent.config.hcl_ast import HclError, Position
 from agent.config.hcl_parser import Dialect, parse, parse_json_object
 from agent.config.reader import Problem, Reading, Setting, Value, nearest, read_body
@@ -115,8 +115,9 @@ def load(
     config, problems, warnings = build(reading.settings, host or this_host(), Position(_describe(files)), dev=asked)
     if problems:
         raise _error(problems)
-    if reading.later:
-        warnings.insert(0, _later_warning(reading.later))
+    later = without_effect(reading.later, reading.settings)
+    if later:
+        warnings.insert(0, _later_warning(later))
     return LoadedConfig(config, files, tuple(warnings))
 
 
@@ -270,8 +271,8 @@ def _set_flag(name: str, value: object, place: Position, reading: Reading) -> No
     if name == "log_level" and str(value).upper() not in LOG_LEVELS:
         reading.problems.append(Problem(place, f'log_level = "{value}": it is not one of {", ".join(LOG_LEVELS)}.'))
         return
-    if name == "bootstrap_expect" and not 0 < int(str(value)) <= 7:
-        reading.problems.append(Problem(place, f"bootstrap_expect = {value}: it must be from 1 to 7."))
+    if name == "bootstrap_expect" and int(str(value)) < 1:
+        reading.problems.append(Problem(place, f"bootstrap_expect = {value}: it must be at least 1."))
         return
     match value:
         case bool() | int():

@@ -27,9 +27,7 @@ SERVER = BlockSpec(
     "the part that keeps the cluster's state and schedules",
     keys=(
         working("enabled", Kind.BOOL, "runs a server in this agent"),
-        working(
-            "bootstrap_expect", Kind.INT, "the servers of the cluster; 3 or 5 survive losses", minimum=0, maximum=7
-        ),
+        working("bootstrap_expect", Kind.INT, "the servers of the cluster; 3 or 5 survive losses", minimum=0),
         working("data_dir", Kind.PATH, "where the Raft log lies; below the agent's data_dir unless set"),
         working("num_schedulers", Kind.INT, "scheduling workers; one for each core unless set", minimum=0, maximum=256),
         working(
