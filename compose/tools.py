@@ -23,6 +23,8 @@ OPTIONAL_PACKAGES = ("promtool", "amtool")
 
 APT_TIMEOUT_SECONDS = 240.0
 _WEB_SCRIPTS = re.compile(r"\b(?:libjs|fonts)-[a-z0-9.+-]+")
+_SHARED = b"/usr/share/prometheus/alertmanager"
+_SHARED_BY_DESCRIPTOR = b"/dev/fd//9/prometheus/alertmanager"
 _DEAD_WEIGHT = ("usr/share/doc", "usr/share/man", "usr/share/javascript/moment-timezone/data/unpacked")
 
 
@@ -74,7 +76,7 @@ def fetch(folder: Path = TOOLS_FOLDER) -> list[Path]:
     Raises ToolError where apt is missing or cannot download, with apt's last lines.
     """
     try:
-        return [find_tool(tool, folder) for tool in Tool]
+        return _found(folder)
     except ToolError:
         pass
     for program in ("apt-get", "dpkg-deb"):
@@ -95,7 +97,14 @@ def fetch(folder: Path = TOOLS_FOLDER) -> list[Path]:
         _fetch_web_scripts(apt, main, folder)
     for path in _DEAD_WEIGHT:
         shutil.rmtree(folder / path, ignore_errors=True)
-    return [find_tool(tool, folder) for tool in Tool]
+    return _found(folder)
+
+
+def _found(folder: Path) -> list[Path]:
+    """Return the four programs, fit to run from where they are; raises ToolError when one is missing."""
+    programs = [find_tool(tool, folder) for tool in Tool]
+    _relocate(find_tool(Tool.ALERTMANAGER, folder), folder)
+    return programs
 
 
 class _Apt:
@@ -170,6 +179,31 @@ def _unpack(package: Path, folder: Path) -> None:
     )
     if result.returncode != 0:
         raise ToolError(f"{package.name} cannot be unpacked: {result.stderr.strip()}")
+
+
+def _relocate(program: Path, folder: Path) -> None:
+    """Make an unpacked *program* find its templates in *folder* instead of /usr/share.
+
+    Debian's Alertmanager reads its default templates from an absolute path and ends when they are not there; no flag
+    moves it. The path in a copy of the program is replaced by one of the same length, below a file descriptor on
+    which a small script opens the unpacked folder. Programs on PATH are never touched.
+    """
+    if not program.is_relative_to(folder.resolve()):
+        return
+    image = program.read_bytes()
+    if image.startswith(b"#!") or _SHARED not in image:
+        return
+    moved = folder.resolve() / "usr" / "lib" / "relocated" / program.name
+    moved.parent.mkdir(parents=True, exist_ok=True)
+    moved.write_bytes(image.replace(_SHARED, _SHARED_BY_DESCRIPTOR))
+    moved.chmod(0o755)
+    program.write_text(
+        "#!/bin/sh\n"
+        "# Written by `outrider tools fetch`: opens the folder that the program's templates are in, then becomes it.\n"
+        'usr=$(dirname "$(dirname "$(readlink -f "$0")")")\n'
+        'exec "$usr/lib/relocated/$(basename "$0")" "$@" 9< "$usr/share"\n',
+        "utf-8",
+    )
 
 
 @click.group()
