@@ -1,0 +1,182 @@
+"""The server bounds what strangers may cost, and stops cleanly."""
+
+import asyncio
+import logging
+
+import pytest
+
+from agent.errors import ConfigError
+from agent.http.guard import HttpLimits
+from agent.http.server import HttpServer
+from agent.rpc import methods as rpc
+from telemetry.catalogue.http import CONNECTIONS
+
+REQUEST = b"GET /v1/regions HTTP/1.1\r\nHost: a\r\n\r\n"
+LOGGER = logging.getLogger("test.http")
+
+
+class LastValues:
+    """A recorder that keeps every gauge written."""
+
+    def __init__(self):
+        self.values = []
+
+    def add(self, metric, amount=1.0, labels=(), expansion=""):
+        raise AssertionError(metric)
+
+    def set(self, metric, value, labels=(), expansion=""):
+        self.values.append((metric, value))
+
+    def observe(self, metric, value, labels=(), expansion=""):
+        raise AssertionError(metric)
+
+
+async def read_head(reader):
+    return await reader.readuntil(b"\r\n\r\n")
+
+
+def test_port_in_use(agent):
+    """
+    A port that is taken stops the start with one sentence that names it and the remedy.
+    """
+
+    async def two():
+        first = HttpServer(agent, "127.0.0.1", 0, LastValues(), LOGGER)
+        await first.start()
+        second = HttpServer(agent, "127.0.0.1", first.port, LastValues(), LOGGER)
+        try:
+            with pytest.raises(ConfigError, match=rf"127\.0\.0\.1:{first.port} is already in use.*ports"):
+                await second.start()
+        finally:
+            await first.stop()
+
+    asyncio.run(two())
+
+
+def test_connections_are_counted(agent):
+    """
+    The gauge follows the connections that are open, and says 0 from the start.
+    """
+    recorder = LastValues()
+
+    async def session():
+        server = HttpServer(agent, "127.0.0.1", 0, recorder, LOGGER)
+        await server.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(REQUEST)
+        await read_head(reader)
+        during = server.connections
+        writer.close()
+        await writer.wait_closed()
+        while server.connections:  # noqa: ASYNC110 - bounded by the test's own timeout
+            await asyncio.sleep(0)
+        await server.stop()
+        return during
+
+    during = asyncio.run(asyncio.wait_for(session(), 10))
+
+    assert 1 == during
+    assert [(CONNECTIONS, value) for value in (0.0, 1.0, 0.0)] == recorder.values[:3]
+
+
+def test_too_many_connections(serve):
+    """
+    A client above its number of connections gets 429 and is closed; the others go on.
+    """
+
+    async def use(server):
+        first_reader, first = await asyncio.open_connection("127.0.0.1", server.port)
+        first.write(REQUEST)
+        await read_head(first_reader)
+        second_reader, second = await asyncio.open_connection("127.0.0.1", server.port)
+        refused = await second_reader.read()
+        first.write(REQUEST)
+        again = await first_reader.readuntil(b"200 OK")
+        first.close()
+        second.close()
+        return refused, again
+
+    refused, again = serve(use, connections_per_client_max=1)
+
+    assert refused.startswith(b"HTTP/1.1 429 Too Many Requests\r\n")
+    assert again.endswith(b"200 OK")
+
+
+def test_slow_header(serve):
+    """
+    A connection that never finishes its header is dropped, with nothing said.
+    """
+
+    async def use(server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /v1/regions HTTP/1.1\r\nX-Slow: ")
+        rest = await reader.read()
+        writer.close()
+        return rest
+
+    assert b"" == serve(use, header_timeout_seconds=0.05)
+
+
+def test_header_timer_ends_with_the_header(agent, serve):
+    """
+    A request that came whole may take as long as it likes: the timer of its header is off before it is answered.
+    """
+
+    async def use(server):
+        timers = []
+
+        async def call(method, request, timeout_seconds):
+            timers.extend(connection._timer for connection in server._door._open.values())
+            return rpc.NodeListResponse()
+
+        agent.caller.call = call
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /v1/nodes HTTP/1.1\r\nHost: a\r\n\r\n")
+        await read_head(reader)
+        writer.close()
+        return timers
+
+    assert [None] == serve(use)
+
+
+def test_write_outlives_its_sender(agent, serve):
+    """
+    A write whose sender hangs up is carried to its end; a read is given up.
+    """
+    ended = []
+
+    async def use(server):
+        begun, release = asyncio.Event(), asyncio.Event()
+
+        async def call(method, request, timeout_seconds):
+            begun.set()
+            try:
+                await release.wait()
+            finally:
+                ended.append((method.name, release.is_set()))
+            return rpc.JobRegisterResponse()
+
+        agent.caller.call = call
+        for data in (b"GET /v1/jobs HTTP/1.1\r\nHost: a\r\n\r\n", b"DELETE /v1/job/web HTTP/1.1\r\nHost: a\r\n\r\n"):
+            begun.clear()
+            _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(data)
+            await begun.wait()
+            writer.close()
+            await writer.wait_closed()
+            while server.connections:  # noqa: ASYNC110 - bounded by the timeout of serve
+                await asyncio.sleep(0)
+        release.set()
+        while len(ended) < 2:  # noqa: ASYNC110 - the same
+            await asyncio.sleep(0)
+
+    serve(use)
+
+    assert [("Job.List", False), ("Job.Deregister", True)] == ended
+
+
+def test_stop_is_harmless_before_start(agent):
+    """
+    A server that never started can be stopped.
+    """
+    asyncio.run(HttpServer(agent, "127.0.0.1", 0, LastValues(), LOGGER, limits=HttpLimits()).stop())

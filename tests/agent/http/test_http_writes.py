@@ -1,0 +1,142 @@
+"""Registering, parsing and stopping jobs, and the bodies that are refused."""
+
+import json
+
+import pytest
+
+from agent.rpc import methods as rpc
+
+REGISTERED = rpc.JobRegisterResponse(index=90, eval_id="e1", eval_create_index=90, job_modify_index=89, warnings="w")
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ('{"Job": ', "unexpected EOF"),
+        ('{"Job": {"ID": "we', "unexpected EOF"),
+        ("", "EOF"),
+        ("{}", "Job must be specified"),
+        ('{"Job": null}', "Job must be specified"),
+        ('{"Job":{}}', "Job ID hasn't been provided"),
+        ('{"Job":{"Name":"x"}}', "Job ID hasn't been provided"),
+        ('{"Job":{"ID":7}}', "json: cannot unmarshal number into Go struct field Job.Job.ID of type string"),
+        ('{"Job":7}', "json: cannot unmarshal number into Go struct field RegisterBody.Job of type map"),
+        (
+            '{"Job":{"ID":"x","TaskGroups":[{"Tasks":[{"Name":true}]}]}}',
+            "json: cannot unmarshal bool into Go struct field Task.Job.TaskGroups.Tasks.Name of type string",
+        ),
+        (
+            '{"Job":{"ID":"x","TaskGroups":{}}}',
+            "json: cannot unmarshal object into Go struct field Job.Job.TaskGroups of type slice",
+        ),
+    ],
+)
+def test_bodies_that_are_refused(agent, ask, body, text):
+    """
+    A body that is no job is refused with 400 in Nomad's words, and no server is asked.
+    """
+    answer = ask("POST", "/v1/jobs", data=body)
+
+    assert (400, text) == (answer.status, answer.text)
+    assert [] == agent.caller.asked
+
+
+def test_syntax_error_names_the_place(ask):
+    """
+    A character that is no JSON is named with its line and column.
+    """
+    answer = ask("POST", "/v1/jobs", data='{"Job":\n {"ID": x}}')
+
+    assert 400 == answer.status
+    assert "invalid character 'x' at line 2, column 9" in answer.text
+
+
+def test_deep_nesting_is_refused(ask):
+    """
+    A body that is nested without end is refused, not followed.
+    """
+    answer = ask("POST", "/v1/jobs", data='{"Job":{"ID":"x","UI":' + "[" * 5000 + "]" * 5000 + "}}")
+
+    assert 400 == answer.status
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_register(agent, ask, body, method):
+    """
+    A job is registered with its condition, null fields take their defaults, and only the index is in the headers.
+    """
+    agent.answer(rpc.JOB_REGISTER, REGISTERED)
+    job = {**body("job-web"), "Namespace": None, "Priority": None}
+    posted = {"Job": job, "EnforceIndex": True, "JobModifyIndex": 16, "Unknown": 1}
+
+    answer = ask(method, "/v1/jobs?namespace=ops", data=json.dumps(posted))
+
+    (request,) = agent.requests()
+    assert ("web", "ops", "ops", 50) == (request.job.id, request.namespace, request.job.namespace, request.job.priority)
+    assert (True, 16) == (request.enforce_index, request.job_modify_index)
+    assert {
+        "EvalID": "e1", "EvalCreateIndex": 90, "JobModifyIndex": 89, "Warnings": "w", "Index": 90,
+        "LastContact": 0, "KnownLeader": False, "NextToken": "",
+    } == answer.json  # fmt: skip
+    assert ["X-Nomad-Index"] == [name for name in answer.headers if name.startswith("X-Nomad")]
+
+
+def test_null_config_values_are_kept(agent, ask):
+    """
+    What a task hands to its driver is passed on unread, nulls included.
+    """
+    agent.answer(rpc.JOB_REGISTER, REGISTERED)
+    task = {"Name": "t", "Config": {"command": "x", "auth": None}}
+
+    ask("POST", "/v1/jobs", data=json.dumps({"Job": {"ID": "x", "TaskGroups": [{"Name": "g", "Tasks": [task]}]}}))
+
+    assert {"command": "x", "auth": None} == agent.requests()[0].job.task_groups[0].tasks[0].config
+
+
+def test_update_of_another_job_is_refused(agent, ask):
+    """
+    The job in the body must be the job in the path.
+    """
+    answer = ask("POST", "/v1/job/api", data='{"Job":{"ID":"web"}}')
+
+    assert (400, "Job ID does not match") == (answer.status, answer.text)
+
+
+def test_job_of_another_region_is_refused(agent, ask):
+    """
+    A job for a region that cannot be reached is not registered in this one.
+    """
+    answer = ask("POST", "/v1/jobs", data='{"Job":{"ID":"web","Region":"mars"}}')
+
+    assert (500, "No path to region") == (answer.status, answer.text)
+
+
+def test_deregister(agent, ask, body):
+    """
+    A job is stopped, or removed with purge; an unknown one answers as Nomad recorded it.
+    """
+    agent.answer(rpc.JOB_DEREGISTER, rpc.JobRegisterResponse())
+
+    answer = ask("DELETE", "/v1/job/nope?purge=true")
+
+    assert (200, body("err-deregister-unknown")) == (answer.status, answer.json)
+    assert "0" == answer.headers["X-Nomad-Index"]
+    assert ("nope", True) == (agent.requests()[0].job_id, agent.requests()[0].purge)
+
+
+def test_body_too_large(agent, ask):
+    """
+    A body above the limit is refused with 413 and the limit.
+    """
+    answer = ask("POST", "/v1/jobs", data="x" * 2000, body_bytes_max=1000)
+
+    assert (413, "the body is larger than 1000 bytes") == (answer.status, answer.text)
+
+
+def test_parse_needs_a_job(ask):
+    """
+    Parsing nothing is refused.
+    """
+    answer = ask("POST", "/v1/jobs/parse", data="{}")
+
+    assert (400, "Job spec is empty") == (answer.status, answer.text)
