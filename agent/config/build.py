@@ -103,9 +103,9 @@ def without_effect(later: Mapping[str, Position], settings: Settings) -> dict[st
     defaults = TelemetryConfig()
     for key in TELEMETRY.keys:
         path = f"telemetry.{key.name}"
-        if path in asked and path in settings and key.field:
-            if settings[path].value == getattr(defaults, key.field):
-                del asked[path]
+        setting = settings.get(path)
+        if path in asked and key.field and setting and setting.value == getattr(defaults, key.field):
+            del asked[path]
     return asked
 
 

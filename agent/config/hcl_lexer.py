@@ -58,7 +58,7 @@ _NAME = re.compile(r"[^\W\d][\w-]*")
 _NUMBER = re.compile(r"0[xX][0-9a-fA-F]+|[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?")
 _SPACE = re.compile(r"[ \t\r]+")
 _HEREDOC = re.compile(r"<<(-?)([^\W\d][\w.-]*)[ \t]*\r?\n")
-_OPERATORS = ("...", "==", "!=", "<=", ">=", "&&", "||", "=>", *"{}[]()=:?,.+-*/%<>!")
+_OPERATOR = re.compile(r"\.\.\.|[=!<>]=|&&|\|\||=>|[{}\[\]()=:?,.+\-*/%<>!]")
 _ESCAPES = {"n": "\n", "r": "\r", "t": "\t", '"': '"', "\\": "\\", "/": "/", "b": "\b", "f": "\f"}
 _PLAIN = re.compile(r'[^"\\$%\n]+')
 _OPENING, _CLOSING = "{[(", "}])"
@@ -171,10 +171,9 @@ class _Lexer:
             return self.number(matched[0], position)
         if self.source.startswith("<<", self.at):
             return self.heredoc(position)
-        for operator in _OPERATORS:
-            if self.source.startswith(operator, self.at):
-                self.at += len(operator)
-                return Token(Kind.OPERATOR, operator, position)
+        if matched := _OPERATOR.match(self.source, self.at):
+            self.at = matched.end()
+            return Token(Kind.OPERATOR, matched[0], position)
         raise self.fail(f"found {character!r}, which begins nothing in HCL")
 
     def number(self, text: str, position: Position) -> Token:

@@ -33,15 +33,12 @@ def test_durations_are_read_as_go_reads_them(text, seconds):
 
 
 @pytest.mark.parametrize(
-    "text", ["", "s", "10", "10 s", "1d", "h", "1h-5m", "1e3s", ".s", "-", "5S", "9" * 30 + "h", "x" * 99]
+    "text", ["", "s", "10 s", "1d", "h", "1h-5m", "1e3s", ".s", "-", "5S", "9" * 30 + "h", "x" * 99]
 )
 def test_what_is_no_duration_is_refused(text):
     """
     Anything else raises ValueError that says what to write.
     """
-    if text == "10":  # a bare number is nanoseconds
-        assert 1e-8 == parse_duration(text)
-        return
     with pytest.raises(ValueError, match=r"duration|longer than"):
         parse_duration(text)
 
