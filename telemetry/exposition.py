@@ -34,11 +34,8 @@ def header(metric: Metric, name: str) -> str:
 
 
 def prefix(name: str, labels: Iterable[tuple[str, str]]) -> str:
-    """Return the start of a line; *labels* are printed in the order given, those without a value left out.
-
-    To Prometheus, a label without a value and no label are the same.
-    """
-    pairs = ",".join([f'{label}="{_escaped(value)}"' for label, value in labels if value])
+    """Return the start of a line; *labels* are printed in the order given."""
+    pairs = ",".join([f'{label}="{_escaped(value)}"' for label, value in labels])
     return f"{name}{{{pairs}}} " if pairs else f"{name} "
 
 

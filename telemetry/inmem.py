@@ -35,7 +35,7 @@ class View:
             case Gauge():
                 if series.updated >= self._since:
                     value = exposition.float32(series.value)
-                    self._gauges.append({"Labels": _labels(series.labels), "Name": key, "Value": value})
+                    self._gauges.append({"Labels": dict(series.labels), "Name": key, "Value": value})
             case Counter():
                 self._aggregate(self._counters, key, series.labels, self._interval(series))
             case Sample():
@@ -63,7 +63,7 @@ class View:
         rows.append(
             {
                 "Count": tally.count,
-                "Labels": _labels(labels),
+                "Labels": dict(labels),
                 "Max": tally.high,
                 "Mean": tally.total / tally.count,
                 "Min": tally.low,
@@ -73,10 +73,6 @@ class View:
                 "Sum": tally.total,
             }
         )
-
-
-def _labels(labels: Labels) -> dict[str, str]:
-    return {name: value for name, value in labels if value}
 
 
 def _order(row: dict[str, Any]) -> tuple[str, list[tuple[str, str]]]:

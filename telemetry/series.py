@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Sequence
 
 from telemetry import exposition
-from telemetry.catalogue.metric import Kind, Metric
+from telemetry.catalogue.metric import OPTIONAL_LABELS, Metric
 from telemetry.exposition import Row
 from telemetry.windows import KEPT_WINDOWS, QUANTILES, Sketch, Tally, quantiles
 
@@ -29,13 +29,13 @@ class Gauge:
         self._shown: float | None = None
         self._row: Row = (self._prefix, 0.0)
 
-    def rows(self, _window: int) -> tuple[Row, ...]:
+    def row(self) -> Row:
         """Return the one line; Nomad's gauges are rounded to float32, as Nomad's are."""
         value = self.value
         if value != self._shown:
             self._shown = value
             self._row = (self._prefix, exposition.float32(value) if self._rounds else value)
-        return (self._row,)
+        return self._row
 
 
 class Counter:
@@ -51,15 +51,15 @@ class Counter:
         self.tallies: deque[Tally] = deque((self.tally,), KEPT_WINDOWS + 1)
         self._prefix = exposition.prefix(name, labels)
 
-    def turn(self, window: int) -> Tally:
-        """Begin the tally of *window* and return it."""
-        self.tally = Tally(window)
+    def turn(self, window: int, until: float) -> Tally:
+        """Begin the tally of *window*, which is over at *until*, and return it."""
+        self.tally = Tally(window, until)
         self.tallies.append(self.tally)
         return self.tally
 
-    def rows(self, _window: int) -> tuple[Row, ...]:
+    def row(self) -> Row:
         """Return the one line."""
-        return ((self._prefix, self.total),)
+        return self._prefix, self.total
 
 
 class Sample:
@@ -78,9 +78,9 @@ class Sample:
         self._sum_prefix = exposition.prefix(f"{name}_sum", labels)
         self._count_prefix = exposition.prefix(f"{name}_count", labels)
 
-    def turn(self, window: int) -> Sketch:
-        """Begin the sketch of *window* and return it."""
-        self.tally = Sketch(window)
+    def turn(self, window: int, until: float) -> Sketch:
+        """Begin the sketch of *window*, which is over at *until*, and return it."""
+        self.tally = Sketch(window, until)
         self.tallies.append(self.tally)
         return self.tally
 
@@ -98,21 +98,22 @@ class Sample:
 
 
 Series = Gauge | Counter | Sample
-CLASSES: dict[Kind, type[Gauge] | type[Counter] | type[Sample]] = {
-    Kind.GAUGE: Gauge,
-    Kind.COUNTER: Counter,
-    Kind.SAMPLE: Sample,
-}
 
 
 def named_labels(metric: Metric, values: tuple[str, ...], host: str | None) -> Labels:
     """Return the labels of a series by name, in the order they are printed; *host* is a label of its own when given.
 
+    Optional labels without a value are left out, as a Nomad does.
+
     Raises ValueError when there are not as many values as the metric has labels.
     """
     if len(values) != len(metric.labels):
         raise ValueError(f"metric {metric.name!r} has the labels {metric.labels}, but was given the values {values}")
-    pairs = list(zip(metric.labels, values, strict=True))
+    pairs = [
+        (label, value)
+        for label, value in zip(metric.labels, values, strict=True)
+        if value or label not in OPTIONAL_LABELS
+    ]
     if host is not None:
         pairs.append(("host", host))
     return tuple(sorted(pairs))

@@ -13,6 +13,10 @@ _NOT_IN_A_NAME = re.compile(r"[.\-/ =]")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
 
 
+OPTIONAL_LABELS = frozenset({"parent_id", "periodic_id"})
+"""Labels that are left out of a series for which they have no value; every other label is printed empty, as by Nomad."""
+
+
 class Kind(Enum):
     """How a series behaves, named as Prometheus types it; the value is the word after `# TYPE`."""
 
