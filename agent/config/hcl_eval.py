@@ -241,8 +241,10 @@ def _local(name: str, position: Position, scope: Scope) -> Value:
     scope.busy.append(name)
     expression = scope.local[name]
     outside = Scope(scope.variables, scope.local, scope.done, scope.busy, (), scope.effort)
-    value = evaluate(expression, outside)
-    scope.busy.pop()
+    try:
+        value = evaluate(expression, outside)
+    finally:
+        scope.busy.pop()
     scope.done[name] = value
     return value
 
