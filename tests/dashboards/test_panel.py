@@ -42,7 +42,7 @@ def test_a_query_in_another_unit_than_the_axis_is_refused():
     """
     A panel cannot show milliseconds on an axis of bytes.
     """
-    with pytest.raises(PanelError, match="shows BYTES, .* is in MILLISECONDS"):
+    with pytest.raises(PanelError, match=r"shows BYTES, .* is in MILLISECONDS"):
         panel('nomad_raft_commitTime{quantile="0.5"}', about=external.PROCESS_RESIDENT_MEMORY_BYTES)
 
 
