@@ -10,6 +10,7 @@ from telemetry.catalogue import Kind, Metric, Presence, Role, Unit, autopilot, b
 from telemetry.clock import ManualClock
 from telemetry.filters import Filters
 from telemetry.registry import EXPIRY_SECONDS, Registry, Sampled
+from telemetry.series import Gauge
 
 LAST_CONTACT = "nomad_raft_leader_lastContact"
 
@@ -384,3 +385,16 @@ def test_quantiles_are_within_one_percent_of_the_truth(registry, scrape, seed):
     for quantile in (0.5, 0.9, 0.99):
         truth = values[math.ceil(quantile * len(values)) - 1]
         assert pytest.approx(truth, rel=0.0101) == seen[LAST_CONTACT, str(quantile)]
+
+
+def test_two_threads_that_create_a_series_share_it(registry):
+    """
+    The second to miss a series gets the one the first has made, so neither value nor count goes astray.
+    """
+    arguments = (registry._gauges, Gauge, Kind.GAUGE, raft.LAST_INDEX, (), "")
+
+    first = registry._create(*arguments)
+    second = registry._create(*arguments)
+
+    assert first is second
+    assert b"\noutrider_metrics_series 1\n" in registry.exposition()
