@@ -1,1 +1,1 @@
-"""The agent.client.fingerprint package."""
+"""Finds out what the host is and has: one module for each subject, parsing apart from reading."""
