@@ -1,0 +1,353 @@
+"""The one HTTP client of a Nomad-compatible API: where to ask, as whom, for how long, and what went wrong.
+
+Bodies are plain dictionaries in Nomad's JSON names. Proxies, .netrc and redirects are not followed: the token goes to
+the address that was named and nowhere else.
+Source: Nomad, api/api.go (environment variables, "Unexpected response code"), HTTP API.
+
+    ApiFailure
+    ├── ApiUnreachable    no answer: refused, unknown host, timed out, TLS refused
+    ├── ApiError          an answer that is no success; carries status and body
+    └── ApiMalformed      a success that is not JSON, or too large
+"""
+
+import errno
+import json
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import requests
+import urllib3
+from requests.adapters import HTTPAdapter
+
+from telemetry.clock import Clock, SystemClock
+
+DEFAULT_ADDRESS = "http://127.0.0.1:4646"
+
+TIMEOUT_SECONDS = 30.0
+"""For one answer: servers hold a request about five seconds for a leader, on either of two hops."""
+
+BODY_BYTES_MAX = 256 * 1024 * 1024
+"""A list of 50,000 allocations is about 100 MB."""
+
+RETRY_PAUSE_SECONDS = 0.25
+
+Params = Mapping[str, str | int]
+
+
+class ApiFailure(Exception):
+    """The root of what can go wrong between us and the API."""
+
+
+class ApiUnreachable(ApiFailure):
+    """No answer came; the message names the request and the reason as Nomad's own client does."""
+
+
+class ApiError(ApiFailure):
+    """The API answered that it will not, or cannot."""
+
+    def __init__(self, status: int, body: str) -> None:
+        super().__init__(f"Unexpected response code: {status} ({body.strip()})")
+        self.status = status
+        self.body = body
+
+
+class ApiMalformed(ApiFailure):
+    """The answer is nothing this client can read: not JSON, or larger than it accepts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiSettings:
+    """Where the API is and how to speak to it. An empty text means: not set.
+
+    Raises ValueError when the address is no http or https URL, or when only one of `client_cert` and `client_key`
+    is set.
+    """
+
+    address: str = DEFAULT_ADDRESS
+    region: str = ""
+    namespace: str = ""
+    token: str = ""
+    ca_cert: str = ""
+    ca_path: str = ""
+    client_cert: str = ""
+    client_key: str = ""
+    tls_server_name: str = ""
+    tls_skip_verify: bool = False
+    timeout_seconds: float = TIMEOUT_SECONDS
+    retry_seconds: float = 0.0
+    """For how long a read that could not be sent is tried again; 0 for one try."""
+
+    def __post_init__(self) -> None:
+        parts = urlsplit(self.address)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError(f"address {self.address!r} is no URL of an agent; write one such as {DEFAULT_ADDRESS}")
+        if bool(self.client_cert) != bool(self.client_key):
+            raise ValueError(
+                f"client certificate {self.client_cert!r} and client key {self.client_key!r}: set both or neither"
+            )
+
+    def __repr__(self) -> str:
+        shown = (f"{name.name}={getattr(self, name.name)!r}" for name in fields(self) if name.name != "token")
+        return f"ApiSettings({', '.join(shown)}, token={'set' if self.token else 'unset'})"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "ApiSettings":
+        """Return what Nomad's NOMAD_* variables say. Raises ValueError as the constructor does."""
+        read = environment.get
+        return cls(
+            address=read("NOMAD_ADDR") or DEFAULT_ADDRESS,
+            region=read("NOMAD_REGION", ""),
+            namespace=read("NOMAD_NAMESPACE", ""),
+            token=read("NOMAD_TOKEN", ""),
+            ca_cert=read("NOMAD_CACERT", ""),
+            ca_path=read("NOMAD_CAPATH", ""),
+            client_cert=read("NOMAD_CLIENT_CERT", ""),
+            client_key=read("NOMAD_CLIENT_KEY", ""),
+            tls_server_name=read("NOMAD_TLS_SERVER_NAME", ""),
+            tls_skip_verify=read("NOMAD_SKIP_VERIFY", "").lower() in {"1", "t", "true"},
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class ApiAnswer:
+    """A success: the decoded body, and what the X-Nomad headers say of it (zero or None where there are none)."""
+
+    value: Any
+    status: int = 200
+    index: int = 0
+    known_leader: bool | None = None
+    last_contact_seconds: float = 0.0
+    next_token: str = ""
+
+
+class _NamedServerAdapter(HTTPAdapter):
+    """Checks certificates against a name of its own instead of the address's."""
+
+    def __init__(self, server_name: str) -> None:
+        self._server_name = server_name
+        super().__init__()
+
+    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
+        """Hand the name to urllib3, for SNI and for the check."""
+        super().init_poolmanager(*args, server_hostname=self._server_name, assert_hostname=self._server_name, **kwargs)
+
+
+class NomadApi:
+    """A session with one agent; not shared between threads, as requests' sessions are not."""
+
+    def __init__(
+        self,
+        settings: ApiSettings | None = None,
+        *,
+        clock: Clock | None = None,
+        pause: Callable[[float], object] | None = None,
+    ) -> None:
+        self.settings = settings or ApiSettings.from_environment()
+        self._clock = clock or SystemClock()
+        self._pause = pause or threading.Event().wait
+        self._session = _session(self.settings)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._session.close()
+
+    def get(
+        self,
+        path: str,
+        params: Params | None = None,
+        *,
+        stale: bool = False,
+        index: int = 0,
+        wait_seconds: float = 0.0,
+        accept: Collection[int] = (),
+    ) -> ApiAnswer:
+        """Return the JSON at *path*, such as "/v1/jobs".
+
+        With *index* the query blocks until something newer is there, for *wait_seconds* at most. A status in *accept*
+        is a success too. Raises ApiFailure.
+        """
+        query: dict[str, str | int] = dict(params or {})
+        timeout = self.settings.timeout_seconds
+        if stale:
+            query["stale"] = ""
+        if index:
+            query["index"] = index
+            query["wait"] = f"{round(wait_seconds * 1000)}ms"
+            # A server adds up to a sixteenth.
+            timeout += wait_seconds * 17 / 16
+        return _answer(self._send("GET", path, query, None, timeout), accept)
+
+    def get_text(self, path: str, params: Params | None = None) -> str:
+        """Return the body at *path* as text, such as /v1/metrics for Prometheus. Raises ApiFailure."""
+        response = self._send("GET", path, dict(params or {}), None, self.settings.timeout_seconds)
+        if response.status != 200:
+            raise ApiError(response.status, response.text)
+        return response.text
+
+    def put(self, path: str, body: Any, params: Params | None = None) -> ApiAnswer:
+        """Send *body* as JSON; never repeated. Raises ApiFailure."""
+        data = json.dumps(body).encode()
+        return _answer(self._send("PUT", path, dict(params or {}), data, self.settings.timeout_seconds))
+
+    def post(self, path: str, body: Any, params: Params | None = None) -> ApiAnswer:
+        """Send *body* as JSON; never repeated. Raises ApiFailure."""
+        data = json.dumps(body).encode()
+        return _answer(self._send("POST", path, dict(params or {}), data, self.settings.timeout_seconds))
+
+    def delete(self, path: str, params: Params | None = None) -> ApiAnswer:
+        """Ask for a removal; never repeated. Raises ApiFailure."""
+        return _answer(self._send("DELETE", path, dict(params or {}), None, self.settings.timeout_seconds))
+
+    def pages(self, path: str, params: Params | None = None, *, per_page: int = 1000) -> Iterator[Any]:
+        """Return the items of a long list, page by page. Raises ApiFailure, also while being read."""
+        query: dict[str, str | int] = {**(params or {}), "per_page": per_page}
+        while True:
+            answer = self.get(path, query)
+            yield from answer.value
+            if not answer.next_token:
+                return
+            query["next_token"] = answer.next_token
+
+    def _send(self, method: str, path: str, query: dict[str, str | int], data: bytes | None, timeout: float) -> "_Raw":
+        if self.settings.region:
+            query.setdefault("region", self.settings.region)
+        if self.settings.namespace:
+            query.setdefault("namespace", self.settings.namespace)
+        # Only a read may be sent twice, and only when no answer to it came.
+        deadline = self._clock.monotonic() + (self.settings.retry_seconds if method == "GET" else 0.0)
+        while True:
+            try:
+                return self._send_once(method, path, query, data, timeout)
+            except ApiUnreachable:
+                if self._clock.monotonic() + RETRY_PAUSE_SECONDS > deadline:
+                    raise
+                self._pause(RETRY_PAUSE_SECONDS)
+
+    def _send_once(
+        self, method: str, path: str, query: Mapping[str, str | int], data: bytes | None, timeout: float
+    ) -> "_Raw":
+        url = self.settings.address.rstrip("/") + path
+        try:
+            with self._session.request(
+                method, url, params=dict(query), data=data, timeout=timeout, stream=True, allow_redirects=False
+            ) as response:
+                body = response.raw.read(BODY_BYTES_MAX + 1, decode_content=True)
+                if len(body) > BODY_BYTES_MAX:
+                    raise ApiMalformed(f"{method} {url}: the answer is larger than {BODY_BYTES_MAX} bytes")
+                return _Raw(response.status_code, response.headers, body, f"{method} {url}")
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            reason = _reason(error, url)
+            raise ApiUnreachable(f'{method.capitalize()} "{_full_url(url, query)}": {reason}') from error
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """An answer as it came."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+    request: str
+
+    @property
+    def text(self) -> str:
+        return self.body.decode("utf-8", "replace")
+
+
+def with_overrides(settings: ApiSettings, overrides: Mapping[str, Any]) -> ApiSettings:
+    """Return *settings* with what *overrides* sets; its None and "" values change nothing. Raises ValueError."""
+    return replace(settings, **{name: value for name, value in overrides.items() if value not in {None, ""}})
+
+
+def _session(settings: ApiSettings) -> requests.Session:
+    session = requests.Session()
+    session.trust_env = False
+    session.verify = False if settings.tls_skip_verify else (settings.ca_cert or settings.ca_path or True)
+    if settings.client_cert:
+        session.cert = (settings.client_cert, settings.client_key)
+    if settings.tls_server_name:
+        session.mount("https://", _NamedServerAdapter(settings.tls_server_name))
+    session.headers["User-Agent"] = "outrider"
+    if settings.token:
+        session.headers["X-Nomad-Token"] = settings.token
+    return session
+
+
+def _answer(raw: _Raw, accept: Collection[int] = ()) -> ApiAnswer:
+    if raw.status not in {200, 204} and raw.status not in accept:
+        raise ApiError(raw.status, raw.text)
+    try:
+        value = json.loads(raw.body) if raw.body else None
+    except ValueError as error:
+        raise ApiMalformed(f"{raw.request}: the answer is not JSON; is this the address of an agent?") from error
+    known = raw.headers.get("X-Nomad-Knownleader")
+    return ApiAnswer(
+        value=value,
+        status=raw.status,
+        index=_number(raw.headers.get("X-Nomad-Index")),
+        known_leader=None if known is None else known == "true",
+        last_contact_seconds=_number(raw.headers.get("X-Nomad-Lastcontact")) / 1000,
+        next_token=raw.headers.get("X-Nomad-Nexttoken", ""),
+    )
+
+
+def _number(text: str | None) -> int:
+    return int(text) if text and text.isascii() and text.isdigit() else 0
+
+
+def _full_url(url: str, query: Mapping[str, str | int]) -> str:
+    prepared = requests.Request("GET", url, params=dict(query)).prepare().url
+    return prepared or url
+
+
+def _reason(error: BaseException, url: str) -> str:
+    """Return why there was no answer, in the words of Nomad's client."""
+    if isinstance(error, requests.Timeout | urllib3.exceptions.TimeoutError):
+        return "context deadline exceeded"
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    for cause in _causes(error):
+        match cause:
+            case socket.gaierror():
+                return f"dial tcp: lookup {parts.hostname}: no such host"
+            case TimeoutError():
+                return "context deadline exceeded"
+            case ssl.SSLCertVerificationError():
+                return f"tls: failed to verify certificate: {cause.verify_message}"
+            case ssl.SSLError():
+                return f"tls: {cause.reason or cause}"
+            case OSError(errno=errno.ECONNREFUSED):
+                return f"dial tcp {parts.hostname}:{port}: connect: connection refused"
+            case OSError(errno=errno.ECONNRESET):
+                return f"read tcp {parts.hostname}:{port}: connection reset by peer"
+            case OSError(errno=code) if code is not None:
+                return f"dial tcp {parts.hostname}:{port}: connect: {os.strerror(code).lower()}"
+            case _:
+                continue
+    return "EOF" if "RemoteDisconnected" in repr(error) else str(error)
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Return the operating system's part of *error*'s chain, innermost last, ours and requests' left out."""
+    seen: set[int] = set()
+    pending: list[object] = [error]
+    while pending:
+        found = pending.pop(0)
+        if not isinstance(found, BaseException) or id(found) in seen:
+            continue
+        seen.add(id(found))
+        if not isinstance(found, requests.RequestException):
+            yield found
+        pending += [getattr(found, "reason", None), found.__cause__, found.__context__, *found.args]
