@@ -264,10 +264,17 @@ def _check_servers(config: AgentConfig, problems: Problems) -> None:
             "set bootstrap_expect = 1 for a cluster of one, or list the others in retry_join",
         )
     elif expected and len(servers) != expected:
+        me = config.advertise.serf
+        remedy = (
+            f"list the serf address of all {expected} servers, or set bootstrap_expect = {len(servers)}"
+            if len(servers) < expected
+            else f'where the list names this server, write it as {me}, as its host name "{config.hostname}" or as '
+            f'name = "{config.name}", and otherwise set bootstrap_expect = {len(servers)}'
+        )
         problems.add(
             "server.bootstrap_expect",
-            f"server.bootstrap_expect = {expected}, but {path} and this server together are {len(servers)} "
-            f"({names}): list the serf address of every server, or set bootstrap_expect = {len(servers)}",
+            f"server.bootstrap_expect = {expected}, but {path} and this server, {me}, together are {len(servers)} "
+            f"({names}): {remedy}",
         )
     elif len(servers) > 1:
         _check_adjacent(config, problems)

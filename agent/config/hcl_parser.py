@@ -308,7 +308,7 @@ class _Parser:
                 self.expect(")", "to close the bracket")
                 return value
             case _:
-                raise self.fail("a value")
+                raise self.fail("a value; text stands in quotes" if token.text in {"/", "."} else "a value")
 
     def string(self, token: Token) -> ast.Expression:
         """Turn a string's parts into a literal or a template."""

@@ -169,17 +169,28 @@ def _files(paths: Sequence[Path]) -> tuple[Path, ...]:
     files: list[Path] = []
     for path in paths:
         if path.is_dir():
-            # A name that an editor leaves behind is no configuration. Source: Nomad's LoadConfigDir.
-            files += sorted(
-                entry
-                for entry in path.iterdir()
-                if entry.suffix in {".hcl", ".json"} and not entry.name.startswith((".", "#")) and entry.is_file()
-            )
+            files += _directory(path)
         elif path.is_file():
             files.append(path)
         else:
             raise ConfigError(f"{path}: there is no such file or directory: check the path given to -config.")
     return tuple(files)
+
+
+def _directory(path: Path) -> list[Path]:
+    """Return the files of a directory in the order of their names, without what an editor leaves behind.
+
+    Source: Nomad's LoadConfigDir.
+    """
+    try:
+        entries = sorted(path.iterdir())
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}): check its owner and mode.") from None
+    return [
+        entry
+        for entry in entries
+        if entry.suffix in {".hcl", ".json"} and not entry.name.startswith((".", "#")) and entry.is_file()
+    ]
 
 
 def _read_file(path: Path) -> Reading:
@@ -207,7 +218,7 @@ def _read_file(path: Path) -> Reading:
             body = parse(text, str(path), Dialect.AGENT)
         return read_body(body, AGENT)
     except HclError as error:
-        return Reading(problems=[Problem(error.position, _without_place(error))])
+        return Reading(problems=[Problem(error.position, f"{_without_place(error)}.")])
 
 
 def _without_place(error: HclError) -> str:

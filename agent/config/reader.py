@@ -185,7 +185,11 @@ def _value_of(item: ast.Attribute | ast.Block, key: Key) -> Value:
             raise ValueError(f"it is a value, not a block: write {key.name} = {_example(key.kind)}")
         if any(isinstance(inner, ast.Block) for inner in item.body.items):
             raise ValueError("its values are strings, not blocks")
-        return {attribute.name: _text(plain(attribute.value)) for attribute in item.body.attributes}
+        return {attribute.name: _map_text(attribute.name, plain(attribute.value)) for attribute in item.body.attributes}
+    if isinstance(item.value, ast.Name) and key.kind in {Kind.BOOL, Kind.INT, Kind.FLOAT}:
+        raise ValueError(
+            f"{item.value.name} is not understood: it must be {key.kind.value}, such as {_example(key.kind)}"
+        )
     value = convert(plain(item.value), key.kind)
     if isinstance(value, bool | str | dict):
         number = None
@@ -258,7 +262,10 @@ def convert(value: object, kind: Kind) -> Value:
             maps = value if isinstance(value, list) else [value]
             if all(isinstance(item, dict) for item in maps):
                 return {
-                    str(key): _text(inner) for item in maps if isinstance(item, dict) for key, inner in item.items()
+                    str(key): _map_text(str(key), inner)
+                    for item in maps
+                    if isinstance(item, dict)
+                    for key, inner in item.items()
                 }
         case Kind.ANYTHING:
             return ""
@@ -287,6 +294,13 @@ def _text(value: object) -> str:
             return str(value)
         case _:
             raise ValueError(f"it must be {Kind.STRING.value} in quotes")
+
+
+def _map_text(name: str, value: object) -> str:
+    """Return the text of a scalar in a map. Raises ValueError naming its key."""
+    if isinstance(value, list | dict) or value is None:
+        raise ValueError(f"the value of {name} must be {Kind.STRING.value} in quotes")
+    return _text(value)
 
 
 def _example(kind: Kind) -> str:

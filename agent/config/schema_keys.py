@@ -9,7 +9,7 @@ class Kind(Enum):
 
     STRING = "a string"
     BOOL = "true or false"
-    INT = "a whole number"
+    INT = "a whole number without a unit"
     FLOAT = "a number"
     DURATION = "a duration such as 30s, 5m or 1h30m"
     STRINGS = "a list of strings"

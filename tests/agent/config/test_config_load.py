@@ -185,7 +185,7 @@ def test_the_environment_stands_between_files_and_flags(tmp_path):
             '0.hcl:2: "bootstrap_expct" is no key of the server block: did you mean "bootstrap_expect"?',
         ),
         ("servers {\n}", '0.hcl:1: "servers" is no key of an agent\'s file: did you mean "server"?'),
-        ('ports { http = "x" }', '0.hcl:1: ports.http = "x": it must be a whole number, such as 3.'),
+        ('ports { http = "x" }', '0.hcl:1: ports.http = "x": it must be a whole number without a unit, such as 3.'),
         ("ports { http = 70000 }", "0.hcl:1: ports.http = 70000: it must be at most 65535."),
         (
             'log_level = "LOUD"',
@@ -227,6 +227,12 @@ def test_the_environment_stands_between_files_and_flags(tmp_path):
             'plugin "raw_exec" { config { denied_host_uids = "0-99" } }',
             "0.hcl:1: plugin.raw_exec.config.denied_host_uids is set: this restriction is not there yet",
         ),
+        (
+            "server { enabled = yes }",
+            "0.hcl:1: server.enabled: yes is not understood: it must be true or false, such as true.",
+        ),
+        ("client { meta { a = [1] } }", "0.hcl:1: client.meta: the value of a must be a string in quotes."),
+        ("data_dir = /opt/x", '0.hcl:1: found "/", expected a value; text stands in quotes'),
         ("region = ", "0.hcl:1: found the end of the file, expected a value"),
     ],
 )
@@ -260,7 +266,7 @@ def test_a_wrong_file_is_refused_with_place_value_and_remedy(tmp_path, text, mes
         ),
         (
             'data_dir = "/d"\nserver {\n  enabled = true\n  bootstrap_expect = 3\n  server_join { retry_join = ["10.0.0.9"] }\n}',
-            "0.hcl:4: server.bootstrap_expect = 3, but server.server_join.retry_join and this server together are 2 (10.0.0.9:4648, 10.1.2.3:4648): ",
+            "0.hcl:4: server.bootstrap_expect = 3, but server.server_join.retry_join and this server, 10.1.2.3:4648, together are 2 (10.0.0.9:4648, 10.1.2.3:4648): list the serf address of all 3 servers, or set bootstrap_expect = 2.",
         ),
         (
             LONE_SERVER + 'server { retry_join = ["provider=aws tag_key=x"] }',
