@@ -121,5 +121,11 @@ class Replicator(Protocol):
     async def snapshot(self) -> int:
         """Write a snapshot now and return the index it covers."""
 
+    async def transfer_leadership(self) -> bool:
+        """Ask a follower that has the whole log to take over; False when there is none or this server does not lead."""
+
+    def collect(self) -> None:
+        """Emit the gauges that are due at each collection interval."""
+
     def counters(self) -> Mapping[str, float]:
         """Return the engine's running totals for debugging; keys are stable within a release."""

@@ -25,6 +25,8 @@ class Request(Model, frozen=True):
     max_query_time_seconds: float = 0.0
     allow_stale: bool = False
     prefix: str = ""
+    forwarded: bool = False
+    """Set by a server that passes the request on: whoever gets it answers or refuses, and never passes it on again."""
 
 
 class Response(Model, frozen=True):

@@ -1,0 +1,85 @@
+"""Servers: who leads, who votes, who is healthy. Source: nomad/status_endpoint.go, nomad/operator_endpoint.go."""
+
+from collections.abc import Callable
+from typing import Any
+
+from agent.consensus.replicator import Peer, ReplicatorStatus
+from agent.endpoints.context import Context, Handlers
+from agent.endpoints.health import others
+from agent.rpc import methods as m
+
+
+class OperatorEndpoint:
+    """`Status.*` and `Operator.*`."""
+
+    def __init__(
+        self,
+        context: Context,
+        own: Peer,
+        health: Callable[[], m.AutopilotHealthResponse],
+        members: Callable[[], list[dict[str, Any]]],
+    ) -> None:
+        self._context = context
+        self._own = own
+        self._health = health
+        self._members = members
+
+    def handlers(self) -> Handlers:
+        """Return what answers which method."""
+        return {
+            m.STATUS_PING: self.ping,
+            m.STATUS_LEADER: self.leader,
+            m.STATUS_PEERS: self.peers,
+            m.STATUS_MEMBERS: self.members,
+            m.OPERATOR_RAFT_CONFIGURATION: self.raft_configuration,
+            m.OPERATOR_SERVER_HEALTH: self.server_health,
+        }
+
+    async def ping(self, request: m.Request) -> m.Response:
+        """Show that this server answers."""
+        del request
+        return self._context.fresh(m.Response(), self._context.state.index)
+
+    async def leader(self, request: m.Request) -> m.StatusLeaderResponse:
+        """Return the leader's gRPC address, empty without one."""
+        del request
+        leader = self._context.status().leader
+        return self._fresh(m.StatusLeaderResponse(leader=leader.rpc_address if leader else ""))
+
+    async def peers(self, request: m.Request) -> m.StatusPeersResponse:
+        """Return the gRPC addresses of all servers in the configuration."""
+        del request
+        status = self._context.status()
+        peers = [self._own.rpc_address, *(entry.peer.rpc_address for entry in others(status, self._own))]
+        return self._fresh(m.StatusPeersResponse(peers=peers))
+
+    async def members(self, request: m.Request) -> m.MembersResponse:
+        """Return the servers as this one knows them."""
+        del request
+        return self._fresh(m.MembersResponse(members=self._members()))
+
+    async def raft_configuration(self, request: m.Request) -> m.RaftConfigurationResponse:
+        """Return the Raft configuration."""
+        del request
+        status = self._context.status()
+        voters = [(self._own, True), *((entry.peer, entry.voter) for entry in others(status, self._own))]
+        servers = [_raft_server(peer, voter, status, self._context.region) for peer, voter in voters]
+        return self._fresh(m.RaftConfigurationResponse(servers=servers))
+
+    async def server_health(self, request: m.Request) -> m.AutopilotHealthResponse:
+        """Return autopilot's last judgement; empty for a moment after an election, as on Nomad."""
+        del request
+        return self._fresh(self._health())
+
+    def _fresh(self, response: m.R) -> m.R:
+        return self._context.fresh(response, self._context.state.index)
+
+
+def _raft_server(peer: Peer, voter: bool, status: ReplicatorStatus, region: str) -> m.RaftServer:
+    return m.RaftServer(
+        id=peer.server_id,
+        node=f"{peer.name}.{region}" if peer.name else "(unknown)",
+        address=peer.rpc_address,
+        leader=status.leader is not None and peer.raft_address == status.leader.raft_address,
+        voter=voter,
+    )

@@ -1,0 +1,311 @@
+"""Everything only the leader does, switched on and off as one. Source: Nomad, nomad/leader.go.
+
+The parts (broker, blocked evaluations, plan queue, heartbeats) are pure; this shell owns them on the event loop, feeds
+them what the log applied, and carries out what comes due.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+import msgspec
+
+from agent.errors import NotLeader, OutriderError
+from agent.leader.blocked_evals import BlockedEvals
+from agent.leader.eval_broker import EvalBroker
+from agent.leader.heartbeats import Heartbeats, HeartbeatSettings
+from agent.leader.node_evals import evals_for_node
+from agent.leader.plan_apply import evaluate_plan
+from agent.leader.plan_queue import PlanQueue
+from agent.model.base import JobKey, NodeID
+from agent.model.command import AnyCommand, ApplyPlanResults, Result, UpdateEvals, UpdateNodeStatus
+from agent.model.evaluation import EvalStatus, Evaluation
+from agent.model.node import NodeEvent, NodeStatus
+from agent.model.plan import Plan, PlanResult
+from agent.model.times import rfc3339_seconds
+from agent.state.store import Changes, State
+from agent.tasks import Tasks
+from telemetry.catalogue import heartbeat as heartbeat_metrics
+from telemetry.catalogue import leader as leader_metrics
+from telemetry.catalogue import plan as plan_metrics
+from telemetry.catalogue.metric import Metric
+from telemetry.clock import Clock
+from telemetry.recorder import Recorder
+
+RECONCILE_SECONDS = 60.0
+"""How often the leader makes sure of its lead with a barrier, as Nomad's reconcile interval."""
+
+IDLE_SECONDS = 1.0
+"""The longest sleep of a loop whose parts have no deadline."""
+
+INVALIDATIONS_AT_ONCE = 64
+"""Missed heartbeats written at the same time; a rack that dies is hundreds of them."""
+
+Propose = Callable[[AnyCommand], Awaitable[Result]]
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What the duties need of the server around them."""
+
+    propose: Propose
+    barrier: Callable[[], Awaitable[None]]
+    state: Callable[[], State]
+    new_id: Callable[[], str]
+    clock: Clock
+    recorder: Recorder
+    logger: logging.Logger
+    rng: random.Random
+
+
+class LeaderDuties:
+    """The leader's memory and loops. Belongs to one event loop; `established` says whether they run."""
+
+    def __init__(self, around: Surroundings, heartbeat_settings: HeartbeatSettings) -> None:
+        self._around = around
+        self._tasks = Tasks(around.logger, around.recorder)
+        self.broker = EvalBroker(around.new_id)
+        self.blocked = BlockedEvals()
+        self.plans: PlanQueue[asyncio.Future[PlanResult]] = PlanQueue()
+        self.heartbeats = Heartbeats(heartbeat_settings, around.rng)
+        self.work_ready = asyncio.Event()
+        self._plan_ready = asyncio.Event()
+        self._due_changed = asyncio.Event()
+        self.established = False
+
+    async def establish(self) -> None:
+        """Take up all duties: after a barrier, so that everything the last leader committed is known here.
+
+        Raises what a barrier raises when the lead is lost meanwhile; then nothing was taken up.
+        """
+        started = self._now()
+        await self._barrier()
+        state = self._around.state()
+        self.broker.enable()
+        self.blocked.enable()
+        self.plans.enable()
+        self._restore(state)
+        self.heartbeats.begin((node.id for node in state.nodes() if node.status != NodeStatus.DOWN), self._now())
+        self.established = True
+        self._tasks.spawn("leader: heartbeats", self._heartbeat_loop())
+        self._tasks.spawn("leader: broker", self._broker_loop())
+        self._tasks.spawn("leader: plan applier", self._plan_loop())
+        self._tasks.spawn("leader: barrier", self._barrier_loop())
+        self._took(leader_metrics.ESTABLISH_LEADERSHIP, started)
+
+    async def revoke(self) -> None:
+        """Lay down all duties and forget; plans that were waiting are told that this server leads no more."""
+        started = self._now()
+        was_established, self.established = self.established, False
+        self.broker.disable()
+        self.blocked.disable()
+        for pending in self.plans.disable():
+            if not pending.answer.done():
+                pending.answer.set_exception(NotLeader())
+        self.heartbeats.clear()
+        await self._tasks.cancel()
+        if was_established:
+            self._took(leader_metrics.REVOKE_LEADERSHIP, started)
+
+    def on_changes(self, changes: Changes) -> None:
+        """Feed what the log applied to broker and blocked evaluations; does nothing on a server that does not lead."""
+        if not self.broker.enabled:
+            return
+        state = self._around.state()
+        for eval_id in changes.evals:
+            evaluation = state.eval(eval_id)
+            if evaluation is not None:
+                self._track(evaluation)
+        if self._capacity_changed(changes, state):
+            self._unblock(changes.index)
+
+    async def submit_plan(self, plan: Plan) -> PlanResult:
+        """Queue *plan* and return what of it was committed; raises NotLeader or Overloaded."""
+        answer: asyncio.Future[PlanResult] = asyncio.get_running_loop().create_future()
+        self.plans.enqueue(plan, answer, self._now())
+        self._plan_ready.set()
+        return await answer
+
+    def renew_heartbeat(self, node_id: NodeID) -> float:
+        """Move a client's deadline and return its time to live, in seconds."""
+        ttl = self.heartbeats.renew(node_id, self._now())
+        self._due_changed.set()
+        return ttl
+
+    def _track(self, evaluation: Evaluation) -> None:
+        match evaluation.status:
+            case EvalStatus.PENDING:
+                wall_ns = int(self._around.clock.wall() * 1e9)
+                delay = max(0.0, (evaluation.wait_until - wall_ns) / 1e9) if evaluation.wait_until else 0.0
+                self.broker.enqueue(evaluation, self._now(), delay)
+                self.work_ready.set()
+                self._due_changed.set()
+            case EvalStatus.BLOCKED:
+                older, missed = self.blocked.block(evaluation)
+                if older is not None:
+                    self._tasks.spawn("leader: cancel evaluation", self._cancel_evals([older]))
+                if missed is not None:
+                    self._requeue([missed])
+            case EvalStatus.COMPLETE:
+                if not evaluation.blocked_eval:
+                    self._untrack_blocked(evaluation.job_key)
+            case _:
+                pass
+
+    def _untrack_blocked(self, key: JobKey) -> None:
+        job = self._around.state().job(*key)
+        if job is None or job.stop:
+            self.blocked.untrack(key)
+
+    def _restore(self, state: State) -> None:
+        for evaluation in state.evals():
+            if not evaluation.terminal:
+                self._track(evaluation)
+
+    @staticmethod
+    def _capacity_changed(changes: Changes, state: State) -> bool:
+        nodes = (state.node(node_id) for node_id in changes.nodes)
+        if any(node is not None and node.ready for node in nodes):
+            return True
+        allocs = (state.alloc(alloc_id) for alloc_id in changes.allocs)
+        return any(alloc is not None and alloc.terminal for alloc in allocs)
+
+    def _unblock(self, index: int) -> None:
+        self._requeue(self.blocked.unblock(index))
+
+    def _requeue(self, evaluations: Iterable[Evaluation]) -> None:
+        for evaluation in evaluations:
+            ready = msgspec.structs.replace(evaluation, status=EvalStatus.PENDING)
+            self.broker.enqueue(ready, self._now())
+            self.work_ready.set()
+
+    async def cancel_superseded(self, evaluations: Iterable[Evaluation]) -> None:
+        """Write that *evaluations* were cancelled because a newer one of their job does their work."""
+        superseded = list(evaluations)
+        if superseded:
+            await self._cancel_evals(superseded)
+
+    async def _cancel_evals(self, evaluations: list[Evaluation]) -> None:
+        canceled = [
+            msgspec.structs.replace(
+                evaluation,
+                status=EvalStatus.CANCELED,
+                status_description="canceled after more recent eval was processed",
+            )
+            for evaluation in evaluations
+        ]
+        try:
+            await self._around.propose(
+                UpdateEvals(request_id=self._around.new_id(), at=self._wall_ns(), evals=canceled)
+            )
+        except OutriderError as error:
+            self._around.logger.warning("evaluations not cancelled: count=%d reason=%s", len(canceled), error)
+
+    # --- loops ----------------------------------------------------------------------------------------------------
+
+    async def _heartbeat_loop(self) -> None:
+        while True:
+            lost = self.heartbeats.expire(self._now())
+            for start in range(0, len(lost), INVALIDATIONS_AT_ONCE):
+                batch = lost[start : start + INVALIDATIONS_AT_ONCE]
+                await asyncio.gather(*(self._invalidate(node_id) for node_id in batch))
+            await self._sleep_until(self.heartbeats.next_deadline())
+
+    async def _invalidate(self, node_id: NodeID) -> None:
+        started = self._now()
+        state = self._around.state()
+        node = state.node(node_id)
+        if node is None or node.status == NodeStatus.DOWN:
+            return
+        self._around.logger.warning("node TTL expired: node_id=%s", node_id)
+        wall_ns = self._wall_ns()
+        event = NodeEvent(message="Node heartbeat missed", timestamp=rfc3339_seconds(self._around.clock.wall()))
+        command = UpdateNodeStatus(
+            request_id=self._around.new_id(), at=wall_ns, node_id=node_id, status=NodeStatus.DOWN, event=event,
+            evals=evals_for_node(state, node, self._around.new_id, wall_ns),
+        )  # fmt: skip
+        try:
+            await self._around.propose(command)
+        except OutriderError as error:
+            # Without the lead the next leader finds out; while leading it must not be forgotten.
+            self._around.logger.error("node not marked down: node_id=%s reason=%s", node_id, error)  # noqa: TRY400
+            if self.established:
+                self.heartbeats.renew(node_id, self._now())
+            return
+        self._took(heartbeat_metrics.INVALIDATE, started)
+
+    async def _broker_loop(self) -> None:
+        while True:
+            self.broker.tick(self._now())
+            if self.broker.stats().ready:
+                self.work_ready.set()
+            await self._sleep_until(self.broker.next_deadline())
+
+    async def _plan_loop(self) -> None:
+        while True:
+            pending = self.plans.dequeue()
+            if pending is None:
+                self._plan_ready.clear()
+                await self._plan_ready.wait()
+                continue
+            try:
+                result = await self._apply_plan(pending.plan)
+            except OutriderError as error:
+                if not pending.answer.done():
+                    pending.answer.set_exception(error)
+                continue
+            if not pending.answer.done():
+                pending.answer.set_result(result)
+
+    async def _apply_plan(self, plan: Plan) -> PlanResult:
+        started = self._now()
+        result = evaluate_plan(self._around.state(), plan)
+        self._took(plan_metrics.EVALUATE, started)
+        updated = [
+            alloc
+            for group in (result.node_update, result.node_allocation)
+            for allocs in group.values()
+            for alloc in allocs
+        ]
+        if not updated:
+            return result
+        started = self._now()
+        command = ApplyPlanResults(
+            request_id=self._around.new_id(), at=self._wall_ns(), eval_id=plan.eval_id, updated=updated
+        )
+        applied = await self._around.propose(command)
+        self._took(plan_metrics.APPLY, started)
+        return msgspec.structs.replace(result, alloc_index=applied.index)
+
+    async def _barrier_loop(self) -> None:
+        while True:
+            await asyncio.sleep(RECONCILE_SECONDS)
+            try:
+                await self._barrier()
+            except OutriderError as error:
+                self._around.logger.warning("leader barrier failed: reason=%s", error)
+
+    async def _barrier(self) -> None:
+        started = self._now()
+        await self._around.barrier()
+        self._took(leader_metrics.BARRIER, started)
+
+    async def _sleep_until(self, deadline: float | None) -> None:
+        pause = IDLE_SECONDS if deadline is None else min(IDLE_SECONDS, max(0.01, deadline - self._now()))
+        self._due_changed.clear()
+        try:
+            async with asyncio.timeout(pause):
+                await self._due_changed.wait()
+        except TimeoutError:
+            return
+
+    def _now(self) -> float:
+        return self._around.clock.monotonic()
+
+    def _wall_ns(self) -> int:
+        return int(self._around.clock.wall() * 1e9)
+
+    def _took(self, metric: Metric, started: float) -> None:
+        self._around.recorder.observe(metric, (self._now() - started) * 1000)

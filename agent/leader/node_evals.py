@@ -1,0 +1,39 @@
+"""The evaluations that a change of a node calls for: one for each job with work on it. Pure."""
+
+from collections.abc import Callable
+
+from agent.model.base import EvalID, JobID, JobKey
+from agent.model.evaluation import Evaluation, Trigger
+from agent.model.job import JobType
+from agent.model.node import Node
+from agent.state.store import State
+
+
+def evals_for_node(state: State, node: Node, new_id: Callable[[], str], now_ns: int) -> list[Evaluation]:
+    """Return an evaluation for each job that has an allocation on *node*, by namespace and id of the job.
+
+    *now_ns* is Unix nanoseconds. Source: Nomad, nomad/node_endpoint.go, createNodeEvals.
+    """
+    jobs: dict[JobKey, tuple[str, int]] = {}
+    for alloc in state.allocs_by_node(node.id):
+        job = state.job(alloc.namespace, alloc.job_id) or alloc.job
+        if job is not None and not alloc.client_terminal:
+            jobs.setdefault(job.key, (job.type, job.priority))
+    for job in state.jobs():
+        if job.type in {JobType.SYSTEM, JobType.SYSBATCH} and not job.stop:
+            jobs.setdefault(job.key, (job.type, job.priority))
+    return [
+        Evaluation(
+            id=EvalID(new_id()),
+            namespace=namespace,
+            job_id=JobID(job_id),
+            type=kind,
+            priority=priority,
+            triggered_by=Trigger.NODE_UPDATE,
+            node_id=node.id,
+            node_modify_index=node.modify_index,
+            create_time=now_ns,
+            modify_time=now_ns,
+        )
+        for (namespace, job_id), (kind, priority) in sorted(jobs.items())
+    ]

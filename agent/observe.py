@@ -1,0 +1,155 @@
+"""What a server says of itself: gauges at each collection, as Nomad's stats loops, and `outrider_*` at each scrape.
+
+Nomad's gauges exist on every server; those of the leader's parts are 0 elsewhere. What only a leader knows is emitted
+only by it, and so stays for 60 s on a server that was it: rules must live with that, as they must on a real Nomad.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from agent.consensus.replicator import RaftState, ReplicatorStatus
+from agent.leader.duties import LeaderDuties
+from agent.leader.plan_queue import DEPTH_MAX
+from agent.model.job import GroupSummary, Job, JobStatus
+from agent.state.store import State
+from agent.worker import Worker
+from telemetry.catalogue import broker, heartbeat, job, outrider, plan
+from telemetry.catalogue import state as state_metrics
+from telemetry.catalogue.metric import Metric
+from telemetry.clock import Clock
+from telemetry.recorder import Recorder
+from telemetry.registry import Sampled
+
+HEARTBEAT_SECONDS = 5.0
+"""How often nomad_nomad_heartbeat_active is refreshed, as Nomad does."""
+
+LEADER_SILENCE_SECONDS = 1.0
+"""A follower that heard nothing for longer, at a multiplier of 1, has no leader: the longest election timeout."""
+
+_STATUSES: tuple[tuple[JobStatus, Metric], ...] = (
+    (JobStatus.PENDING, job.STATUS_PENDING),
+    (JobStatus.RUNNING, job.STATUS_RUNNING),
+    (JobStatus.DEAD, job.STATUS_DEAD),
+)
+
+_SUMMARIES: tuple[tuple[Metric, Callable[[GroupSummary], int]], ...] = (
+    (job.SUMMARY_QUEUED, lambda summary: summary.queued),
+    (job.SUMMARY_STARTING, lambda summary: summary.starting),
+    (job.SUMMARY_RUNNING, lambda summary: summary.running),
+    (job.SUMMARY_COMPLETE, lambda summary: summary.complete),
+    (job.SUMMARY_FAILED, lambda summary: summary.failed),
+    (job.SUMMARY_LOST, lambda summary: summary.lost),
+    (job.SUMMARY_UNKNOWN, lambda summary: summary.unknown),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """The parts of a server that are looked at."""
+
+    status: Callable[[], ReplicatorStatus]
+    state: Callable[[], State]
+    duties: LeaderDuties
+    workers: Sequence[Worker]
+    raft_multiplier: float
+
+
+class ServerObserver:
+    """Emits a server's gauges. Belongs to the event loop; `sample` may be called from the thread of a scrape."""
+
+    def __init__(self, observed: Observed, clock: Clock, recorder: Recorder) -> None:
+        self._observed = observed
+        self._clock = clock
+        self._recorder = recorder
+        self._heartbeat_due = 0.0
+
+    def collect(self) -> None:
+        """Emit everything that is due at a collection interval."""
+        self._queues()
+        self._recorder.set(state_metrics.SNAPSHOT_INDEX, float(self._observed.state().index))
+        now = self._clock.monotonic()
+        if now >= self._heartbeat_due:
+            self._heartbeat_due = now + HEARTBEAT_SECONDS
+            self._recorder.set(heartbeat.ACTIVE, float(len(self._observed.duties.heartbeats)))
+        if self._observed.duties.established:
+            self._of_leader()
+
+    def sample(self) -> Iterator[Sampled]:
+        """Yield the present values of the `outrider_*` series of a server."""
+        status = self._observed.status()
+        leads = status.state is RaftState.LEADER and status.has_quorum
+        hears = self._hears_leader(status)
+        yield Sampled(outrider.SERVER_IS_LEADER, float(leads))
+        yield Sampled(outrider.SERVER_HAS_LEADER, float(leads or hears))
+        yield Sampled(outrider.RAFT_TERM, float(status.term))
+        yield Sampled(outrider.RAFT_VOTERS, float(1 + sum(entry.voter for entry in status.peers)))
+        yield Sampled(outrider.RAFT_VOTERS_HEALTHY, float(self._voters_healthy(status, hears=hears)))
+        yield Sampled(outrider.RAFT_LAST_CONTACT_SECONDS, self._last_contact(status))
+        yield Sampled(outrider.RAFT_TICK_LATENESS_SECONDS, status.tick_lateness_seconds)
+        yield Sampled(outrider.WORKER_COUNT, float(len(self._observed.workers)))
+        yield Sampled(outrider.WORKER_BUSY_COUNT, float(sum(worker.busy for worker in self._observed.workers)))
+        yield Sampled(outrider.QUEUE_DEPTH, float(self._observed.duties.plans.depth), ("plan",))
+        yield Sampled(outrider.QUEUE_CAPACITY, float(DEPTH_MAX), ("plan",))
+
+    def _silence(self) -> float:
+        return LEADER_SILENCE_SECONDS * self._observed.raft_multiplier
+
+    def _hears_leader(self, status: ReplicatorStatus) -> bool:
+        if status.state is RaftState.LEADER or status.leader is None or status.last_contact_seconds is None:
+            return False
+        return status.last_contact_seconds <= self._silence()
+
+    def _voters_healthy(self, status: ReplicatorStatus, *, hears: bool) -> int:
+        if status.state is not RaftState.LEADER:
+            return 1 + int(hears)
+        return 1 + sum(
+            entry.voter and entry.last_contact_seconds is not None and entry.last_contact_seconds <= self._silence()
+            for entry in status.peers
+        )
+
+    def _last_contact(self, status: ReplicatorStatus) -> float:
+        """As leader, since when a quorum was last heard: the slowest of the fastest followers that make a majority."""
+        if status.state is not RaftState.LEADER:
+            # Never heard is not 0: a server that starts into a cluster without a leader must not look fresh.
+            return float("inf") if status.last_contact_seconds is None else status.last_contact_seconds
+        needed = (1 + len(status.peers)) // 2
+        heard = sorted(
+            float("inf") if entry.last_contact_seconds is None else entry.last_contact_seconds for entry in status.peers
+        )
+        return heard[needed - 1] if needed else 0.0
+
+    def _queues(self) -> None:
+        duties, put = self._observed.duties, self._recorder.set
+        stats = duties.broker.stats()
+        put(broker.TOTAL_READY, float(stats.ready))
+        put(broker.TOTAL_UNACKED, float(stats.unacked))
+        put(broker.TOTAL_PENDING, float(stats.pending))
+        put(broker.TOTAL_WAITING, float(stats.waiting))
+        put(broker.TOTAL_CANCELABLE, float(stats.cancelable))
+        for scheduler, (ready, unacked) in stats.by_scheduler.items():
+            if scheduler in broker.SCHEDULERS:
+                put(broker.SCHEDULER_READY, float(ready), (), scheduler)
+                put(broker.SCHEDULER_UNACKED, float(unacked), (), scheduler)
+        blocked = duties.blocked.stats()
+        put(broker.BLOCKED_TOTAL_BLOCKED, float(blocked.blocked))
+        put(broker.BLOCKED_TOTAL_ESCAPED, float(blocked.escaped))
+        put(broker.BLOCKED_TOTAL_QUOTA_LIMIT, float(blocked.quota_limit))
+        for (namespace, job_id), (cpu_mhz, memory_mb) in blocked.by_job.items():
+            put(broker.BLOCKED_JOB_CPU, float(cpu_mhz), (job_id, namespace))
+            put(broker.BLOCKED_JOB_MEMORY, float(memory_mb), (job_id, namespace))
+        put(plan.QUEUE_DEPTH, float(duties.plans.depth))
+
+    def _of_leader(self) -> None:
+        state = self._observed.state()
+        jobs = state.jobs()
+        for status, metric in _STATUSES:
+            self._recorder.set(metric, float(sum(entry.status == status for entry in jobs)))
+        for entry in jobs:
+            summary = state.job_summary(entry.namespace, entry.id)
+            for group, counts in sorted(summary.summary.items()) if summary else ():
+                self._group(entry, group, counts)
+
+    def _group(self, entry: Job, group: str, counts: GroupSummary) -> None:
+        labels = (entry.id, entry.namespace, group, entry.parent_id, "")
+        for metric, count in _SUMMARIES:
+            self._recorder.set(metric, float(count(counts)), labels)

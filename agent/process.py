@@ -1,0 +1,367 @@
+"""One agent process: configuration in, server and client wired to the HTTP API and to telemetry, until a signal.
+
+The event loop carries all I/O. Raft has a thread of its own, schedulers and drivers theirs.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import random
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import uuid
+from collections.abc import Awaitable, Callable
+from importlib.metadata import version as distribution_version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from agent import banner, logs
+from agent.config.addresses import server_addresses
+from agent.config.load import LoadedConfig
+from agent.config.schema import AgentConfig
+from agent.errors import ConfigError, NoClusterLeader, OutriderError
+from agent.http.api import AgentHealth, HealthCheck
+from agent.http.server import HttpServer
+from agent.rpc import methods as m
+from agent.rpc.caller import Caller
+from agent.rpc.client import RpcClient
+from agent.self_info import config_body, runtime_stats, server_stats
+from agent.tasks import Tasks
+from telemetry.catalogue import outrider
+from telemetry.clock import SystemClock
+from telemetry.filters import Filters
+from telemetry.process import Process
+from telemetry.registry import Registry, Sampled
+
+if TYPE_CHECKING:
+    from agent.node import ClientAgent
+    from agent.server import ServerAgent
+
+SWITCH_INTERVAL_SECONDS = 0.0005
+"""How long a busy thread may keep the interpreter while the Raft thread waits: at 5 ms, four busy threads delay it by
+23 ms at the median and 141 ms at the 99th percentile, at 0.5 ms by 3 and 24 ms."""
+
+HEALTH_SECONDS = 5.0
+"""How long a health check waits for a leader, as Nomad's."""
+
+LEAVE_SECONDS = 5.0
+"""How long leaving may take before the agent stops all the same."""
+
+
+class AgentProcess:
+    """The parts of one agent; also what the HTTP API sees of it (`http.api.AgentApi`)."""
+
+    def __init__(self, loaded: LoadedConfig) -> None:
+        self._config = loaded.config
+        self._clock = SystemClock()
+        self._logger = logging.getLogger("agent")
+        self._registry = _registry(self._config, self._clock)
+        self._tasks = Tasks(self._logger, self._registry)
+        self._process = Process(self._clock)
+        self._data_dir, self._temporary = _data_dir(self._config)
+        self.server_id = _server_id(None if self._temporary else self._data_dir)
+        self._server: ServerAgent | None = None
+        self._client: ClientAgent | None = None
+        self._remote: RpcClient | None = None
+        self._http: list[HttpServer] = []
+        self._collectors: list[Callable[[], Awaitable[None] | None]] = []
+        self.version = distribution_version("outrider")
+        self.failed = asyncio.Event()
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Start server, client, HTTP and collection, in this order; raises ConfigError naming what cannot be had."""
+        if self._config.server.enabled:
+            await self._start_server()
+        if self._config.client.enabled:
+            await self._prepare_client()
+        await self._start_http()
+        if self._client is not None:
+            await self._client.start()
+        self._registry.register_sampler(self._sample, "agent")
+        self._registry.register_sampler(self._registry.stats, "registry")
+        self._registry.register_sampler(self._process.sample, "process")
+        self._process.watch_collections()
+        self._collectors.append(lambda: self._process.record_runtime(self._registry, len(asyncio.all_tasks())))
+        self._tasks.spawn("agent: collection", self._collection_loop())
+
+    async def stop(self, *, leave: bool) -> None:
+        """Stop all parts; with *leave* the lead is handed over and the servers are told first."""
+        await self._tasks.cancel()
+        if leave:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LEAVE_SECONDS):
+                    await self._leave()
+        for http in self._http:
+            await http.stop()
+        if self._client is not None:
+            await self._client.stop(leave)
+        if self._server is not None:
+            await self._server.stop()
+        if self._remote is not None:
+            await self._remote.close()
+        if self._temporary:
+            shutil.rmtree(self._data_dir, ignore_errors=True)
+
+    async def _leave(self) -> None:
+        if self._server is not None:
+            self._logger.info("server leaving")
+            await self._server.leave()
+
+    async def _start_server(self) -> None:
+        from agent.consensus.pysyncobj_replicator import PysyncobjReplicator, RaftSettings  # noqa: PLC0415 - a client needs no Raft
+        from agent.consensus.replicator import Fsm, Observer, Peer, Replicator  # noqa: PLC0415
+        from agent.observe import Observed, ServerObserver  # noqa: PLC0415
+        from agent.server import ServerAgent, ServerIdentity  # noqa: PLC0415
+
+        config = self._config
+        advertise = config.advertise
+        peer = Peer(self.server_id, config.name, advertise.raft, advertise.rpc)
+        settings = RaftSettings(
+            me=peer,
+            bind_address=f"{config.addresses.raft}:{config.ports.raft}",
+            peers=tuple(address.raft for address in server_addresses(config) if not address.is_self),
+            data_dir=None if self._temporary else self._data_dir / "server",
+            raft_multiplier=float(config.server.raft_multiplier),
+            region=config.region,
+        )
+
+        def make(fsm: Fsm, observer: Observer) -> Replicator:
+            logger = logging.getLogger("nomad.raft")
+            loop = asyncio.get_running_loop()
+
+            def failed(reason: str) -> None:
+                del reason  # the replicator logged it with its traceback
+                loop.call_soon_threadsafe(self.failed.set)
+
+            return PysyncobjReplicator(settings, fsm, observer, self._registry, self._clock, logger, failed)
+
+        identity = ServerIdentity(peer, advertise.serf, self.version)
+        server = self._server = ServerAgent(config, identity, make, self._clock, self._registry)
+        await server.start()
+        observed = Observed(
+            server.status, lambda: server.replicated.state, server.duties, server.workers,
+            float(config.server.raft_multiplier),
+        )  # fmt: skip
+        observer = ServerObserver(observed, self._clock, self._registry)
+        self._registry.register_sampler(observer.sample, "server")
+        self._collectors += [observer.collect, server.health.collect, server.replicator.collect]
+
+    async def _prepare_client(self) -> None:
+        from agent.client.servers import ServerPool  # noqa: PLC0415 - a server needs no drivers
+        from agent.client.settings import settings_of  # noqa: PLC0415
+        from agent.node import ClientAgent  # noqa: PLC0415
+
+        settings = settings_of(self._config, self._data_dir)
+        logger = logging.getLogger("client")
+        if self._server is not None:
+            caller: Caller = self._server.caller
+        else:
+            self._remote = RpcClient(self._registry, logging.getLogger("client.rpc"))
+            caller = ServerPool(settings.servers, self._remote, self._clock, random.Random(os.urandom(16)), logger)
+        self._client = ClientAgent(settings, caller, self._registry, self._clock, logger)
+        self._collectors.append(self._client.collect)
+
+    async def _start_http(self) -> None:
+        for host in self._config.addresses.http:
+            http = HttpServer(self, host, self._config.ports.http, self._registry, logging.getLogger("http"))
+            await http.start()
+            self._http.append(http)
+            self._collectors.append(http.emit)
+
+    async def _collection_loop(self) -> None:
+        interval = self._config.telemetry.collection_interval_seconds
+        due = self._clock.monotonic()
+        while True:
+            for collect in self._collectors:
+                pending = collect()
+                if pending is not None:
+                    await pending
+            due = max(due + interval, self._clock.monotonic())
+            await asyncio.sleep(due - self._clock.monotonic())
+
+    def _sample(self) -> list[Sampled]:
+        roles = [name for name, on in (("server", self.is_server), ("client", self.is_client)) if on]
+        labels = (self.version, "+".join(roles), self._config.name, self._config.datacenter)
+        return [Sampled(outrider.AGENT_INFO, 1.0, labels)]
+
+    # --- what the HTTP API asks -----------------------------------------------------------------------------------
+
+    @property
+    def caller(self) -> Caller:
+        """Whoever carries requests: the server of this agent, or the servers its client knows."""
+        if self._server is not None:
+            return self._server.caller
+        assert self._client is not None, "an agent is a server or a client"
+        return self._client.caller
+
+    @property
+    def is_server(self) -> bool:
+        """Whether the agent runs a server."""
+        return self._config.server.enabled
+
+    @property
+    def is_client(self) -> bool:
+        """Whether the agent runs a client."""
+        return self._config.client.enabled
+
+    @property
+    def region(self) -> str:
+        """The region of the agent."""
+        return self._config.region
+
+    def self_info(self) -> dict[str, Any]:
+        """Return the body of /v1/agent/self."""
+        stats: dict[str, Any] = {"runtime": runtime_stats(threading.active_count(), os.cpu_count() or 1)}
+        member: dict[str, Any] = {}
+        if self._server is not None:
+            expect = self._config.server.bootstrap_expect
+            stats.update(server_stats(self._server.status(), self._config.advertise.rpc, expect))
+            name = f"{self._config.name}.{self.region}"
+            member = next((body for body in self._server.members() if body["Name"] == name), {})
+        if self._client is not None:
+            stats["client"] = self._client.stats()
+        return {"config": config_body(self._config, self.version), "member": member, "stats": stats}
+
+    async def members(self) -> dict[str, Any]:
+        """Return the body of /v1/agent/members."""
+        answer = await self.caller.call(m.STATUS_MEMBERS, m.Request(region=self.region), HEALTH_SECONDS)
+        return {
+            "ServerName": self._config.name,
+            "ServerRegion": self.region,
+            "ServerDC": self._config.datacenter,
+            "Members": answer.members,
+        }
+
+    async def health(self) -> AgentHealth:
+        """Return how both halves are; a server is well when it can name a leader, a client when it knows servers."""
+        server = await self._server_health() if self._server is not None else None
+        client = None
+        if self._client is not None:
+            known = self._server is not None or bool(self._client.servers())
+            client = HealthCheck(known, "ok" if known else "no known servers")
+        return AgentHealth(server, client)
+
+    async def _server_health(self) -> HealthCheck:
+        try:
+            answer = await self.caller.call(m.STATUS_LEADER, m.Request(region=self.region), HEALTH_SECONDS)
+        except OutriderError as error:
+            return HealthCheck(False, str(error))
+        return HealthCheck(True, "ok") if answer.leader else HealthCheck(False, str(NoClusterLeader()))
+
+    def known_servers(self) -> list[str]:
+        """Return the gRPC addresses of the servers a client knows."""
+        if self._client is not None:
+            return self._client.servers()
+        return self._server.servers() if self._server is not None else []
+
+    def metrics_prometheus(self) -> bytes | None:
+        """Return all series as text, or None when `prometheus_metrics` is off."""
+        return self._registry.exposition() if self._config.telemetry.prometheus_metrics else None
+
+    def metrics_json(self) -> bytes:
+        """Return the last complete interval as Nomad's JSON."""
+        return json.dumps(self._registry.in_memory()).encode()
+
+
+async def run(loaded: LoadedConfig) -> int:
+    """Run an agent until a signal; return the exit code.
+
+    Prints the banner once everything listens. The first signal stops the agent, after leaving where
+    `leave_on_interrupt` or `leave_on_terminate` says so; a second one ends it at once.
+    """
+    sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
+    config = loaded.config
+    for line in banner.opening(loaded.files, loaded.warnings, exposed=banner.is_exposed(config)):
+        print(line, flush=True)  # noqa: T201 - the banner is not a log
+    log = logs.GatedLog(config.log_level, as_json=config.log_json)
+    process = AgentProcess(loaded)
+    try:
+        await process.start()
+    except ConfigError:
+        await process.stop(leave=False)
+        raise
+    for line in [*banner.configuration(config, process.server_id, process.version), banner.STARTED, ""]:
+        print(line, flush=True)  # noqa: T201
+    log.release()
+    received = await _first_signal(process.failed)
+    if received is None:
+        logging.getLogger("agent").error("the Raft thread stopped; the agent ends so that it is noticed")
+        await process.stop(leave=False)
+        return 1
+    leave = (received is signal.SIGINT and config.leave_on_interrupt) or (
+        received is signal.SIGTERM and config.leave_on_terminate
+    )
+    logging.getLogger("agent").info("caught signal: signal=%s leave=%s", received.name, leave)
+    await process.stop(leave=leave)
+    return 0 if leave or received is signal.SIGTERM else 1
+
+
+async def _first_signal(failed: asyncio.Event) -> signal.Signals | None:
+    """Return the first signal that ends the agent, or None when it failed by itself."""
+    loop = asyncio.get_running_loop()
+    received: asyncio.Future[signal.Signals | None] = loop.create_future()
+
+    def stop(number: signal.Signals) -> None:
+        if received.done():
+            os._exit(1)
+        received.set_result(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
+        loop.add_signal_handler(number, stop, number)
+    # Unit files reload Nomad with SIGHUP; an agent that died of it would be a bad surprise.
+    loop.add_signal_handler(
+        signal.SIGHUP, lambda: logging.getLogger("agent").warning("configuration is not reloaded: restart the agent")
+    )
+
+    async def watch() -> None:
+        await failed.wait()
+        if not received.done():
+            received.set_result(None)
+
+    watcher = asyncio.create_task(watch(), name="agent: failure watch")
+    try:
+        return await received
+    finally:
+        watcher.cancel()
+
+
+def _registry(config: AgentConfig, clock: SystemClock) -> Registry:
+    telemetry = config.telemetry
+    host = None if telemetry.disable_hostname else (config.name if telemetry.use_node_name else config.hostname)
+    return Registry(clock, host, Filters.from_rules(telemetry.prefix_filter, filter_default=telemetry.filter_default))
+
+
+def _data_dir(config: AgentConfig) -> tuple[Path, bool]:
+    if config.data_dir is not None:
+        try:
+            config.data_dir.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(
+                f'data_dir = "{config.data_dir}": {error.strerror}; make it writable for this user'
+            ) from error
+        return config.data_dir, False
+    return Path(tempfile.mkdtemp(prefix="outrider-dev-")), True
+
+
+def _server_id(data_dir: Path | None) -> str:
+    """Return this server's id, made at its first start and kept in its data directory."""
+    if data_dir is None:
+        return str(uuid.uuid4())
+    from agent.client.files import write_atomically  # noqa: PLC0415 - only where there is a disk
+
+    path = data_dir / "server" / "node-id"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists():
+        write_atomically(path, str(uuid.uuid4()).encode(), durable=True)
+    text = path.read_text(encoding="ascii", errors="replace").strip()
+    try:
+        return str(uuid.UUID(text))
+    except ValueError as error:
+        raise ConfigError(f"{path}: {text[:40]!r} is no UUID; restore the file") from error

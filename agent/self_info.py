@@ -1,0 +1,120 @@
+"""The body of `GET /v1/agent/self`: configuration and statistics under Nomad's names, no secret in it. Pure."""
+
+import platform
+from collections.abc import Mapping
+from typing import Any
+
+from agent.config.schema import AgentConfig
+from agent.consensus.replicator import RaftState, ReplicatorStatus
+
+_SECOND_NS = 1_000_000_000
+
+
+def config_body(config: AgentConfig, version: str) -> dict[str, Any]:
+    """Return the agent's configuration in Nomad's shape; durations in nanoseconds."""
+    telemetry = config.telemetry
+    return {
+        "Region": config.region,
+        "Datacenter": config.datacenter,
+        "NodeName": config.name,
+        "DataDir": str(config.data_dir or ""),
+        "LogLevel": config.log_level,
+        "LogJson": config.log_json,
+        "BindAddr": config.bind_addr,
+        "EnableDebug": config.enable_debug,
+        "DevMode": config.dev,
+        "LeaveOnInt": config.leave_on_interrupt,
+        "LeaveOnTerm": config.leave_on_terminate,
+        "Ports": {
+            "HTTP": config.ports.http,
+            "RPC": config.ports.rpc,
+            "Serf": config.ports.serf,
+            "Raft": config.ports.raft,
+        },
+        "Addresses": {
+            "HTTP": " ".join(config.addresses.http),
+            "RPC": config.addresses.rpc,
+            "Serf": config.addresses.serf,
+        },
+        "AdvertiseAddrs": {"HTTP": config.advertise.http, "RPC": config.advertise.rpc, "Serf": config.advertise.serf},
+        "ACL": {"Enabled": False},
+        "TLSConfig": {"EnableHTTP": False, "EnableRPC": False},
+        "Server": _server(config),
+        "Client": {
+            "Enabled": config.client.enabled,
+            "Servers": list(config.client.servers) or None,
+            "NodeClass": config.client.node_class,
+            "NodePool": config.client.node_pool,
+            "Meta": dict(config.client.meta),
+        },
+        "Telemetry": {
+            "CollectionInterval": f"{telemetry.collection_interval_seconds:g}s",
+            "DisableHostname": telemetry.disable_hostname,
+            "UseNodeName": telemetry.use_node_name,
+            "PrometheusMetrics": telemetry.prometheus_metrics,
+            "PublishAllocationMetrics": telemetry.publish_allocation_metrics,
+            "PublishNodeMetrics": telemetry.publish_node_metrics,
+            "PrefixFilter": list(telemetry.prefix_filter),
+            "FilterDefault": telemetry.filter_default,
+        },
+        "Version": {"Version": version, "VersionPrerelease": "", "VersionMetadata": ""},
+    }
+
+
+def _server(config: AgentConfig) -> dict[str, Any]:
+    server = config.server
+    return {
+        "Enabled": server.enabled,
+        "BootstrapExpect": server.bootstrap_expect,
+        "NumSchedulers": server.num_schedulers,
+        "EnabledSchedulers": list(server.enabled_schedulers),
+        "RaftMultiplier": server.raft_multiplier,
+        "HeartbeatGrace": int(server.heartbeat_grace_seconds * _SECOND_NS),
+        "MinHeartbeatTTL": int(server.min_heartbeat_ttl_seconds * _SECOND_NS),
+        "MaxHeartbeatsPerSecond": server.max_heartbeats_per_second,
+        "FailoverHeartbeatTTL": int(server.failover_heartbeat_ttl_seconds * _SECOND_NS),
+        "ServerJoin": {"RetryJoin": list(server.server_join.retry_join)},
+    }
+
+
+def server_stats(status: ReplicatorStatus, own_rpc_address: str, expect: int) -> dict[str, dict[str, str]]:
+    """Return a server's statistics as Nomad's strings."""
+    contact = status.last_contact_seconds
+    return {
+        "nomad": {
+            "server": "true",
+            "leader": "true" if status.state is RaftState.LEADER else "false",
+            "leader_addr": status.leader.rpc_address if status.leader else "",
+            "bootstrap": "true" if expect == 1 else "false",
+            "known_regions": "1",
+        },
+        "raft": {
+            "state": status.state.value.capitalize(),
+            "term": str(status.term),
+            "last_log_index": str(status.last_index),
+            "last_log_term": str(status.last_term),
+            "commit_index": str(status.commit_index),
+            "applied_index": str(status.applied_index),
+            "last_snapshot_index": str(status.snapshot_index),
+            "num_peers": str(len(status.peers)),
+            "last_contact": "never" if contact is None else f"{contact * 1000:.3f}ms" if contact else "0",
+            "latest_configuration": own_rpc_address and _configuration(status, own_rpc_address),
+        },
+        "serf": {"members": str(1 + len(status.peers)), "encrypted": "false"},
+    }
+
+
+def runtime_stats(threads: int, cpus: int) -> Mapping[str, str]:
+    """Return what the process runs on."""
+    return {
+        "kernel.name": platform.system().lower(),
+        "arch": platform.machine(),
+        "version": f"python{platform.python_version()}",
+        "cpu_count": str(cpus),
+        "threads": str(threads),
+    }
+
+
+def _configuration(status: ReplicatorStatus, own_rpc_address: str) -> str:
+    addresses = [own_rpc_address, *(entry.peer.rpc_address for entry in status.peers)]
+    return "[" + " ".join(f"{{Suffrage:Voter Address:{address}}}" for address in addresses) + "]"

@@ -1,0 +1,297 @@
+"""A server: the replicated state, the leader's duties, the endpoints and the workers, wired.
+
+Threads: the event loop owns everything but the Raft thread (inside the replicator) and the pool in which schedulers
+run. The Raft thread writes the state and calls back only through `call_soon_threadsafe`.
+"""
+
+import asyncio
+import logging
+import os
+import random
+import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+from agent.config.schema import AgentConfig
+from agent.consensus.replicator import Fsm, Observer, Peer, RaftState, Replicator, ReplicatorStatus
+from agent.endpoints.alloc import AllocEndpoint
+from agent.endpoints.context import Context
+from agent.endpoints.dispatch import Dispatch
+from agent.endpoints.evaluation import EvalEndpoint
+from agent.endpoints.health import HealthWatch, others
+from agent.endpoints.job import JobEndpoint
+from agent.endpoints.node import NodeEndpoint
+from agent.endpoints.operator import OperatorEndpoint
+from agent.endpoints.replicated import ReplicatedState
+from agent.errors import OutriderError, RequestRefused
+from agent.leader.duties import LeaderDuties, Surroundings
+from agent.leader.heartbeats import HeartbeatSettings
+from agent.members import Member, member_body
+from agent.model.command import AnyCommand, Result, decode_result, encode
+from agent.rpc.client import RpcClient
+from agent.rpc.service import RpcServer
+from agent.tasks import Tasks
+from agent.worker import Worker, WorkerSurroundings
+from telemetry.clock import Clock
+from telemetry.recorder import Recorder
+
+PROPOSE_SECONDS = 5.0
+"""Deadline of a write: several elections."""
+
+BARRIER_SECONDS = 30.0
+"""Deadline of the barrier with which a leader begins; Nomad's `barrierWriteTimeout` is 2 minutes."""
+
+RETRY_ESTABLISH_SECONDS = 0.2
+"""Pause before a leader whose barrier failed tries again."""
+
+RPC_STOP_GRACE_SECONDS = 0.2
+
+MakeReplicator = Callable[[Fsm, Observer], Replicator]
+
+
+@dataclass(frozen=True, slots=True)
+class ServerIdentity:
+    """Who this server is; `serf_address` is host:port, kept for gossip and shown to clients of the API."""
+
+    peer: Peer
+    serf_address: str
+    version: str
+
+
+class ServerAgent:
+    """One server. `start` and `stop` belong to the event loop that was running at construction."""
+
+    def __init__(
+        self,
+        config: AgentConfig,
+        identity: ServerIdentity,
+        make_replicator: MakeReplicator,
+        clock: Clock,
+        recorder: Recorder,
+    ) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._config = config
+        self._identity = identity
+        self._clock = clock
+        self._recorder = recorder
+        self._logger = logging.getLogger("nomad")
+        self._rng = random.Random(os.urandom(16))
+        self._tasks = Tasks(self._logger, recorder)
+        self._lead_changed = asyncio.Event()
+        self._leads = False
+        self.replicated = ReplicatedState(self._loop, clock, recorder)
+        self.replicator = make_replicator(self.replicated, _LoopObserver(self._loop, self._on_state, self._on_leader))
+        self.duties = LeaderDuties(self._surroundings(), _heartbeat_settings(config))
+        self.replicated.listen(self.duties.on_changes)
+        self.health = HealthWatch(
+            identity.peer, self.replicator.status, clock, recorder, identity.version, config.region
+        )
+        self._remote = RpcClient(recorder, logging.getLogger("nomad.rpc"))
+        self.context = self._context()
+        self.caller = Dispatch(self.context, self._handlers(), self._remote, identity.peer.rpc_address)
+        self._rpc = RpcServer(
+            config.addresses.rpc, config.ports.rpc, self.caller, recorder, logging.getLogger("nomad.rpc")
+        )
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scheduler")
+        self.workers = self._make_workers()
+
+    # --- life -----------------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Listen, join the group and begin to work; raises ConfigError when a port or the data cannot be used."""
+        await self._rpc.start()
+        peer = self._identity.peer
+        self._logger.info("server event: type=member-join name=%s addr=%s", self._name(peer), peer.rpc_address)
+        await self._loop.run_in_executor(None, self.replicator.start)
+        self._tasks.spawn("server: leadership", self._leadership_loop())
+        schedulers = self._config.server.enabled_schedulers
+        listed = ", ".join(f'"{name}"' for name in schedulers)
+        self._logger.info("starting scheduling worker(s): num_workers=%d schedulers=[%s]", len(self.workers), listed)
+        for number, worker in enumerate(self.workers, start=1):
+            self._tasks.spawn(f"worker {number}", worker.run())
+        self._logger.info("started scheduling worker(s): num_workers=%d schedulers=[%s]", len(self.workers), listed)
+
+    async def stop(self) -> None:
+        """Lay down the lead, stop listening and close the log; safe to call after a failed start."""
+        await self._tasks.cancel()
+        await self.duties.revoke()
+        await self._loop.run_in_executor(None, self.replicator.stop)
+        await self._rpc.stop(RPC_STOP_GRACE_SECONDS)
+        await self._remote.close()
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def leave(self) -> None:
+        """Hand the lead over, so that the others need no election; the voters stay as configured."""
+        if self.duties.established and not await self.replicator.transfer_leadership():
+            self._logger.warning("leadership not handed over: no follower has the whole log")
+
+    # --- what others ask ------------------------------------------------------------------------------------------
+
+    def status(self) -> ReplicatorStatus:
+        """Return how this server stands in the group."""
+        return self.replicator.status()
+
+    def servers(self) -> list[str]:
+        """Return the gRPC addresses of all servers that are known, this one first."""
+        peers = [self._identity.peer, *(entry.peer for entry in others(self.status(), self._identity.peer))]
+        return [peer.rpc_address for peer in peers if peer.rpc_address]
+
+    def members(self) -> list[dict[str, Any]]:
+        """Return the servers as `GET /v1/agent/members` shows them, by name."""
+        own = self._member(self._identity.peer, alive=True)
+        rest = [self._member(entry.peer, alive=entry.connected) for entry in others(self.status(), self._identity.peer)]
+        return sorted((member_body(member) for member in (own, *rest)), key=lambda body: str(body["Name"]))
+
+    async def propose(self, command: AnyCommand) -> Result:
+        """Replicate *command*; raises RequestRefused when the state machine refused it, else as the replicator does."""
+        result = decode_result(await self.replicator.propose(encode(command), PROPOSE_SECONDS))
+        if result.error:
+            raise RequestRefused(result.error, result.status or 500)
+        return result
+
+    # --- wiring ---------------------------------------------------------------------------------------------------
+
+    def _surroundings(self) -> Surroundings:
+        return Surroundings(
+            propose=self.propose,
+            barrier=lambda: self.replicator.barrier(BARRIER_SECONDS),
+            state=lambda: self.replicated.state,
+            new_id=_new_id,
+            clock=self._clock,
+            recorder=self._recorder,
+            logger=self._logger,
+            rng=self._rng,
+        )
+
+    def _context(self) -> Context:
+        return Context(
+            replicated=self.replicated,
+            duties=self.duties,
+            propose=self.propose,
+            status=self.replicator.status,
+            server_addresses=self.servers,
+            new_id=_new_id,
+            clock=self._clock,
+            recorder=self._recorder,
+            logger=self._logger,
+            region=self._config.region,
+            datacenter=self._config.datacenter,
+        )
+
+    def _handlers(self) -> "dict[Any, Any]":
+        context = self.context
+        return {
+            **NodeEndpoint(context).handlers(),
+            **JobEndpoint(context).handlers(),
+            **AllocEndpoint(context).handlers(),
+            **EvalEndpoint(context).handlers(),
+            **OperatorEndpoint(context, self._identity.peer, self.health.response, self.members).handlers(),
+        }
+
+    def _make_workers(self) -> list[Worker]:
+        count = self._config.server.num_schedulers
+        around = WorkerSurroundings(
+            caller=self.caller,
+            state=lambda: self.replicated.state,
+            wait_for_index=self.replicated.wait_for_index,
+            new_id=_new_id,
+            clock=self._clock,
+            recorder=self._recorder,
+            logger=logging.getLogger("worker"),
+            region=self._config.region,
+            schedulers=self._config.server.enabled_schedulers,
+        )
+        workers = count if count is not None else os.cpu_count() or 1
+        return [Worker(around, self._pool, random.Random(self._rng.getrandbits(64))) for _ in range(workers)]
+
+    # --- leadership -----------------------------------------------------------------------------------------------
+
+    def _on_state(self, old: RaftState, new: RaftState, term: int, reason: str) -> None:
+        logger = logging.getLogger("nomad.raft")
+        logger.info("entering %s state: term=%d reason=%r from=%s", new.value, term, reason, old.value)
+        # The status of the Raft thread is up to one tick older than this news.
+        self._leads = new is RaftState.LEADER
+        self._lead_changed.set()
+
+    def _on_leader(self, leader: Peer | None) -> None:
+        logger = logging.getLogger("nomad.raft")
+        if leader is None:
+            logger.warning("no leader known")
+        else:
+            logger.info("leader known: leader=%s addr=%s", self._name(leader), leader.rpc_address)
+
+    async def _leadership_loop(self) -> None:
+        """Take up the duties when this server is elected and lay them down when it is deposed, one after the other."""
+        while True:
+            self._lead_changed.clear()
+            if self._leads and not self.duties.established:
+                await self._establish()
+            elif not self._leads and self.duties.established:
+                self._logger.warning("cluster leadership lost")
+                await self.duties.revoke()
+            if self._leads == self.duties.established:
+                await self._lead_changed.wait()
+
+    async def _establish(self) -> None:
+        self._logger.info("cluster leadership acquired")
+        try:
+            await self.duties.establish()
+        except OutriderError as error:
+            self._logger.warning("leadership not established: reason=%s", error)
+            await self.duties.revoke()
+            await asyncio.sleep(RETRY_ESTABLISH_SECONDS)
+
+    def _name(self, peer: Peer) -> str:
+        return f"{peer.name or peer.raft_address}.{self._config.region}"
+
+    def _member(self, peer: Peer, *, alive: bool) -> Member:
+        serf = self._identity.serf_address if peer == self._identity.peer else _serf_of(peer.rpc_address)
+        return Member(
+            peer=peer, serf_address=serf, alive=alive, region=self._config.region, datacenter=self._config.datacenter,
+            version=self._identity.version, expect=self._config.server.bootstrap_expect,
+        )  # fmt: skip
+
+
+class _LoopObserver:
+    """Carries what the Raft thread observes over to the event loop; implements `consensus.replicator.Observer`."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        on_state: Callable[[RaftState, RaftState, int, str], None],
+        on_leader: Callable[[Peer | None], None],
+    ) -> None:
+        self._loop = loop
+        self._on_state = on_state
+        self._on_leader = on_leader
+
+    def state_changed(self, old: RaftState, new: RaftState, term: int, reason: str) -> None:
+        """Pass a transition on."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._on_state, old, new, term, reason)
+
+    def leader_changed(self, leader: Peer | None) -> None:
+        """Pass a change of leader on."""
+        if not self._loop.is_closed():
+            self._loop.call_soon_threadsafe(self._on_leader, leader)
+
+
+def _heartbeat_settings(config: AgentConfig) -> HeartbeatSettings:
+    return HeartbeatSettings(
+        min_heartbeat_ttl_seconds=config.server.min_heartbeat_ttl_seconds,
+        max_heartbeats_per_second=config.server.max_heartbeats_per_second,
+        heartbeat_grace_seconds=config.server.heartbeat_grace_seconds,
+        failover_heartbeat_ttl_seconds=config.server.failover_heartbeat_ttl_seconds,
+    )
+
+
+def _new_id() -> str:
+    return str(uuid.uuid4())
+
+
+def _serf_of(rpc_address: str) -> str:
+    """The gossip address beside an RPC address, by Nomad's adjacency of ports (4647, 4648)."""
+    host, _, port = rpc_address.rpartition(":")
+    return f"{host}:{int(port) + 1}" if port.isdigit() else ""

@@ -1,0 +1,89 @@
+"""The `outrider` command: assembles the commands of all packages, loading each only when it is called."""
+
+import importlib
+import sys
+from importlib.metadata import version as distribution_version
+
+import click
+
+from agent.cli import COMMANDS, SUMMARIES
+
+_SUITE_COMMANDS: dict[str, tuple[str, str]] = {
+    "alert": ("compose.alert_command:alert", "Send a test notification through the chain; list the alerts."),
+    "build": ("compose.build_command:build_command", "Write every generated file from outrider.yaml."),
+    "metrics": ("telemetry.cli:metrics", "Look up the catalogue of metrics."),
+}
+
+_LOCAL_COMMANDS: dict[str, tuple[str, str]] = {
+    "up": ("compose.local_commands:up_command", "Run a cluster, watched, as local processes."),
+    "down": ("compose.local_commands:down_command", "Stop the local cluster."),
+    "ps": ("compose.local_commands:ps_command", "List the processes of the local cluster."),
+    "receiver": ("compose.receiver:receiver_command", "Print every notification that Alertmanager sends."),
+    "tools": ("compose.tools:tools", "Fetch Prometheus and Alertmanager for the local cluster."),
+}
+
+_AGENT_COMMANDS: dict[str, tuple[str, str]] = {
+    "agent": ("agent.cli.agent_command:agent", "Run an agent."),
+    **{name: (place, SUMMARIES[name]) for name, place in COMMANDS.items()},
+}
+
+SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
+    ("The suite", _SUITE_COMMANDS),
+    ("A cluster on this machine", _LOCAL_COMMANDS),
+    ("The agent, with Nomad's words", _AGENT_COMMANDS),
+)
+
+_AGENT_PACKAGES = frozenset({"aiohttp", "grpc", "immutables", "psutil", "pysyncobj"})
+
+
+class LazyGroup(click.Group):
+    """A group whose commands are imported when they are called, and listed without being imported."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands, by section."""
+        del ctx
+        return [name for _, commands in SECTIONS for name in commands]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return one command; exits with a sentence when the packages it needs are not installed."""
+        for _, commands in SECTIONS:
+            if cmd_name in commands:
+                return self._load(ctx, cmd_name, commands[cmd_name][0])
+        return None
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands by section."""
+        del ctx
+        for title, commands in SECTIONS:
+            with formatter.section(title):
+                formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
+
+    @staticmethod
+    def _load(ctx: click.Context, name: str, place: str) -> click.Command:
+        module, _, attribute = place.partition(":")
+        try:
+            command: click.Command = getattr(importlib.import_module(module), attribute)
+        except ModuleNotFoundError as error:
+            if (error.name or "").partition(".")[0] not in _AGENT_PACKAGES:
+                raise
+            click.echo(
+                f"Error: `outrider {name}` needs the package {error.name}: install the agent's with "
+                "pip install 'outrider[agent]'",
+                err=True,
+            )
+            ctx.exit(1)
+        return command
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help", "-help"]})
+@click.version_option(distribution_version("outrider"), "-v", "--version", "-version", message="Outrider v%(version)s")
+def outrider() -> None:
+    """Monitoring and alerting for Nomad clusters, and a Nomad-compatible agent."""
+
+
+def main() -> None:
+    """Run the command line."""
+    try:
+        outrider(standalone_mode=True)
+    except KeyboardInterrupt:
+        sys.exit(130)

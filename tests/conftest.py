@@ -1,0 +1,19 @@
+"""What all tests share."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from compose.tools import TOOLS_FOLDER
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def prometheus_tools():
+    """Return the folder with Prometheus and Alertmanager that `outrider up` uses; a machine without both fails."""
+    folder = ROOT / TOOLS_FOLDER
+    if not (folder / "usr/bin/prometheus").exists() and shutil.which("prometheus") is None:
+        pytest.fail("Prometheus is not here: `make tools` brings it")
+    return folder
