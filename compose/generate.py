@@ -7,6 +7,8 @@ from pathlib import Path
 
 from alert_rules.alertmanager import alertmanager_config
 from alert_rules.render import to_yaml, write_if_changed
+from alert_rules.rules import rule_files
+from alert_rules.runbooks import runbook_pages
 from compose.settings import Settings
 from compose.tools import Tool, ToolError, find_tool
 from telemetry.scrape.configuration import prometheus_config, target_files
@@ -29,6 +31,10 @@ def artefacts(settings: Settings) -> dict[str, str]:
         "prometheus.yml": to_yaml(prometheus_config(settings.description, ["rules/*.yml"])),
         "alertmanager.yml": to_yaml(alertmanager_config(settings.rules)),
     }
+    for name, content in rule_files(settings.rules).items():
+        files[name] = to_yaml(content)
+    for name, page in runbook_pages().items():
+        files[f"runbooks/{name}.md"] = page
     for name, targets in target_files(settings.description).items():
         files[name] = json.dumps(targets, indent=2) + "\n"
     return dict(sorted(files.items()))
