@@ -1,16 +1,18 @@
 """The values behind one series: what a counter, a gauge and a sample hold, and how each becomes lines.
 
-Times are indexes of windows of 2 s, see `telemetry.windows`, except `updated`, which is monotonic seconds. Not
-thread-safe: the registry guards them.
+Times are indexes of windows of 2 s, see `telemetry.windows`, except `updated`, which is monotonic seconds. Values may
+be recorded from any thread; everything else is for one thread at a time, which the registry's lock sees to.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from typing import Generic, TypeVar
 
 from telemetry import exposition
 from telemetry.catalogue.metric import OPTIONAL_LABELS, Metric
 from telemetry.exposition import Row
 from telemetry.windows import KEPT_WINDOWS, QUANTILES, Sketch, Tally, quantiles
+
+T = TypeVar("T", bound=Tally)
 
 Labels = tuple[tuple[str, str], ...]
 
@@ -29,63 +31,86 @@ class Gauge:
         self._shown: float | None = None
         self._row: Row = (self._prefix, 0.0)
 
-    def row(self) -> Row:
-        """Return the one line; Nomad's gauges are rounded to float32, as Nomad's are."""
+    def rows(self, _window: int) -> tuple[Row, ...]:
+        """Return the one line; a gauge with Nomad's name is rounded to float32, as a Nomad does."""
         value = self.value
         if value != self._shown:
             self._shown = value
             self._row = (self._prefix, exposition.float32(value) if self._rounds else value)
-        return self._row
+        return (self._row,)
 
 
-class Counter:
-    """A sum since its birth, and the tallies of the last windows."""
+class _Windowed(Generic[T]):
+    """Totals since birth and the windows of the last 20 s.
 
-    __slots__ = ("_prefix", "labels", "tallies", "tally", "total", "updated")
+    Recording appends to `tally.values` without a lock; `settle` brings the totals up to date with what was appended.
+    A thread that was held up between looking at `tally` and appending finds its value settled all the same, as long as
+    it was for less than 20 s.
+    """
 
-    def __init__(self, name: str, labels: Labels, now: float) -> None:
-        self.labels = labels
-        self.updated = now
-        self.total = 0.0
-        self.tally = Tally(-KEPT_WINDOWS)
-        self.tallies: deque[Tally] = deque((self.tally,), KEPT_WINDOWS + 1)
-        self._prefix = exposition.prefix(name, labels)
+    __slots__ = ("count", "labels", "tallies", "tally", "total", "updated")
 
-    def turn(self, window: int, until: float) -> Tally:
-        """Begin the tally of *window*, which is over at *until*, and return it."""
-        self.tally = Tally(window, until)
-        self.tallies.append(self.tally)
-        return self.tally
-
-    def row(self) -> Row:
-        """Return the one line."""
-        return self._prefix, self.total
-
-
-class Sample:
-    """Sum and count since its birth, and the sketches of the last windows."""
-
-    __slots__ = ("_count_prefix", "_prefixes", "_sum_prefix", "count", "labels", "tallies", "tally", "total", "updated")
-
-    def __init__(self, name: str, labels: Labels, now: float) -> None:
+    def __init__(self, make: type[T], labels: Labels, now: float) -> None:
         self.labels = labels
         self.updated = now
         self.total = 0.0
         self.count = 0
-        self.tally = Sketch(-KEPT_WINDOWS)
-        self.tallies: deque[Sketch] = deque((self.tally,), KEPT_WINDOWS + 1)
+        self.tally = make(-KEPT_WINDOWS)
+        self.tallies: deque[T] = deque((self.tally,), KEPT_WINDOWS + 1)
+
+    def settle(self) -> None:
+        """Add to the totals what was appended since the last time."""
+        for tally in self.tallies:
+            many = len(tally.values)
+            if many > tally.settled:
+                fresh = tally.values[tally.settled : many]
+                self.total += sum(fresh)
+                self.count += len(fresh)
+                tally.settled = many
+
+    def turn(self, window: int, until: float) -> T:
+        """Begin the tally of *window*, which is over at *until*, unless another thread has, and return it."""
+        if self.tally.index != window:
+            self.settle()
+            self.tally = type(self.tally)(window, until)
+            self.tallies.append(self.tally)
+        return self.tally
+
+    def fold(self, tally: T) -> None:
+        """Shrink a tally that has grown long."""
+        self.settle()
+        tally.fold()
+
+
+class Counter(_Windowed[Tally]):
+    """A sum since its birth."""
+
+    __slots__ = ("_prefix",)
+
+    def __init__(self, name: str, labels: Labels, now: float) -> None:
+        super().__init__(Tally, labels, now)
+        self._prefix = exposition.prefix(name, labels)
+
+    def rows(self, _window: int) -> tuple[Row, ...]:
+        """Return the one line."""
+        self.settle()
+        return ((self._prefix, self.total),)
+
+
+class Sample(_Windowed[Sketch]):
+    """Sum and count since its birth, and quantiles of the last 10 s."""
+
+    __slots__ = ("_count_prefix", "_prefixes", "_sum_prefix")
+
+    def __init__(self, name: str, labels: Labels, now: float) -> None:
+        super().__init__(Sketch, labels, now)
         self._prefixes = tuple(exposition.prefix(name, (*labels, ("quantile", str(q)))) for q in QUANTILES)
         self._sum_prefix = exposition.prefix(f"{name}_sum", labels)
         self._count_prefix = exposition.prefix(f"{name}_count", labels)
 
-    def turn(self, window: int, until: float) -> Sketch:
-        """Begin the sketch of *window*, which is over at *until*, and return it."""
-        self.tally = Sketch(window, until)
-        self.tallies.append(self.tally)
-        return self.tally
-
-    def rows(self, window: int) -> Sequence[Row]:
-        """Return three quantiles of the last 10 s, NaN without observations in them, then sum and count."""
+    def rows(self, window: int) -> tuple[Row, ...]:
+        """Return three quantiles, NaN without observations, then sum and count."""
+        self.settle()
         median, ninety, ninety_nine = quantiles(self.tallies, window)
         prefixes = self._prefixes
         return (

@@ -36,16 +36,18 @@ _NOTHING = (math.nan, math.nan, math.nan)
 class Tally:
     """Count, sum, sum of squares and extremes of the values of one window, and the values not yet folded into them.
 
-    *until* is the monotonic seconds at which the window is over. Whoever appends to `values` calls `fold` when there
-    are `VALUES_MAX`.
+    *until* is the monotonic seconds at which the window is over. Any thread may append to `values` at any time: an
+    append cannot be torn. Everything else is for one thread at a time.
     """
 
-    __slots__ = ("count", "high", "index", "low", "squares", "total", "until", "values")
+    __slots__ = ("count", "high", "index", "low", "settled", "squares", "total", "until", "values")
 
     def __init__(self, index: int, until: float = -math.inf) -> None:
         self.index = index
         self.until = until
         self.values: list[float] = []
+        self.settled = 0
+        """How many of `values` are in the totals of the series already; see `telemetry.series`."""
         self.count = 0
         self.total = 0.0
         self.squares = 0.0
@@ -53,15 +55,23 @@ class Tally:
         self.high = -math.inf
 
     def fold(self) -> None:
-        """Work the values into the figures and forget them."""
-        values = self.values
+        """Work the values that are settled into the figures and forget them.
+
+        Not those that another thread has appended since: forgotten now, they would never reach the totals.
+        """
+        values = self.values[: self.settled]
         if values:
-            self.count += len(values)
-            self.total += sum(values)
-            self.squares += sum([value * value for value in values])
-            self.low = min(self.low, *values)
-            self.high = max(self.high, *values)
-            values.clear()
+            del self.values[: self.settled]
+            self.settled = 0
+            self.work_in(values)
+
+    def work_in(self, values: list[float]) -> None:
+        """Change the figures by *values*, of which there is at least one."""
+        self.count += len(values)
+        self.total += sum(values)
+        self.squares += sum([value * value for value in values])
+        self.low = min(self.low, *values)
+        self.high = max(self.high, *values)
 
     @property
     def stddev(self) -> float:
@@ -81,10 +91,10 @@ class Sketch(Tally):
         super().__init__(index, until)
         self.buckets: dict[int, int] = {}
 
-    def fold(self) -> None:
-        """Work the values into the figures and the buckets and forget them."""
-        _count_into(self.buckets, self.values)
-        super().fold()
+    def work_in(self, values: list[float]) -> None:
+        """Change the figures and the buckets by *values*, of which there is at least one."""
+        super().work_in(values)
+        _count_into(self.buckets, values)
 
 
 def _count_into(buckets: dict[int, int], values: Iterable[float]) -> None:
@@ -105,7 +115,8 @@ def merged(windows: Iterable[Tally], first: int, last: int) -> Tally | None:
             result.squares += window.squares
             result.low = min(result.low, window.low)
             result.high = max(result.high, window.high)
-    result.fold()
+    if result.values:
+        result.work_in(result.values)
     return result if result.count else None
 
 

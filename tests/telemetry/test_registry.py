@@ -2,6 +2,7 @@
 
 import math
 import random
+import sys
 import threading
 
 import pytest
@@ -343,11 +344,22 @@ def test_expired_series_make_room_without_a_scrape(clock):
     assert b"\noutrider_metrics_series_refused_total 0\n" in registry.exposition()
 
 
-def test_no_observation_is_lost_between_threads(registry, scrape):
+@pytest.fixture
+def eager_switching():
     """
-    Four threads that record the same series while a fifth scrapes lose nothing.
+    Threads lose the interpreter every 10 us, so that races have a chance to show.
     """
-    rounds = 2_000
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-5)
+    yield
+    sys.setswitchinterval(before)
+
+
+def test_no_observation_is_lost_between_threads(registry, clock, scrape, eager_switching):
+    """
+    Four threads that record the same series, while a fifth scrapes and the windows turn, lose nothing.
+    """
+    rounds = 3_000
 
     def record():
         for _ in range(rounds):
@@ -359,6 +371,7 @@ def test_no_observation_is_lost_between_threads(registry, scrape):
         thread.start()
     while any(thread.is_alive() for thread in threads):
         registry.exposition()
+        clock.advance(0.02)  # little, or a starved thread finds its series expired
     for thread in threads:
         thread.join()
 

@@ -13,7 +13,8 @@ def sketch(index, values, fold_every=VALUES_MAX):
     made = Sketch(index)
     for value in values:
         made.values.append(value)
-        if len(made.values) >= fold_every:
+        made.settled = len(made.values)
+        if made.settled >= fold_every:
             made.fold()
     return made
 
@@ -89,11 +90,9 @@ def test_the_deviation_of_one_value_is_zero():
     A single value has no spread, and rounding never makes it negative.
     """
     one, same = Tally(0), Tally(0)
-    one.values.append(0.1)
-    same.values.extend([0.1] * 10)
 
-    one.fold()
-    same.fold()
+    one.work_in([0.1])
+    same.work_in([0.1] * 10)
 
     assert 0.0 == one.stddev
     assert pytest.approx(0.0, abs=1e-8) == same.stddev
