@@ -310,13 +310,14 @@ class AllocRunner:
         )
 
 
-def counts(runners: Iterable[AllocRunner]) -> dict[ClientStatus | TaskState, int]:
-    """Return how many allocations have each status and how many tasks each state."""
-    found: dict[ClientStatus | TaskState, int] = {}
+def counts(runners: Iterable[AllocRunner]) -> tuple[dict[ClientStatus, int], dict[TaskState, int]]:
+    """Return how many allocations have each status, and how many tasks each state; what nobody has is left out."""
+    allocs: dict[ClientStatus, int] = {}
+    tasks: dict[TaskState, int] = {}
     for runner in runners:
         status, _ = alloc_runner.client_status(runner.states)
-        found[status] = found.get(status, 0) + 1
+        allocs[status] = allocs.get(status, 0) + 1
         for info in runner.states.values():
             state = TaskState(info.state)
-            found[state] = found.get(state, 0) + 1
-    return found
+            tasks[state] = tasks.get(state, 0) + 1
+    return allocs, tasks

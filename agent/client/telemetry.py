@@ -148,7 +148,7 @@ class ClientTelemetry:
 
     def _emit_allocations(self, node: Node, labels: tuple[str, ...], runners: Mapping[AllocID, AllocRunner]) -> None:
         emit = self._recorder.set
-        found = counts(runners.values())
+        found, tasks = counts(runners.values())
         ended = found.get(ClientStatus.COMPLETE, 0) + found.get(ClientStatus.FAILED, 0)
         emit(catalogue.ALLOCATIONS_PENDING, found.get(ClientStatus.PENDING, 0), labels)
         emit(catalogue.ALLOCATIONS_RUNNING, found.get(ClientStatus.RUNNING, 0), labels)
@@ -156,9 +156,9 @@ class ClientTelemetry:
         # Allocations neither wait for older ones nor move data here: always 0, as on a Nomad that does neither.
         emit(catalogue.ALLOCATIONS_BLOCKED, 0, labels)
         emit(catalogue.ALLOCATIONS_MIGRATING, 0, labels)
-        emit(catalogue.TASKS_PENDING, found.get(TaskState.PENDING, 0), labels)
-        emit(catalogue.TASKS_RUNNING, found.get(TaskState.RUNNING, 0), labels)
-        emit(catalogue.TASKS_DEAD, found.get(TaskState.DEAD, 0), labels)
+        emit(catalogue.TASKS_PENDING, tasks.get(TaskState.PENDING, 0), labels)
+        emit(catalogue.TASKS_RUNNING, tasks.get(TaskState.RUNNING, 0), labels)
+        emit(catalogue.TASKS_DEAD, tasks.get(TaskState.DEAD, 0), labels)
         self._emit_promises(node, labels, runners)
 
     def _emit_promises(self, node: Node, labels: tuple[str, ...], runners: Mapping[AllocID, AllocRunner]) -> None:

@@ -1,0 +1,157 @@
+"""What a client exports."""
+
+import asyncio
+
+import pytest
+
+from agent.client.drivers.base import TaskUsage
+from agent.client.task_runner import Tally
+from agent.client.telemetry import ClientTelemetry, Sample, core_shares, promised_to, task_shares
+from agent.model.alloc import TaskStateInfo
+from agent.model.node import (
+    Node,
+    NodeCpu,
+    NodeDisk,
+    NodeMemory,
+    NodeNetwork,
+    NodeResources,
+    ReservedCpu,
+    ReservedResources,
+)
+from telemetry.catalogue import client as catalogue
+from telemetry.clock import ManualClock
+from tests.agent.client.leader import allocation, settings_for
+
+RESOURCES = NodeResources(
+    cpu=NodeCpu(cpu_shares=4600, total_cpu_cores=2),
+    memory=NodeMemory(memory_mb=1000),
+    disk=NodeDisk(disk_mb=2000),
+    networks=[NodeNetwork(device="lo", mbits=1000)],
+)
+NODE = Node(
+    id="n1", status="ready", node_resources=RESOURCES, reserved_resources=ReservedResources(cpu=ReservedCpu(cpu_shares=100))
+)  # fmt: skip
+LABELS = ("dc1", "none", "n1", "default", "eligible", "ready")
+
+
+class Kept:
+    """A recorder that keeps the last value and the sum of each series."""
+
+    def __init__(self):
+        self.values = {}
+
+    def add(self, metric, amount=1.0, labels=(), expansion=""):
+        assert len(labels) == len(metric.labels)
+        self.values[metric, labels] = self.values.get((metric, labels), 0) + amount
+
+    def set(self, metric, value, labels=(), expansion=""):
+        assert len(labels) == len(metric.labels)
+        self.values[metric, labels] = value
+
+
+class Idle:
+    """A runner stands still with one allocation."""
+
+    def __init__(self, alloc, state="running", done=False):
+        self.alloc = alloc
+        self.done = done
+        self.states = {"main": TaskStateInfo(state=state)}
+
+    def handles(self):
+        return {}
+
+
+def collected(tmp_path, runners, **settings):
+    recorder = Kept()
+    telemetry = ClientTelemetry(settings_for(tmp_path, **settings), {}, recorder, ManualClock())
+    asyncio.run(telemetry.collect(NODE, runners))
+    return recorder.values
+
+
+def test_promises_and_what_is_left_are_told(tmp_path):
+    """
+    What live allocations were promised is taken off what the node has beyond its reserve.
+    """
+    alloc = allocation("n1", {})
+
+    values = collected(tmp_path, {"a": Idle(alloc), "b": Idle(alloc, "dead", done=True)})
+
+    assert (100, 4600 - 100 - 100) == (
+        values[catalogue.ALLOCATED_CPU, LABELS],
+        values[catalogue.UNALLOCATED_CPU, LABELS],
+    )
+    assert (64, 936) == (values[catalogue.ALLOCATED_MEMORY, LABELS], values[catalogue.UNALLOCATED_MEMORY, LABELS])
+    assert (300, 1700) == (values[catalogue.ALLOCATED_DISK, LABELS], values[catalogue.UNALLOCATED_DISK, LABELS])
+    assert 1000 == values[catalogue.UNALLOCATED_NETWORK, (*LABELS, "lo")]
+    assert (100, 64, 64, 300) == promised_to(alloc)
+
+
+def test_allocations_and_tasks_are_counted_by_state(tmp_path):
+    """
+    Running, pending and ended allocations stand apart; what cannot happen here is 0, not absent.
+    """
+    alloc = allocation("n1", {})
+    runners = {"a": Idle(alloc), "b": Idle(alloc, "dead"), "c": Idle(alloc, "pending"), "d": Idle(alloc, "pending")}
+
+    values = collected(tmp_path, runners)
+
+    counted = (
+        catalogue.ALLOCATIONS_RUNNING, catalogue.ALLOCATIONS_TERMINAL, catalogue.ALLOCATIONS_PENDING,
+        catalogue.ALLOCATIONS_BLOCKED, catalogue.ALLOCATIONS_MIGRATING,
+        catalogue.TASKS_RUNNING, catalogue.TASKS_DEAD, catalogue.TASKS_PENDING,
+    )  # fmt: skip
+    assert [1, 1, 2, 0, 0, 1, 1, 2] == [values[metric, LABELS] for metric in counted]
+
+
+def test_the_host_is_published_only_on_request(tmp_path):
+    """
+    Host series are there with publish_node_metrics and absent without.
+    """
+    without = {metric for metric, _ in collected(tmp_path, {})}
+    published = {metric for metric, _ in collected(tmp_path, {}, publish_node_metrics=True)}
+
+    host = {catalogue.UPTIME, catalogue.HOST_MEMORY_TOTAL, catalogue.HOST_MEMORY_AVAILABLE, catalogue.HOST_MEMORY_FREE}
+    assert not without & host
+    assert host <= published
+
+
+def test_a_core_is_shared_between_user_system_and_idle():
+    """
+    Shares are percent of the time between two samples; a core without any time counts as idle.
+    """
+    before = Sample(at=0.0, cores=((10.0, 5.0, 100.0), (1.0, 1.0, 1.0)))
+    after = Sample(at=10.0, cores=((12.0, 6.0, 107.0), (1.0, 1.0, 1.0)))
+
+    first, second = core_shares(before, after)
+
+    assert (20.0, 10.0, 70.0, 30.0) == (first.user, first.system, first.idle, first.total)
+    assert (100.0, 0.0) == (second.idle, second.total)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "seconds", "shares"),
+    [
+        ((1.0, 1.0), (2.0, 1.5), 2.0, (50.0, 25.0)),
+        ((5.0, 5.0), (2.0, 6.0), 1.0, (0.0, 100.0)),
+        ((1.0, 1.0), (2.0, 1.5), 0.0, (0.0, 0.0)),
+    ],
+)
+def test_a_tasks_share_is_never_negative(before, after, seconds, shares):
+    """
+    A task's CPU is percent of one core; processes that left do not make it negative.
+    """
+    assert shares == task_shares(TaskUsage(*before), TaskUsage(*after), seconds)
+
+
+def test_moments_of_a_task_carry_its_labels(tmp_path):
+    """
+    Counters of a task carry allocation, job, task and group, and nothing for a job without a parent.
+    """
+    recorder = Kept()
+    telemetry = ClientTelemetry(settings_for(tmp_path), {}, recorder, ManualClock())
+    alloc = allocation("n1", {})
+
+    telemetry.tally(alloc, "main", Tally.RUNNING)
+    telemetry.tally(alloc, "main", Tally.RUNNING)
+
+    assert {(catalogue.ALLOCS_RUNNING, (alloc.id, "web", "default", "main", "app", "", "")): 2} == recorder.values
