@@ -132,11 +132,11 @@ def settings_for(tmp_path, **changes):
 
 
 @contextlib.asynccontextmanager
-async def client(settings, address, recorder=None):
-    """Yield a started ClientAgent that knows the server at *address*; on leaving it is stopped, its tasks run on."""
+async def client(settings, *addresses, recorder=None):
+    """Yield a started ClientAgent that knows the servers at *addresses*; at the end it stops, its tasks run on."""
     wire = RpcClient(NullRecorder(), LOGGER)
     clock = SystemClock()
-    pool = ServerPool((address,), wire, clock, random.Random(1), LOGGER)
+    pool = ServerPool(addresses, wire, clock, random.Random(1), LOGGER)
     agent = ClientAgent(settings, pool, recorder or NullRecorder(), clock, LOGGER, random.Random(1))
     await agent.start()
     try:

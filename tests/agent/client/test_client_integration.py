@@ -3,7 +3,9 @@
 import asyncio
 import itertools
 import signal
+import socket
 import sys
+import uuid
 from pathlib import Path
 
 import msgspec
@@ -11,7 +13,9 @@ import pytest
 
 from agent.client.proc import stat_of
 from agent.model.job import SECOND_NS, RestartPolicy
+from telemetry.catalogue import client as catalogue
 from tests.agent.client.leader import Leader, allocation, client, eventually, serving, settings_for
+from tests.agent.client.test_client_telemetry import Kept
 
 pytestmark = pytest.mark.integration
 
@@ -78,6 +82,74 @@ def test_a_client_keeps_its_id_and_registers_again_when_forgotten(tmp_path):
     first, second = asyncio.run(run())
 
     assert first == second
+
+
+def test_a_silent_server_does_not_cost_the_node_its_heartbeats(tmp_path):
+    """
+    A server that accepts and says nothing, as a stopped one does, is passed over for one that answers.
+    """
+
+    async def run():
+        leader = Leader(ttl_seconds=0.5)
+        mute = socket.create_server(("127.0.0.1", 0))
+        with mute:
+            silent = f"127.0.0.1:{mute.getsockname()[1]}"
+            async with serving(leader) as address, client(settings_for(tmp_path), silent, address) as agent:
+                await leader.until(lambda: len(leader.heartbeats) >= 4)
+                return agent.servers(), silent
+
+    servers, silent = asyncio.run(run())
+
+    assert silent == servers[-1]
+
+
+def test_the_use_of_tasks_and_host_is_published(tmp_path):
+    """
+    With both switches on, a real task's CPU and memory and the host's are emitted under its labels.
+    """
+
+    async def run():
+        leader, recorder = Leader(), Kept()
+        settings = settings_for(tmp_path, publish_allocation_metrics=True, publish_node_metrics=True)
+        async with serving(leader) as address, client(settings, address, recorder=recorder) as agent:
+            alloc = allocation(agent.node().id, shell("while :; do :; done"), alloc_id=str(uuid.uuid4()))
+            await leader.put(alloc)
+            await leader.until_status(alloc.id, "running")
+            await agent.collect()
+            await asyncio.sleep(0.5)
+            await agent.collect()
+            await leader.put(msgspec.structs.replace(alloc, desired_status="stop"))
+            await leader.until_status(alloc.id, "complete")
+        return recorder.values, alloc.id
+
+    values, alloc_id = asyncio.run(run())
+
+    task = (alloc_id, "web", "default", "main", "app", "", "")
+    assert values[catalogue.ALLOCS_CPU_TOTAL_PERCENT, task] > 5
+    assert values[catalogue.ALLOCS_MEMORY_RSS, task] > 100_000
+    assert values[catalogue.ALLOCS_MEMORY_ALLOCATED, task] == 64 << 20
+    assert {1.0} == {values[metric, task] for metric in (catalogue.ALLOCS_RUNNING, catalogue.ALLOCS_COMPLETE)}
+    host = {metric: value for (metric, _), value in values.items()}
+    assert host[catalogue.HOST_MEMORY_TOTAL] > host[catalogue.HOST_MEMORY_FREE] > 0
+    assert host[catalogue.HOST_DISK_SIZE] > 0
+    assert 0 <= host[catalogue.HOST_CPU_TOTAL] <= 100
+
+
+def test_a_client_that_leaves_ends_its_tasks_and_says_that_it_is_down(tmp_path):
+    """
+    On leaving, tasks end and their end is told before the node is called down.
+    """
+
+    async def run():
+        leader = Leader()
+        async with serving(leader) as address, client(settings_for(tmp_path), address) as agent:
+            alloc = allocation(agent.node().id, shell("exec sleep 300"))
+            await leader.put(alloc)
+            await leader.until_status(alloc.id, "running")
+            await agent.stop(leave=True)
+            return leader.told[alloc.id].client_status, leader.heartbeats[-1][1]
+
+    assert ("complete", "down") == asyncio.run(run())
 
 
 def test_a_task_runs_with_its_environment_and_completes(tmp_path):
