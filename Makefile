@@ -4,49 +4,56 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
 BIN := .venv/bin
 LOCKS := compose/requirements
-READY := .venv/complete
+RUNS := .venv/runs
+TESTS := .venv/tests
 
 .DEFAULT_GOAL := help
+.NOTPARALLEL:
 .PHONY: help venv tools up down ps test lint bench main-job build lock
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
-venv: $(READY) ## Make .venv with the locked packages and the `outrider` command.
+venv: $(TESTS) ## Make .venv with everything that is needed to run and to test.
 
-$(READY): $(LOCKS)/dev.lock $(LOCKS)/build.lock pyproject.toml
-	@compose/make-venv "$(PYTHON)" .venv
+# Two stages: to run a cluster, a newcomer need not wait for the linters.
+$(RUNS): $(LOCKS)/agent.lock $(LOCKS)/build.lock pyproject.toml
+	@compose/make-venv "$(PYTHON)" .venv agent
 	@touch $@
 
-tools: $(READY) ## Unpack Prometheus and Alertmanager into .outrider/tools, unless they are there.
+$(TESTS): $(LOCKS)/dev.lock $(LOCKS)/build.lock pyproject.toml
+	@compose/make-venv "$(PYTHON)" .venv dev
+	@touch $(RUNS) $@
+
+tools: $(RUNS) ## Unpack Prometheus and Alertmanager into .outrider/tools, unless they are there.
 	@$(BIN)/outrider tools fetch >/dev/null
 
 up: tools ## Run a watched cluster on this machine. Options: make up ARGS="--servers 5"
 	@$(BIN)/outrider up $(ARGS)
 
-down: $(READY) ## Stop it.
+down: $(RUNS) ## Stop it.
 	@$(BIN)/outrider down $(ARGS)
 
-ps: $(READY) ## List its processes.
+ps: $(RUNS) ## List its processes.
 	@$(BIN)/outrider ps $(ARGS)
 
-test: tools ## Run every test. One part: make test ARGS=tests/compose
+test: $(TESTS) tools ## Run every test. One part: make test ARGS=tests/compose
 	@$(BIN)/pytest -m "not bench" $(ARGS)
 
-lint: $(READY) ## Check style, types and who imports whom.
+lint: $(TESTS) ## Check style, types and who imports whom.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
-main-job: tools ## Run the end-to-end proof alone: faults in, notifications out, with the seconds of each step.
+main-job: $(TESTS) tools ## Run the end-to-end proof alone: faults in, notifications out, with the seconds of each step.
 	@$(BIN)/pytest -s -m main_job $(ARGS)
 
-bench: tools ## Print measurements. One of them: make bench ONLY=failover
+bench: $(TESTS) tools ## Print measurements. One of them: make bench ONLY=failover
 	@$(BIN)/pytest -s -m bench tests/bench $(if $(ONLY),-k "$(ONLY)") $(ARGS)
 
-build: $(READY) ## Write compose/generated from compose/outrider.yaml.
+build: $(RUNS) ## Write compose/generated from compose/outrider.yaml.
 	@$(BIN)/outrider build -f compose/outrider.yaml -o compose/generated
 
-lock: $(READY) ## Choose the newest allowed versions anew and write the locks.
+lock: $(TESTS) ## Choose the newest allowed versions anew and write the locks.
 	@compose/make-locks $(BIN) $(LOCKS)

@@ -11,6 +11,7 @@ from alert_rules.rules import rule_files
 from alert_rules.runbooks import runbook_pages
 from compose.settings import Settings
 from compose.tools import Tool, ToolError, find_tool
+from dashboards.render import dashboard_files
 from telemetry.scrape.configuration import prometheus_config, target_files
 
 _CHECK_TIMEOUT_SECONDS = 60.0
@@ -35,6 +36,8 @@ def artefacts(settings: Settings) -> dict[str, str]:
         files[name] = to_yaml(content)
     for name, page in runbook_pages().items():
         files[f"runbooks/{name}.md"] = page
+    for name, text in dashboard_files(settings.rules.links).items():
+        files[f"dashboards/{name}"] = text
     for name, targets in target_files(settings.description).items():
         files[name] = json.dumps(targets, indent=2) + "\n"
     return dict(sorted(files.items()))
