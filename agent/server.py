@@ -81,6 +81,7 @@ class ServerAgent:
         self._tasks = Tasks(self._logger, recorder)
         self._lead_changed = asyncio.Event()
         self._leads = False
+        self._established = asyncio.Event()
         self.replicated = ReplicatedState(self._loop, clock, recorder)
         self.replicator = make_replicator(self.replicated, _LoopObserver(self._loop, self._on_state, self._on_leader))
         self.duties = LeaderDuties(self._surroundings(), _heartbeat_settings(config))
@@ -121,6 +122,11 @@ class ServerAgent:
         await self._rpc.stop(RPC_STOP_GRACE_SECONDS)
         await self._remote.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def until_established(self, timeout_seconds: float) -> None:
+        """Return once this server has taken up the leader's duties; raises TimeoutError."""
+        async with asyncio.timeout(timeout_seconds):
+            await self._established.wait()
 
     async def leave(self) -> None:
         """Hand the lead over, so that the others need no election; the voters stay as configured."""
@@ -230,6 +236,7 @@ class ServerAgent:
                 await self._establish()
             elif not self._leads and self.duties.established:
                 self._logger.warning("cluster leadership lost")
+                self._established.clear()
                 await self.duties.revoke()
             if self._leads == self.duties.established:
                 await self._lead_changed.wait()
@@ -238,6 +245,7 @@ class ServerAgent:
         self._logger.info("cluster leadership acquired")
         try:
             await self.duties.establish()
+            self._established.set()
         except OutriderError as error:
             self._logger.warning("leadership not established: reason=%s", error)
             await self.duties.revoke()

@@ -1,5 +1,6 @@
 """Waiting for what a receiver got: the notifications of a cluster, as they arrived."""
 
+import socket
 import threading
 import time
 from dataclasses import dataclass
@@ -86,3 +87,15 @@ def wait_until(condition, seconds, what):
         if time.monotonic() - started > seconds:
             raise AssertionError(f"{what}: not within {seconds} s")
         pause(POLL_SECONDS)
+
+
+def free_ports(count):
+    """Return *count* ports on loopback that were free a moment ago."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for each in sockets:
+            each.bind(("127.0.0.1", 0))
+        return [each.getsockname()[1] for each in sockets]
+    finally:
+        for each in sockets:
+            each.close()

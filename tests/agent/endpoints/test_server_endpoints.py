@@ -1,0 +1,259 @@
+"""What a server answers: jobs, nodes, evaluations and plans, through the same door as everybody."""
+
+import asyncio
+import time
+
+import pytest
+
+from agent.errors import NoClusterLeader, NotFound, RequestRefused
+from agent.model.base import NodeID
+from agent.model.job import Job, Task, TaskGroup
+from agent.model.node import DriverInfo, Node, NodeCpu, NodeDisk, NodeMemory, NodeResources
+from agent.rpc import methods as m
+
+pytestmark = pytest.mark.integration
+
+SECONDS = 5.0
+
+
+def node(name, status="ready"):
+    return Node(
+        id=NodeID(f"00000000-0000-0000-0000-{name:0>12}"),
+        name=name,
+        status=status,
+        drivers={"raw_exec": DriverInfo(detected=True, healthy=True)},
+        attributes={"kernel.name": "linux", "driver.raw_exec": "1"},
+        node_resources=NodeResources(
+            cpu=NodeCpu(cpu_shares=4000, total_cpu_cores=2),
+            memory=NodeMemory(memory_mb=8000),
+            disk=NodeDisk(disk_mb=50000),
+        ),
+    )
+
+
+def job(id_="web", count=1, driver="raw_exec"):
+    task = Task(name="t", driver=driver, config={"command": "/bin/true"})
+    return Job(id=id_, task_groups=[TaskGroup(name="g", count=count, tasks=[task])])
+
+
+def run(start_server, scenario):
+    """Run *scenario* against a server and stop it."""
+
+    async def whole():
+        server = await start_server()
+        try:
+            return await asyncio.wait_for(scenario(server), 30)
+        finally:
+            await server.stop()
+
+    return asyncio.run(whole())
+
+
+async def until(condition, seconds=10):
+    """Wait until *condition* gives something true, and return it."""
+    async with asyncio.timeout(seconds):
+        while not (found := condition()):  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.02)
+    return found
+
+
+def call(server, method, request):
+    return server.caller.call(method, request, SECONDS)
+
+
+def test_a_job_is_placed_on_a_ready_node(start_server):
+    """
+    Registered, evaluated by a worker, planned, committed: all parts of the path are there.
+    """
+
+    async def scenario(server):
+        await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("1")))
+        answer = await call(server, m.JOB_REGISTER, m.JobRegisterRequest(job=job(count=2)))
+        allocs = await until(lambda: server.replicated.state.allocs_by_job("default", "web"))
+        evaluation = await until(lambda: _ended(server.replicated.state.eval(answer.eval_id)))
+        return allocs, evaluation
+
+    allocs, evaluation = run(start_server, scenario)
+
+    assert ["web.g[0]", "web.g[1]"] == sorted(alloc.name for alloc in allocs)
+    assert "complete" == evaluation.status
+
+
+def _ended(evaluation):
+    return evaluation if evaluation is not None and evaluation.terminal else None
+
+
+def test_a_job_without_room_is_blocked_and_placed_when_a_node_comes(start_server):
+    """
+    Capacity that comes wakes what waits for it.
+    """
+
+    async def scenario(server):
+        await call(server, m.JOB_REGISTER, m.JobRegisterRequest(job=job()))
+        await until(lambda: server.duties.blocked.stats().blocked == 1)
+        await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("1")))
+        return await until(lambda: server.replicated.state.allocs_by_job("default", "web"))
+
+    assert 1 == len(run(start_server, scenario))
+
+
+def test_a_silent_node_is_marked_down_and_comes_back(start_server):
+    """
+    A missed heartbeat goes through Raft, a heartbeat after it makes the node ready again.
+    """
+
+    async def scenario(server):
+        registered = await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("1")))
+        id_ = node("1").id
+        await until(lambda: server.replicated.state.node(id_).status == "down")
+        await call(server, m.NODE_UPDATE_STATUS, m.NodeUpdateStatusRequest(node_id=id_, status="ready"))
+        return registered.heartbeat_ttl_seconds, server.replicated.state.node(id_)
+
+    ttl, after = run(start_server, scenario)
+
+    assert 1.0 <= ttl <= 2.0
+    assert "ready" == after.status
+    assert "Node heartbeat missed" in [event.message for event in after.events]
+
+
+def test_heartbeats_do_not_go_through_raft(start_server):
+    """
+    A thousand renewals leave the log where it was.
+    """
+
+    async def scenario(server):
+        await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("1")))
+        before = server.status().last_index
+        beat = m.NodeUpdateStatusRequest(node_id=node("1").id, status="ready")
+        for _ in range(1000):
+            await call(server, m.NODE_UPDATE_STATUS, beat)
+        return before, server.status().last_index
+
+    before, after = run(start_server, scenario)
+
+    assert before == after
+
+
+def test_an_unknown_node_is_told_to_register(start_server):
+    """
+    The client knows the words and registers again.
+    """
+
+    async def scenario(server):
+        with pytest.raises(RequestRefused, match="node not found"):
+            await call(server, m.NODE_UPDATE_STATUS, m.NodeUpdateStatusRequest(node_id="x", status="ready"))
+
+    run(start_server, scenario)
+
+
+def test_an_invalid_job_is_refused_in_nomads_words(start_server):
+    """
+    The problems are counted and listed, and nothing is written.
+    """
+
+    async def scenario(server):
+        with pytest.raises(RequestRefused, match="error") as caught:
+            await call(server, m.JOB_REGISTER, m.JobRegisterRequest(job=Job(id="bad")))
+        with pytest.raises(NotFound):
+            await call(server, m.JOB_SUMMARY, m.JobSpecificRequest(job_id="bad"))
+        return str(caught.value)
+
+    assert "occurred" in run(start_server, scenario)
+
+
+def test_a_periodic_job_is_refused_rather_than_forgotten(start_server):
+    """
+    Accepting what would never run would be a lie.
+    """
+
+    async def scenario(server):
+        import msgspec
+
+        periodic = msgspec.structs.replace(job(), periodic={"Spec": "* * * * *"}, type="batch")
+        with pytest.raises(RequestRefused, match="periodic"):
+            await call(server, m.JOB_REGISTER, m.JobRegisterRequest(job=periodic))
+
+    run(start_server, scenario)
+
+
+def test_a_blocking_query_returns_when_its_table_changes(start_server):
+    """
+    It waits for news of nodes, and a job is none.
+    """
+
+    async def scenario(server):
+        await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("1")))
+        seen = await call(server, m.NODE_LIST, m.Request())
+        waiting = asyncio.create_task(
+            server.caller.call(m.NODE_LIST, m.Request(min_query_index=seen.index, max_query_time_seconds=10), 20)
+        )
+        await call(server, m.JOB_REGISTER, m.JobRegisterRequest(job=job(count=0)))
+        await asyncio.sleep(0.2)
+        was_waiting = not waiting.done()
+        await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("2")))
+        answer = await asyncio.wait_for(waiting, 2)
+        return was_waiting, seen.index, answer
+
+    was_waiting, before, answer = run(start_server, scenario)
+
+    assert was_waiting
+    assert answer.index > before
+    assert ["1", "2"] == [entry.name for entry in answer.nodes]
+
+
+def test_a_blocking_query_without_news_ends_in_time(start_server):
+    """
+    The wait is over when the caller said so.
+    """
+
+    async def scenario(server):
+        seen = await call(server, m.NODE_LIST, m.Request())
+        began = time.monotonic()
+        await server.caller.call(m.NODE_LIST, m.Request(min_query_index=seen.index, max_query_time_seconds=0.3), 5)
+        return time.monotonic() - began
+
+    assert 0.25 <= run(start_server, scenario) < 3
+
+
+def test_another_region_has_no_path(start_server):
+    """
+    The words are Nomad's.
+    """
+
+    async def scenario(server):
+        with pytest.raises(RequestRefused, match="No path to region"):
+            await call(server, m.NODE_LIST, m.Request(region="mars"))
+
+    run(start_server, scenario)
+
+
+def test_a_plan_with_an_old_token_is_refused(start_server):
+    """
+    A worker that lost its evaluation cannot commit what it made of it.
+    """
+
+    async def scenario(server):
+        from agent.model.plan import Plan
+
+        plan = Plan(eval_id="gone", eval_token="old", priority=50, snapshot_index=1)
+        with pytest.raises(RequestRefused, match="outdated token"):
+            await call(server, m.PLAN_SUBMIT, m.PlanSubmitRequest(plan=plan))
+
+    run(start_server, scenario)
+
+
+def test_a_server_that_lays_down_its_duties_forgets_them(start_server):
+    """
+    Broker, heartbeats and plans are gone; the caller learns that there is no leader.
+    """
+
+    async def scenario(server):
+        await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("1")))
+        held = len(server.duties.heartbeats)
+        await server.duties.revoke()
+        with pytest.raises(NoClusterLeader):
+            await server.caller.call(m.NODE_LIST, m.Request(), 0.5)
+        stale = await server.caller.call(m.NODE_LIST, m.Request(allow_stale=True), 0.5)
+        return held, len(server.duties.heartbeats), server.duties.broker.enabled, len(stale.nodes)
+
+    assert (1, 0, False, 1) == run(start_server, scenario)
