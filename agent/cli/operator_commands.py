@@ -1,0 +1,91 @@
+"""`outrider operator`: Raft, autopilot and metrics."""
+
+import json
+from typing import Any
+
+import click
+
+from agent.cli.dashes import DashedGroup
+from agent.cli.formats import boolean, stamp
+from agent.cli.session import World, show_json, told, uses_api
+from agent.cli.tables import columns
+from telemetry.nomad_api import NomadApi
+
+
+@click.group(cls=DashedGroup)
+def operator() -> None:
+    """Look at Raft, autopilot and metrics."""
+
+
+@operator.group(cls=DashedGroup)
+def raft() -> None:
+    """Look at the Raft cluster."""
+
+
+@raft.command("list-peers")
+@click.option("--stale", is_flag=True, help="Let any server answer, also without a leader.")
+@click.option("--json", "as_json", is_flag=True, help="Print the configuration as JSON.")
+@uses_api
+def list_peers(api: NomadApi, _world: World, *, stale: bool, as_json: bool) -> None:
+    """List the servers in the Raft configuration."""
+    with told("Failed to retrieve raft configuration"):
+        found = api.get("/v1/operator/raft/configuration", stale=stale).value
+    if as_json:
+        show_json(found)
+        return
+    rows = [
+        (
+            peer["Node"], peer["ID"], peer["Address"], "leader" if peer["Leader"] else "follower",
+            boolean(peer["Voter"]), peer["RaftProtocol"],
+        )
+        for peer in sorted(found["Servers"], key=lambda peer: (peer["Node"], peer["ID"]))
+    ]  # fmt: skip
+    click.echo(columns([("Node", "ID", "Address", "State", "Voter", "RaftProtocol"), *rows]))
+
+
+@operator.group(cls=DashedGroup)
+def autopilot() -> None:
+    """Look at autopilot."""
+
+
+@autopilot.command("health")
+@click.option("--json", "as_json", is_flag=True, help="Print the health as JSON.")
+@uses_api
+def autopilot_health(api: NomadApi, _world: World, *, as_json: bool) -> None:
+    """Show the health of all servers, as their leader sees it; an unhealthy cluster is shown, not refused."""
+    with told("Error querying Autopilot configuration"):
+        found = api.get("/v1/operator/autopilot/health", accept={429}).value
+    if as_json:
+        show_json(found)
+        return
+    click.echo(f"Healthy: {boolean(found['Healthy'])}")
+    click.echo(f"FailureTolerance: {found['FailureTolerance']}")
+    click.echo(f"Leader: {found['Leader']}")
+    click.echo("Voters:  \n\t" + "\n".join(found["Voters"] or ()))
+    click.echo("Servers: ")
+    header = (
+        "ID", "Name", "Address", "SerfStatus", "Version", "Leader", "Voter", "Healthy", "LastContact", "LastTerm",
+        "LastIndex", "StableSince",
+    )  # fmt: skip
+    click.echo(columns([header, *(_server(server) for server in found["Servers"] or ())]) + "\n")
+
+
+def _server(server: dict[str, Any]) -> tuple[object, ...]:
+    since = stamp(server["StableSince"]).replace("T", " ").replace("Z", " +0000 UTC")
+    return (
+        server["ID"], server["Name"], server["Address"], server["SerfStatus"], server["Version"],
+        boolean(server["Leader"]), boolean(server["Voter"]), boolean(server["Healthy"]), server["LastContact"],
+        server["LastTerm"], server["LastIndex"], since,
+    )  # fmt: skip
+
+
+@operator.command()
+@click.option("--format", "wanted", type=click.Choice(["prometheus"]), help="Print the text Prometheus reads.")
+@click.option("--pretty", is_flag=True, help="Indent the JSON.")
+@click.option("--json", "pretty", is_flag=True, hidden=True)
+@uses_api
+def metrics(api: NomadApi, _world: World, *, wanted: str | None, pretty: bool) -> None:
+    """Print the metrics of the agent."""
+    with told("Error getting metrics"):
+        text = api.get_text("/v1/metrics", {"format": wanted} if wanted else None)
+    click.echo(json.dumps(json.loads(text), indent=4) if pretty and not wanted else text, nl=not wanted)
