@@ -18,8 +18,10 @@ from agent.config.addresses import (
     split_host_port,
 )
 from agent.config.hcl_ast import Position
+from agent.config.options import read_options
 from agent.config.reader import Problem, Setting, Value, show_value
 from agent.config.schema import (
+    ALL_SCHEDULERS,
     Addresses,
     Advertise,
     AgentConfig,
@@ -36,6 +38,7 @@ from agent.config.schema_server import SERVER, SERVER_JOIN
 from agent.config.schema_telemetry import TELEMETRY
 from telemetry.stanza import TelemetryConfig
 
+_RAW_EXEC_PATH = "plugin.raw_exec.config.enabled"
 _LISTENERS = ("http", "rpc", "serf", "raft")
 _JOIN_FIELDS = ("retry_join", "start_join", "retry_interval", "retry_max")
 
@@ -84,13 +87,19 @@ def build(
         **_fields(settings, "plugin.raw_exec.config.", _block(RAW_EXEC, "config")),
         **_fields(settings, "", AGENT),
     )
-    option = config.client.options.get("driver.raw_exec.enable", "")
-    config = replace(
-        config,
-        name=config.name or host.hostname,
-        raw_exec_enabled=config.raw_exec_enabled
-        or ("plugin.raw_exec.config.enabled" not in settings and option.lower() in {"1", "true"}),
-    )
+    options = read_options(config.client.options)
+    enabled = config.raw_exec_enabled if _RAW_EXEC_PATH in settings else options.raw_exec_enabled
+    config = replace(config, name=config.name or host.hostname, raw_exec_enabled=enabled and options.raw_exec_allowed)
+    for name in options.protective:
+        problems.add(
+            "client.options",
+            f'client.options "{name}" is set: this restriction is not there yet; remove the key, '
+            "or do without the raw_exec driver",
+        )
+    if "{{" in config.client.network_interface:
+        problems.add(
+            "client.network_interface", "client.network_interface takes no template here: write a name such as eth0"
+        )
     config = _with_addresses(config, settings, host, problems)
     if not problems.found:
         _check_relations(config, problems)
@@ -106,6 +115,10 @@ def without_effect(later: Mapping[str, Position], settings: Settings) -> dict[st
         setting = settings.get(path)
         if path in asked and key.field and setting and setting.value == getattr(defaults, key.field):
             del asked[path]
+    options = settings.get("client.options")
+    if options is not None and isinstance(options.value, dict):
+        for name in read_options(options.value).without_effect:
+            asked[f'client.options "{name}"'] = options.position
     return asked
 
 
@@ -145,7 +158,13 @@ def _server(settings: Settings, host: Host, problems: Problems) -> ServerConfig:
         if key.name in legacy:
             join[key.field] = settings[f"server.{key.name}"].value
     server = ServerConfig(server_join=ServerJoin(**join), **_fields(settings, "server.", SERVER))
-    return server if server.num_schedulers is not None else replace(server, num_schedulers=host.cpu_count)
+    workers = host.cpu_count if server.num_schedulers is None else server.num_schedulers
+    return replace(
+        server,
+        num_schedulers=workers,
+        enabled_schedulers=server.enabled_schedulers or ALL_SCHEDULERS,
+        raft_multiplier=server.raft_multiplier or 1,
+    )
 
 
 def _with_addresses(config: AgentConfig, settings: Settings, host: Host, problems: Problems) -> AgentConfig:

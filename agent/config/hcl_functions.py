@@ -93,7 +93,7 @@ def to_bool(value: Value) -> bool:
     """Return a bool, or the one that a string spells. Raises ValueError for the rest."""
     if isinstance(value, bool):
         return value
-    if value in {"true", "false"}:
+    if isinstance(value, str) and value in {"true", "false"}:
         return value == "true"
     raise ValueError(f"{type_name(value)} is neither true nor false")
 

@@ -76,7 +76,7 @@ _DEV: Mapping[str, Value] = {
     "server.enabled": True,
     "server.bootstrap_expect": 1,
     "client.enabled": True,
-    "plugin.raw_exec.config.enabled": True,
+    "client.options": {"driver.raw_exec.enable": "true"},
     "telemetry.prometheus_metrics": True,
     "telemetry.publish_allocation_metrics": True,
     "telemetry.publish_node_metrics": True,
@@ -116,9 +116,8 @@ def load(
     if problems:
         raise _error(problems)
     later = without_effect(reading.later, reading.settings)
-    if later:
-        warnings.insert(0, _later_warning(later))
-    return LoadedConfig(config, files, tuple(warnings))
+    told = [_later_warning(later)] if later else []
+    return LoadedConfig(config, files, (*told, *reading.ignored, *warnings))
 
 
 def this_host() -> Host:
@@ -287,9 +286,10 @@ def _set_flag(name: str, value: object, place: Position, reading: Reading) -> No
         return
     match value:
         case bool() | int():
-            reading.settings[_FLAG_PATHS[name]] = Setting(value, place)
+            reading.settings[_FLAG_PATHS[name]] = Setting(value, place, Merge.ALWAYS)
         case str():
-            reading.settings[_FLAG_PATHS[name]] = Setting(value.upper() if name == "log_level" else value, place)
+            text = value.upper() if name == "log_level" else value
+            reading.settings[_FLAG_PATHS[name]] = Setting(text, place, Merge.ALWAYS)
         case Mapping():
             reading.settings[_FLAG_PATHS[name]] = Setting({str(k): str(v) for k, v in value.items()}, place)
         case Sequence():

@@ -44,9 +44,10 @@ class Reading:
     settings: dict[str, Setting] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     later: dict[str, Position] = field(default_factory=dict)
+    ignored: list[str] = field(default_factory=list)
 
     def merge(self, other: "Reading") -> None:
-        """Lay *other* over this: scalars and lists replace, lists marked APPEND append, maps merge key by key."""
+        """Lay *other* over this, as the Merge of each setting says; values passed over are told in `ignored`."""
         for path, new in other.settings.items():
             old = self.settings.get(path)
             if old is not None and isinstance(old.value, dict) and isinstance(new.value, dict):
@@ -54,8 +55,16 @@ class Reading:
             elif old is not None and isinstance(old.value, tuple) and new.merge is Merge.APPEND:
                 added = new.value if isinstance(new.value, tuple) else ()
                 new = Setting(tuple(dict.fromkeys((*old.value, *added))), new.position, Merge.APPEND)  # noqa: PLW2901
+            elif old is not None and new.merge is Merge.REPLACE and not new.value:
+                if old.value:
+                    self.ignored.append(
+                        f"{new.position}: {path}{show_value(new.value)} has no effect, because an empty value does not "
+                        f"override {path}{show_value(old.value)} of {old.position}."
+                    )
+                continue
             self.settings[path] = new
         self.problems += other.problems
+        self.ignored += other.ignored
         for path, position in other.later.items():
             self.later.setdefault(path, position)
 
@@ -98,6 +107,15 @@ def _read_block(body: ast.Body, spec: BlockSpec, path: str, reading: Reading) ->
                 )
             seen[name] = item.position
             _read_key(item, entry, f"{path}{name}", reading)
+    if spec.whole and body.items:
+        _fill_whole(body, spec, path, reading)
+
+
+def _fill_whole(body: ast.Body, spec: BlockSpec, path: str, reading: Reading) -> None:
+    """Switch off what a block that counts as a whole leaves out."""
+    for key in spec.keys:
+        if key.field:
+            reading.settings.setdefault(f"{path}{key.name}", Setting(False, body.position, key.merge))
 
 
 def _unknown(position: Position, path: str, name: str, spec: BlockSpec, reading: Reading) -> None:

@@ -92,12 +92,13 @@ RAW_EXEC = BlockSpec(
             "config",
             "the driver's settings",
             keys=(
-                working("enabled", Kind.BOOL, "lets jobs use the driver", field="raw_exec_enabled"),
+                working("enabled", Kind.BOOL, "lets jobs use the driver", field="raw_exec_enabled", merge=Merge.ALWAYS),
                 protective("denied_envvars", Kind.STRINGS, _UNPROTECTED),
                 protective("denied_host_gids", Kind.STRING, _UNPROTECTED),
                 protective("denied_host_uids", Kind.STRING, _UNPROTECTED),
                 accepted("no_cgroups", "runs tasks outside cgroups"),
             ),
+            whole=True,
         ),
     ),
 )

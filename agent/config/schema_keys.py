@@ -29,9 +29,13 @@ class State(Enum):
 
 
 class Merge(Enum):
-    """What a later file does to the value of an earlier one; maps always merge key by key."""
+    """What a later file does to the value of an earlier one; maps always merge key by key.
 
-    REPLACE = "replace"
+    Source: the Merge functions of Nomad's agent, where a value that is "", 0, false or [] counts as not given.
+    """
+
+    REPLACE = "replace, unless the later value is empty"
+    ALWAYS = "replace, empty or not"
     APPEND = "append"
 
 
@@ -56,7 +60,11 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class BlockSpec:
-    """A block, its keys and its inner blocks. A `labelled` one carries a name: plugin "raw_exec" { … }."""
+    """A block, its keys and its inner blocks.
+
+    A `labelled` one carries a name: plugin "raw_exec" { … }. One that comes `whole` replaces what earlier files said
+    of it: what it leaves out is off; all keys with a field are then of kind BOOL.
+    """
 
     name: str
     why: str
@@ -64,6 +72,7 @@ class BlockSpec:
     blocks: tuple["BlockSpec", ...] = ()
     state: State = State.WORKING
     labelled: bool = False
+    whole: bool = False
 
     @property
     def entries(self) -> "tuple[Key | BlockSpec, ...]":

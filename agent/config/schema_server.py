@@ -29,7 +29,14 @@ SERVER = BlockSpec(
         working("enabled", Kind.BOOL, "runs a server in this agent"),
         working("bootstrap_expect", Kind.INT, "the servers of the cluster; 3 or 5 survive losses", minimum=0),
         working("data_dir", Kind.PATH, "where the Raft log lies; below the agent's data_dir unless set"),
-        working("num_schedulers", Kind.INT, "scheduling workers; one for each core unless set", minimum=0, maximum=256),
+        working(
+            "num_schedulers",
+            Kind.INT,
+            "scheduling workers; one for each core unless set",
+            merge=Merge.ALWAYS,
+            minimum=0,
+            maximum=256,
+        ),
         working(
             "enabled_schedulers",
             Kind.STRINGS,
@@ -37,7 +44,9 @@ SERVER = BlockSpec(
             merge=Merge.APPEND,
             choices=ALL_SCHEDULERS,
         ),
-        working("raft_multiplier", Kind.INT, "stretches Raft's timeouts on slow machines", minimum=1, maximum=10),
+        working(
+            "raft_multiplier", Kind.INT, "stretches Raft's timeouts on slow machines; 0 is 1", minimum=0, maximum=10
+        ),
         working(
             "heartbeat_grace", Kind.DURATION, "added to a client's time to live before it counts as lost", minimum=0
         ),

@@ -1,6 +1,6 @@
 """The telemetry block, key by key; its values end in telemetry.stanza. Source: Nomad's reference of the block."""
 
-from agent.config.schema_keys import BlockSpec, Key, Kind, State, kept, working
+from agent.config.schema_keys import BlockSpec, Key, Kind, Merge, State, kept, working
 
 _CIRCONUS = (
     "api_app",
@@ -28,7 +28,12 @@ TELEMETRY = BlockSpec(
         working("disable_hostname", Kind.BOOL, "leaves the host's name out of gauges' names"),
         working("publish_allocation_metrics", Kind.BOOL, "measures each allocation"),
         working("publish_node_metrics", Kind.BOOL, "measures each client's host"),
-        working("filter_default", Kind.BOOL, "whether a metric that no prefix_filter matches is published"),
+        working(
+            "filter_default",
+            Kind.BOOL,
+            "whether a metric that no prefix_filter matches is published",
+            merge=Merge.ALWAYS,
+        ),
         working("prefix_filter", Kind.STRINGS, "prefixes of names to publish (+) or to drop (-), the longest wins"),
         kept("use_node_name", Kind.BOOL, "takes the node's name where the host's would stand"),
         kept("in_memory_collection_interval", Kind.DURATION, "length of one interval of /v1/metrics in JSON"),

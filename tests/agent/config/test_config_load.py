@@ -136,6 +136,75 @@ def test_a_later_server_join_replaces_the_list(tmp_path):
     assert ("10.0.0.1", "10.0.0.2") == appended.server.server_join.retry_join
 
 
+def test_an_empty_value_does_not_override(tmp_path):
+    """
+    false, 0 and "" of a later file change nothing, as in Nomad, and a warning says so; a few keys take them.
+    """
+    head = LONE_SERVER + 'region = "one"\nserver { num_schedulers = 3 }\ntelemetry { filter_default = true }\n'
+
+    loaded = load_text(
+        tmp_path,
+        head,
+        'region = ""\nserver {\n  enabled = false\n  num_schedulers = 0\n}\ntelemetry { filter_default = false }\n',
+    )
+
+    config = loaded.config
+    assert ("one", True) == (config.region, config.server.enabled)
+    assert (0, False) == (config.server.num_schedulers, config.telemetry.filter_default)
+    assert (
+        '1.hcl:1: region = "" has no effect, because an empty value does not override region = "one" of 0.hcl:6.',
+        "1.hcl:3: server.enabled = false has no effect, because an empty value does not override server.enabled = true of 0.hcl:3.",
+    ) == tuple(warning.replace(f"{tmp_path}/", "") for warning in loaded.warnings)
+
+
+def test_a_plugin_block_counts_as_a_whole(tmp_path):
+    """
+    A later block for raw_exec replaces the earlier one: what it leaves out is off again.
+    """
+    on = CLIENT + 'plugin "raw_exec" { config { enabled = true } }\n'
+
+    assert load_text(tmp_path, on).config.raw_exec_enabled
+    assert not load_text(tmp_path, on, 'plugin "raw_exec" { config { no_cgroups = true } }').config.raw_exec_enabled
+
+
+@pytest.mark.parametrize(
+    ("options", "enabled"),
+    [
+        ('"driver.raw_exec.enable" = "1"', True),
+        ('"driver.raw_exec.enable" = true', True),
+        ('"driver.raw_exec.enable" = "0"', False),
+        ('"driver.raw_exec.enable" = "1"\n"driver.denylist" = "docker, raw_exec"', False),
+        ('"driver.raw_exec.enable" = "1"\n"driver.allowlist" = "docker"', False),
+        ('"driver.raw_exec.enable" = "1"\n"driver.whitelist" = "docker,raw_exec"', True),
+    ],
+)
+def test_options_enable_and_forbid_raw_exec(tmp_path, options, enabled):
+    """
+    The old option enables the driver, and the lists of drivers forbid it whatever enables it.
+    """
+    config = load_text(tmp_path, CLIENT + f"client {{\n options {{\n {options}\n }}\n}}\n").config
+
+    assert enabled == config.raw_exec_enabled
+
+
+def test_options_that_protect_are_refused(tmp_path):
+    """
+    A list of users that tasks must not run as is not passed over.
+    """
+    message = error_of(tmp_path, CLIENT + 'client { options = { "user.denylist" = "root" } }')
+
+    assert message.startswith('0.hcl:6: client.options "user.denylist" is set: this restriction is not there yet')
+
+
+def test_options_without_effect_are_listed(tmp_path):
+    """
+    An option that nothing here reads is in the warning, like a key.
+    """
+    loaded = load_text(tmp_path, CLIENT + 'client { options = { "fingerprint.denylist" = "env_aws" } }')
+
+    assert 'client.options "fingerprint.denylist"' in loaded.warnings[0]
+
+
 def test_directories_are_read_in_the_order_of_names(tmp_path):
     """
     Only *.hcl and *.json of a directory are read, not what an editor leaves behind, nor what lies deeper.

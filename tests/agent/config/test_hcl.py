@@ -296,6 +296,16 @@ def test_nesting_is_bounded_long_before_the_interpreter_is(pair, depth):
     assert depth == 31 or error is not None
 
 
+@pytest.mark.parametrize("dialect", Dialect)
+def test_blocks_inside_blocks_are_bounded_too(dialect):
+    """
+    Thousands of open blocks are refused as nested too deeply.
+    """
+    error = error_of(lambda: parse("a {\n" * 3000 + "}\n" * 3000, "f.hcl", dialect))
+
+    assert "f.hcl:33:3: nested deeper than 32 levels" == str(error)
+
+
 ORACLE_TEXTS = [
     'a = 1\nb = "x"\nc = [1, 2, 3]\nd = true\n',
     'block "label" {\n  a = "b"\n  inner {\n    c = -3\n  }\n}\n',

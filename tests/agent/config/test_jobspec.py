@@ -2,7 +2,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from agent.config.hcl_ast import HclError
@@ -277,6 +277,7 @@ def items(inner):
 
 @settings(max_examples=200, deadline=None)
 @given(st.recursive(st.just("# nothing"), items, max_leaves=12))
+@example("all_at_once = []")
 def test_no_job_raises_anything_but_an_hcl_error(body):
     """
     Whatever blocks and values stand where, the end is a job that JSON can carry, or an HclError with a place.
