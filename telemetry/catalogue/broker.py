@@ -53,7 +53,9 @@ def _evaluation_time(name: str, meaning: str, key: str) -> Metric:
     )
 
 
-def _blocked_resource(name: str, unit: Unit, labels: tuple[str, ...], meaning: str, key: str) -> Metric:
+def _blocked_resource(
+    name: str, unit: Unit, labels: tuple[str, ...], meaning: str, key: str, *, exported: bool = True
+) -> Metric:
     return Metric(
         name=name,
         kind=Kind.GAUGE,
@@ -64,6 +66,7 @@ def _blocked_resource(name: str, unit: Unit, labels: tuple[str, ...], meaning: s
         meaning=meaning,
         source=_BLOCKED_GO,
         key=key,
+        exported=exported,
     )
 
 
@@ -112,6 +115,7 @@ EVAL_WAITING = Metric(
     meaning="Seconds until the delayed evaluation of a job is due; on the leader.",
     source=_BROKER_GO,
     key="nomad.nomad.broker.eval_waiting",
+    exported=False,
 )
 WAIT_TIME = _evaluation_time(
     "nomad_nomad_broker_wait_time",
@@ -153,6 +157,7 @@ BLOCKED_CPU = _blocked_resource(
     _PLACE_LABELS,
     "CPU that blocked evaluations ask for in one place; on the leader.",
     "nomad.nomad.blocked_evals.cpu",
+    exported=False,
 )
 BLOCKED_MEMORY = _blocked_resource(
     "nomad_nomad_blocked_evals_memory",
@@ -160,6 +165,7 @@ BLOCKED_MEMORY = _blocked_resource(
     _PLACE_LABELS,
     "Memory that blocked evaluations ask for in one place; on the leader.",
     "nomad.nomad.blocked_evals.memory",
+    exported=False,
 )
 BLOCKED_JOB_CPU = _blocked_resource(
     "nomad_nomad_blocked_evals_job_cpu",

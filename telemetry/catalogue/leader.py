@@ -3,7 +3,7 @@
 from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
 
 
-def _timer(name: str, present: Presence, meaning: str, key: str = "") -> Metric:
+def _timer(name: str, present: Presence, meaning: str, key: str = "", *, exported: bool = True) -> Metric:
     return Metric(
         name=name,
         kind=Kind.SAMPLE,
@@ -13,6 +13,7 @@ def _timer(name: str, present: Presence, meaning: str, key: str = "") -> Metric:
         meaning=meaning,
         source="nomad/leader.go",
         key=key,
+        exported=exported,
     )
 
 
@@ -37,9 +38,11 @@ RECONCILE = _timer(
     "nomad_nomad_leader_reconcile",
     Presence.LEADER_ONLY,
     "Comparing all known members with the Raft configuration; at the start of a leadership and every 60 s.",
+    exported=False,
 )
 RECONCILE_MEMBER = _timer(
     "nomad_nomad_leader_reconcileMember",
     Presence.LEADER_ONLY,
     "Comparing one member with the Raft configuration.",
+    exported=False,
 )

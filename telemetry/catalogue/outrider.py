@@ -77,12 +77,6 @@ TASK_FAILURES_TOTAL = _total(
     Role.AGENT,
     ("task",),
 )
-CLIENT_SERVER_LAST_CONTACT_SECONDS = _gauge(
-    "outrider_client_server_last_contact_seconds",
-    Unit.SECONDS,
-    "Time since a server last answered a heartbeat of this client.",
-    Role.CLIENT,
-)
 METRICS_SERIES = _gauge("outrider_metrics_series", Unit.COUNT, "Series that the agent's registry holds.", Role.AGENT)
 METRICS_SERIES_REFUSED_TOTAL = _total(
     "outrider_metrics_series_refused_total",

@@ -40,11 +40,13 @@ WAIT_FOR_INDEX = _timer(
     "nomad_nomad_plan_wait_for_index",
     "Waiting until the leader's own state is as new as the plan's; on the leader.",
     key="nomad.nomad.plan.wait_for_index",
+    exported=False,
 )
 RAFT_DISPATCH = _timer(
     "nomad_nomad_plan_raft_dispatch",
     "Handing a plan to Raft; on the leader.",
     key="nomad.nomad.plan.raft_dispatch",
+    exported=False,
 )
 OPTIMISTIC_APPLY = _timer(
     "nomad_nomad_plan_optimistic_apply",

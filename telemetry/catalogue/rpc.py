@@ -43,7 +43,10 @@ CLIENT_UPDATE_STATUS = _latency(
 )
 CLIENT_UPDATE_ALLOC = _latency("nomad_nomad_client_update_alloc", "nomad.nomad.client.update_alloc", "Node.UpdateAlloc")
 CLIENT_UPDATE_ELIGIBILITY = _latency(
-    "nomad_nomad_client_update_eligibility", "nomad.nomad.client.update_eligibility", "Node.UpdateEligibility"
+    "nomad_nomad_client_update_eligibility",
+    "nomad.nomad.client.update_eligibility",
+    "Node.UpdateEligibility",
+    exported=False,
 )
 CLIENT_EMIT_EVENTS = _latency(
     "nomad_nomad_client_emit_events", "nomad.nomad.client.emit_events", "Node.EmitEvents", exported=False
@@ -89,7 +92,7 @@ JOB_SCALE_STATUS = _latency(
     "nomad_nomad_job_scale_status", "nomad.nomad.job.scale_status", "Job.ScaleStatus", exported=False
 )
 JOB_SUMMARY_GET_JOB_SUMMARY = _latency(
-    "nomad_nomad_job_summary_get_job_summary", "nomad.nomad.job_summary.get_job_summary", "Job.Summary", exported=False
+    "nomad_nomad_job_summary_get_job_summary", "nomad.nomad.job_summary.get_job_summary", "Job.Summary"
 )
 JOBS_STATUSES = _latency("nomad_nomad_jobs_statuses", "nomad.nomad.jobs.statuses", "Job.Statuses", exported=False)
 DEPLOYMENT_GET_DEPLOYMENT = _latency(
@@ -144,7 +147,11 @@ VARIABLES_LIST = _latency("nomad_nomad_variables_list", "nomad.nomad.variables.l
 RPC_REQUEST = _count("nomad_nomad_rpc_request", "", "Calls that arrived over the network.", "nomad/rpc.go")
 RPC_QUERY = _count("nomad_nomad_rpc_query", "", "Reads that this server answered.", "nomad/rpc.go")
 RPC_ACCEPT_CONN = _count(
-    "nomad_nomad_rpc_accept_conn", "nomad.nomad.rpc.accept_conn", "Connections that were accepted.", "nomad/rpc.go"
+    "nomad_nomad_rpc_accept_conn",
+    "nomad.nomad.rpc.accept_conn",
+    "Connections that were accepted.",
+    "nomad/rpc.go",
+    exported=False,
 )
 RPC_RAFT_HANDOFF = _count(
     "nomad_nomad_rpc_raft_handoff",
@@ -161,7 +168,10 @@ RPC_ALLOC_READ = _count(
     "nomad_nomad_rpc_alloc_read", "nomad.nomad.rpc.alloc.read", "Single reads asked of the endpoint alloc."
 )
 RPC_ALLOC_WRITE = _count(
-    "nomad_nomad_rpc_alloc_write", "nomad.nomad.rpc.alloc.write", "Writes asked of the endpoint alloc."
+    "nomad_nomad_rpc_alloc_write",
+    "nomad.nomad.rpc.alloc.write",
+    "Writes asked of the endpoint alloc.",
+    exported=False,
 )
 RPC_CLIENT_ALLOCATIONS_READ = _count(
     "nomad_nomad_rpc_client_allocations_read",

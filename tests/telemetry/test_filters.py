@@ -26,6 +26,7 @@ def test_without_rules_everything_is_allowed():
         (["+nomad.raft", "-nomad.raft"], raft.APPLY, False),
         (["-nomad.raft", "+nomad.raft"], raft.APPLY, False),
         (["-nomad_raft", "+nomad.raft"], raft.APPLY, False),
+        (["+nomad_raft", "-nomad.raft"], raft.APPLY, False),
         (["-nomad.nomad.job."], job.STATUS_DEAD, True),
         (["-nomad.nomad.job."], rpc.JOB_REGISTER, False),
         (["-nomad_nomad_job_"], job.STATUS_DEAD, False),
