@@ -40,6 +40,7 @@ from telemetry.stanza import TelemetryConfig
 
 _RAW_EXEC_PATH = "plugin.raw_exec.config.enabled"
 _LISTENERS = ("http", "rpc", "serf", "raft")
+_JOIN_PREFIX = "server.server_join."
 _JOIN_FIELDS = ("retry_join", "start_join", "retry_interval", "retry_max")
 
 Settings = Mapping[str, Setting]
@@ -146,16 +147,16 @@ def _as_field(value: Value, key: Key) -> Value | Path | None:
 
 def _server(settings: Settings, host: Host, problems: Problems) -> ServerConfig:
     """Build the server block, with the join settings of either place."""
-    join = _fields(settings, "server.server_join.", SERVER_JOIN)
+    join = _fields(settings, _JOIN_PREFIX, SERVER_JOIN)
     legacy = {name for name in _JOIN_FIELDS if f"server.{name}" in settings}
-    if legacy and join:
+    if legacy and any(setting.position.line for path, setting in settings.items() if path.startswith(_JOIN_PREFIX)):
         name = min(legacy)
         problems.add(
             f"server.{name}",
             f"server.{name} and the server_join block are both set: move {name} into server_join",
         )
     for key in SERVER_JOIN.keys:
-        if key.name in legacy:
+        if key.name in legacy and f"{_JOIN_PREFIX}{key.name}" not in settings:  # a flag wins over the old key too
             join[key.field] = settings[f"server.{key.name}"].value
     server = ServerConfig(server_join=ServerJoin(**join), **_fields(settings, "server.", SERVER))
     workers = host.cpu_count if server.num_schedulers is None else server.num_schedulers

@@ -90,15 +90,18 @@ class _Parser:
 
     @property
     def token(self) -> Token:
+        """Return the token that is next."""
         return self.tokens[self.at]
 
     def advance(self) -> Token:
+        """Pass over the next token and return it; END stays."""
         token = self.tokens[self.at]
         if token.kind is not Kind.END:
             self.at += 1
         return token
 
     def is_operator(self, text: str) -> bool:
+        """Say whether the operator *text* is next."""
         return self.token.kind is Kind.OPERATOR and self.token.text == text
 
     def accept(self, text: str) -> bool:
@@ -109,17 +112,21 @@ class _Parser:
         return False
 
     def fail(self, expected: str) -> HclError:
+        """Return the error that something else was expected here."""
         return HclError(self.token.position, f"found {self.token.describe()}, expected {expected}")
 
     def expect(self, text: str, where: str) -> None:
+        """Pass over the operator *text*, or raise."""
         if not self.accept(text):
             raise self.fail(f'"{text}" {where}')
 
     def skip_newlines(self) -> None:
+        """Pass over ends of lines."""
         while self.token.kind is Kind.NEWLINE:
             self.at += 1
 
     def expect_end(self) -> None:
+        """Raise unless everything was read."""
         if self.token.kind is not Kind.END:
             raise self.fail("the end of the file")
 

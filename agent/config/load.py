@@ -28,7 +28,10 @@ ENVIRONMENT_PREFIX = "OUTRIDER_AGENT_"
 
 @dataclass(frozen=True, slots=True)
 class AgentFlags:
-    """The flags of `outrider agent` that set something; None means "not given". Lists append to those of files."""
+    """The flags of `outrider agent` that set something; None means "not given".
+
+    As in Nomad, servers are added to those of files, join and retry_join replace theirs, meta merges key by key.
+    """
 
     dev: bool | None = None
     server: bool | None = None
@@ -294,4 +297,6 @@ def _set_flag(name: str, value: object, place: Position, reading: Reading) -> No
             reading.settings[_FLAG_PATHS[name]] = Setting({str(k): str(v) for k, v in value.items()}, place)
         case Sequence():
             addresses = tuple(part.strip() for entry in value for part in str(entry).split(",") if part.strip())
-            reading.settings[_FLAG_PATHS[name]] = Setting(addresses, place, Merge.APPEND)
+            reading.settings[_FLAG_PATHS[name]] = Setting(
+                addresses, place, Merge.APPEND if name == "servers" else Merge.REPLACE
+            )

@@ -205,6 +205,52 @@ def test_options_without_effect_are_listed(tmp_path):
     assert 'client.options "fingerprint.denylist"' in loaded.warnings[0]
 
 
+@pytest.mark.parametrize("join", ['retry_join = ["10.9.9.9"]', 'server_join { retry_join = ["10.9.9.9"] }'])
+def test_the_flag_retry_join_replaces_the_list_of_the_file(tmp_path, join):
+    """
+    -retry-join wins over either place where a file may list servers.
+    """
+    text = f'data_dir = "/d"\nserver {{\n enabled = true\n bootstrap_expect = 2\n {join}\n}}\n'
+
+    config = load_text(tmp_path, text, flags=AgentFlags(retry_join=("10.0.0.2",))).config
+
+    assert ("10.0.0.2",) == config.server.server_join.retry_join
+
+
+def test_empty_values_of_a_server_are_its_defaults(tmp_path):
+    """
+    No schedulers named are all of them, and a raft_multiplier of 0 is 1, as in Nomad.
+    """
+    config = load_text(tmp_path, LONE_SERVER + "server {\n enabled_schedulers = []\n raft_multiplier = 0\n}\n").config
+
+    assert ("service", "batch", "system", "sysbatch") == config.server.enabled_schedulers
+    assert 1 == config.server.raft_multiplier
+
+
+def test_bounds_are_inclusive(tmp_path):
+    """
+    The smallest and the largest value of a key are both allowed.
+    """
+    config = load_text(tmp_path, LONE_SERVER + 'ports { http = 65535 }\nserver { min_heartbeat_ttl = "1s" }').config
+
+    assert (65535, 1.0) == (config.ports.http, config.server.min_heartbeat_ttl_seconds)
+
+
+def test_more_servers_than_expected_tells_how_a_server_knows_itself(tmp_path):
+    """
+    Where the list names this server in a way it cannot see, the count is one too many, and the message helps.
+    """
+    message = error_of(
+        tmp_path,
+        'data_dir = "/d"\nserver { enabled = true bootstrap_expect = 2 retry_join = ["10.0.0.9", "me.example"] }',
+    )
+
+    assert message.startswith(
+        "0.hcl:2: server.bootstrap_expect = 2, but server.retry_join and this server, 10.1.2.3:4648, "
+    )
+    assert 'write it as 10.1.2.3:4648, as its host name "host-1" or as name = "host-1"' in message
+
+
 def test_directories_are_read_in_the_order_of_names(tmp_path):
     """
     Only *.hcl and *.json of a directory are read, not what an editor leaves behind, nor what lies deeper.
