@@ -171,9 +171,10 @@ def _without_localhost(host: str) -> str:
 
 def _own_serf_addresses(config: AgentConfig) -> set[str]:
     """Return every host:port under which a list of servers may name this one."""
-    host, port = split_host_port(config.advertise.serf, config.ports.serf)
+    host, _, port = config.advertise.serf.rpartition(":")
+    host = host.strip("[]")
     names = {host, config.addresses.serf, config.hostname, config.name}
-    return {join_host_port(_without_localhost(name), port) for name in names if name}
+    return {join_host_port(_without_localhost(name), int(port)) for name in names if name}
 
 
 def client_servers(config: AgentConfig) -> tuple[str, ...]:

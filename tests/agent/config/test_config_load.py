@@ -227,6 +227,15 @@ def test_empty_values_of_a_server_are_its_defaults(tmp_path):
     assert 1 == config.server.raft_multiplier
 
 
+def test_the_system_may_choose_all_ports(tmp_path):
+    """
+    Port 0 may stand for several listeners, as tests want it.
+    """
+    config = load_text(tmp_path, LONE_SERVER + "ports { http = 0 rpc = 0 serf = 0 raft = 0 }").config
+
+    assert [ServerAddress("10.1.2.3:0", "10.1.2.3:0", "10.1.2.3:0", is_self=True)] == list(server_addresses(config))
+
+
 def test_bounds_are_inclusive(tmp_path):
     """
     The smallest and the largest value of a key are both allowed.
