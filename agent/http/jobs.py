@@ -170,7 +170,15 @@ def _variables(text: str) -> dict[str, str]:
     return {name.strip(): value.strip().strip('"') for name, _, value in pairs}
 
 
+async def not_built(_api: AgentApi, _request: web.Request) -> Reply:
+    """Answer as to an unknown path: Nomad has something here, this agent does not."""
+    return Reply(b"", 404, "")
+
+
 _ID = "{job_id:.+}"
+
+_NOT_BUILT = "actions|deployment|deployments|dispatch|evaluate|periodic/force|plan|revert|scale|services|stable|submission|versions"
+"""Ends of paths that belong to a job in Nomad; without them here they would pass for part of the job's id."""
 
 # The longer paths come first: an id may itself hold slashes.
 ROUTES = (
@@ -179,5 +187,6 @@ ROUTES = (
     get(f"/v1/job/{_ID}/allocations", allocations),
     get(f"/v1/job/{_ID}/evaluations", evaluations),
     get(f"/v1/job/{_ID}/summary", summary),
+    Route(f"/v1/job/{_ID}/{{_what:(?:{_NOT_BUILT})}}", dict.fromkeys(("GET", "POST", "PUT", "DELETE"), not_built)),
     Route(f"/v1/job/{_ID}", {"GET": job, "POST": register, "PUT": register, "DELETE": deregister}),
 )

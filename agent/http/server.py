@@ -5,6 +5,8 @@ import errno
 import logging
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -59,6 +61,7 @@ class HttpServer:
         self._listener: asyncio.Server | None = None
         self._door: Door | None = None
         self._writes: set[asyncio.Task[Reply]] = set()
+        self._blocking: set[asyncio.Task[Any]] = set()
 
     @property
     def port(self) -> int:
@@ -107,6 +110,8 @@ class HttpServer:
         """Stop listening, give requests under way a moment, and close every connection. Harmless when not started."""
         if self._listener is not None:
             self._listener.close()
+        for task in self._blocking:
+            task.cancel()
         if self._runner is not None:
             await self._runner.cleanup()
         if self._writes:
@@ -140,6 +145,7 @@ class HttpServer:
             handler = route.handlers.get(request.method)
             if handler is None:
                 raise RequestRefused(INVALID_METHOD, 405)
+            _refuse_foreign_page(request)
             reply = await self._carry_out(handler, request)
             return _response(request, reply)
 
@@ -148,11 +154,22 @@ class HttpServer:
     async def _carry_out(self, handler: Handler, request: web.Request) -> Reply:
         """Run *handler*; a write goes on when its sender hangs up, as its outcome is under way already."""
         if request.method == "GET":
-            return await handler(self._api, request)
+            return await self._read(handler, request)
         task = asyncio.ensure_future(handler(self._api, request))
         self._writes.add(task)
         task.add_done_callback(self._write_done)
         return await asyncio.shield(task)
+
+    async def _read(self, handler: Handler, request: web.Request) -> Reply:
+        """Run a read; one that blocks is remembered, so that stopping need not wait for it."""
+        task = asyncio.current_task()
+        if task is None or "index" not in request.query:
+            return await handler(self._api, request)
+        self._blocking.add(task)
+        try:
+            return await handler(self._api, request)
+        finally:
+            self._blocking.discard(task)
 
     def _write_done(self, task: asyncio.Task[Reply]) -> None:
         self._writes.discard(task)
@@ -190,6 +207,13 @@ class HttpServer:
         except Exception:
             self._logger.exception("request failed: method=%s path=%s", request.method, request.rel_url.path)
             return _response(request, text_reply("internal error; the agent's log has the details", 500))
+
+
+def _refuse_foreign_page(request: web.Request) -> None:
+    """Refuse a write that a browser sends for a page of another origin: it could run a job on this machine."""
+    origin = request.headers.get("Origin")
+    if request.method != "GET" and origin is not None and urlsplit(origin).netloc != request.host:
+        raise RequestRefused("a page of another origin may not write here", 403)
 
 
 def _response(request: web.Request, reply: Reply) -> web.Response:

@@ -19,6 +19,8 @@ META = {"X-Nomad-Index": "83", "X-Nomad-Knownleader": "true", "X-Nomad-Lastconta
         ("GET", "/v1/jobs?region=mars", 500, "No path to region"),
         ("GET", "/v1/node/zz", 500, "node lookup failed: index error: UUID must be 36 characters"),
         ("GET", "/v1/nothing", 404, ""),
+        ("GET", "/v1/job/web/deployment", 404, ""),
+        ("POST", "/v1/job/web/plan", 404, ""),
         ("DELETE", "/v1/jobs", 405, "Invalid method"),
         ("POST", "/v1/job/web/allocations", 405, "Invalid method"),
         ("GET", "/v1/jobs/parse", 405, "Invalid method"),

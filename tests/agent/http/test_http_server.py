@@ -175,6 +175,37 @@ def test_write_outlives_its_sender(agent, serve):
     assert [("Job.List", False), ("Job.Deregister", True)] == ended
 
 
+def test_stop_does_not_wait_for_blocking_queries(agent, serve, monkeypatch):
+    """
+    A blocking query is cut off when the server stops, however long requests under way are given.
+    """
+    from agent.http import server as module
+
+    monkeypatch.setattr(module, "STOP_TIMEOUT_SECONDS", 60.0)
+    ended = []
+
+    async def use(server):
+        begun = asyncio.Event()
+
+        async def call(method, request, timeout_seconds):
+            begun.set()
+            try:
+                await asyncio.Event().wait()
+            finally:
+                ended.append(method.name)
+
+        agent.caller.call = call
+        _, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(b"GET /v1/nodes?index=7&wait=5m HTTP/1.1\r\nHost: a\r\n\r\n")
+        await begun.wait()
+        await server.stop()
+        writer.close()
+
+    serve(use)
+
+    assert ["Node.List"] == ended
+
+
 def test_stop_is_harmless_before_start(agent):
     """
     A server that never started can be stopped.

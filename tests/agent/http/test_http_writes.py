@@ -140,3 +140,71 @@ def test_parse_needs_a_job(ask):
     answer = ask("POST", "/v1/jobs/parse", data="{}")
 
     assert (400, "Job spec is empty") == (answer.status, answer.text)
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [("http://evil.example", 403), ("null", 403), ("http://agent:4646", 200), (None, 200)]
+)
+def test_pages_of_another_origin(agent, ask, origin, status):
+    """
+    A browser on a foreign page may not stop or run jobs; a page of the agent's own, or no page at all, may.
+    """
+    agent.answer(rpc.JOB_DEREGISTER, rpc.JobRegisterResponse())
+    headers = {"Host": "agent:4646"} | ({"Origin": origin} if origin else {})
+
+    answer = ask("DELETE", "/v1/job/web", headers=headers)
+
+    assert status == answer.status
+
+
+def test_parse(ask, body):
+    """
+    A job file becomes JSON: what the file says is what Nomad read in it.
+    """
+    posted = {"JobHCL": HCL, "Variables": 'cmd = "/bin/sleep"\n# comment\n', "Canonicalize": True}
+
+    answer = ask("POST", "/v1/jobs/parse", data=json.dumps(posted))
+
+    wanted = body("jobs-parse")
+    assert 200 == answer.status, answer.text
+    assert (wanted["ID"], wanted["Type"]) == (answer.json["ID"], answer.json["Type"])
+    group, recorded = answer.json["TaskGroups"][0], wanted["TaskGroups"][0]
+    assert (recorded["Name"], recorded["Count"]) == (group["Name"], group["Count"])
+    assert recorded["Tasks"][0]["Config"] == group["Tasks"][0]["Config"]
+
+
+def test_parse_error_has_its_place(ask):
+    """
+    A job file with an error is refused with 400, line and column.
+    """
+    answer = ask("POST", "/v1/jobs/parse", data=json.dumps({"JobHCL": 'job "web" {\n  type = \n}\n'}))
+
+    assert 400 == answer.status
+    assert "input.hcl:2" in answer.text
+
+
+HCL = """
+variable "cmd" {
+  type = string
+}
+job "web" {
+  type = "service"
+  group "app" {
+    count = 2
+    update {
+      min_healthy_time = "3s"
+    }
+    task "sleep" {
+      driver = "raw_exec"
+      config {
+        command = var.cmd
+        args    = ["100000"]
+      }
+      resources {
+        cpu    = 50
+        memory = 32
+      }
+    }
+  }
+}
+"""
