@@ -4,6 +4,7 @@
 Only this file, `pysyncobj_core` and `pysyncobj_engine` import pysyncobj.
 """
 
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -28,6 +29,17 @@ def _refuse_pickle(*_args: object, **_kwargs: object) -> Any:
 # pysyncobj calls these as attributes of its module; nothing this program reaches does, and nothing ever shall.
 pysyncobj.pickle.dumps = pysyncobj.pickle.loads = _refuse_pickle
 pysyncobj.pickle.dump = pysyncobj.pickle.load = _refuse_pickle
+
+
+class PeerNode(Node):  # type: ignore[misc] # pysyncobj has no types
+    """A member of the group, by the address it is dialled at.
+
+    Its hash does not change from process to process, so that the order of pysyncobj's sets of nodes, and with it a
+    simulation, depends on the seed alone.
+    """
+
+    def __hash__(self) -> int:
+        return zlib.crc32(str(self.id).encode())
 
 
 class LogAdapter:

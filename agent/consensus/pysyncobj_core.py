@@ -8,18 +8,16 @@ what is used of its inside; a test fails when one is gone.
 """
 
 import logging
-import math
 import random
 from collections import deque
 from collections.abc import Callable
 
 import pysyncobj.syncobj
 from pysyncobj import SyncObj, SyncObjConf
-from pysyncobj.node import Node
 
 from agent.consensus.codec import BATCH_BYTES_MAX, CommandKind
 from agent.consensus.engine_parts import Compaction, Links, Proposal, Timing
-from agent.consensus.pysyncobj_adapters import LinkAdapter, LogAdapter, SnapshotAdapter
+from agent.consensus.pysyncobj_adapters import LinkAdapter, LogAdapter, PeerNode, SnapshotAdapter
 from agent.consensus.quorum import has_quorum
 from agent.consensus.replicator import Fsm, Observer, Peer, PeerStatus, RaftState, ReplicatorStatus
 from agent.consensus.snapshot_store import Snapshot, SnapshotStore, WriteState
@@ -122,8 +120,8 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             onStateChanged=self._on_state_changed,
         )
         super().__init__(
-            Node(me.server_id),
-            [Node(node) for node in nodes],
+            PeerNode(me.server_id),
+            [PeerNode(node) for node in nodes],
             conf,
             transport=LinkAdapter(links, clock, self._on_full),
         )
@@ -133,10 +131,11 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._SyncObj__raftCurrentTerm = max(log.term, log.entries[-1][2])
         self._SyncObj__votedForNodeId = log.voted_for if log.term == self._SyncObj__raftCurrentTerm else None
         self._restore(snapshots.load())
-        recorder.add(raft.STATE_FOLLOWER)
-        observer.state_changed(RaftState.FOLLOWER, RaftState.FOLLOWER, self.term, "started")
-        if not nodes:
-            self._SyncObj__raftElectionDeadline = -math.inf
+
+    def announce(self) -> None:
+        """Tell that this server begins as a follower; called once, before the first step."""
+        self._recorder.add(raft.STATE_FOLLOWER)
+        self._observer.state_changed(RaftState.FOLLOWER, RaftState.FOLLOWER, self.term, "started")
 
     # What others may know.
 
@@ -247,7 +246,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             self._queue.popleft().finish(NotLeader())
         self._log.close()
 
-    def _on_full(self, node: Node) -> None:
+    def _on_full(self, node: PeerNode) -> None:
         self._SyncObj__connectedNodes.discard(node)
 
     def _on_state_changed(self, old: int, new: int) -> None:

@@ -15,8 +15,6 @@ import math
 from enum import Enum, auto
 from typing import Any, assert_never
 
-from pysyncobj.node import Node
-
 from agent.consensus.codec import (
     AppendEntries,
     AppendReply,
@@ -29,7 +27,7 @@ from agent.consensus.codec import (
     TimeoutNow,
     VoteReply,
 )
-from agent.consensus.pysyncobj_adapters import BACKLOG_BYTES_MAX
+from agent.consensus.pysyncobj_adapters import BACKLOG_BYTES_MAX, PeerNode
 from agent.consensus.pysyncobj_core import Core
 from agent.consensus.quorum import majority, majority_index
 from agent.consensus.replicator import Peer, RaftState
@@ -61,6 +59,11 @@ class Engine(Core):
         self._heard_leader_at = -math.inf
         self._lease_sample_at = 0.0
         super().__init__(me, nodes, **parts)
+        # pysyncobj drew the first timeout from the process's own generator, which no seed decides.
+        if nodes:
+            self._reset_election_deadline(self._clock.monotonic())
+        else:
+            self._SyncObj__raftElectionDeadline = -math.inf
 
     def next_deadline(self) -> float:
         """Return when `step` has something to do, on the monotonic clock."""
@@ -68,16 +71,16 @@ class Engine(Core):
             return -math.inf
         if self.state is not RaftState.LEADER:
             return float(self._SyncObj__raftElectionDeadline)
-        if not self._SyncObj__otherNodes and self.commit_index < self._log.durable_index:
-            return -math.inf
-        return float(min(self._SyncObj__newAppendEntriesTime, self._lease_deadline()))
+        if not self._SyncObj__otherNodes:
+            return -math.inf if self.commit_index < self._log.durable_index else math.inf
+        return float(min(self._SyncObj__newAppendEntriesTime, self._lease_end(), self._lease_sample_at))
 
     def transfer_leadership(self) -> bool:
         """Ask the follower with the whole log to campaign at once; False when there is none or this is no leader."""
         if self.state is not RaftState.LEADER:
             return False
         matches = self._SyncObj__raftMatchIndex
-        ready = [node for node in sorted(self._connected) if matches.get(Node(node), 0) == self.last_index]
+        ready = [node for node in sorted(self._connected) if matches.get(PeerNode(node), 0) == self.last_index]
         return bool(ready) and self._links.send(ready[0], TimeoutNow(self.term))
 
     def step(self) -> None:
@@ -109,7 +112,7 @@ class Engine(Core):
     def on_disconnected(self, node: str) -> None:
         """Stop sending to *node*; a snapshot begins anew."""
         self._connected.discard(node)
-        self._SyncObj__connectedNodes.discard(Node(node))
+        self._SyncObj__connectedNodes.discard(PeerNode(node))
         self._snapshots.cancel(node)
 
     def on_silent(self, node: str) -> None:
@@ -142,7 +145,7 @@ class Engine(Core):
             case VoteReply():
                 self._on_vote_reply(node, message)
             case TimeoutNow():
-                if message.term == self.term and self._SyncObj__raftLeader == Node(node):
+                if message.term == self.term and self._SyncObj__raftLeader == PeerNode(node):
                     self._reason = "leadership transfer"
                     self._stand(self._clock.monotonic(), ask_first=False)
             case _:
@@ -276,35 +279,35 @@ class Engine(Core):
         self._set_leader(leader)
 
     def _set_leader(self, node: str | None) -> None:
-        before: Node | None = self._SyncObj__raftLeader
-        after: Node | None = None if node is None else Node(node)
-        self._SyncObj__raftLeader: Node | None = after
+        before: PeerNode | None = self._SyncObj__raftLeader
+        after: PeerNode | None = None if node is None else PeerNode(node)
+        self._SyncObj__raftLeader: PeerNode | None = after
         if before != after:
             self._observer.leader_changed(None if node is None else self.peer_of(node))
 
     # Leading.
 
-    def _lease_deadline(self) -> float:
+    def _lease_end(self) -> float:
+        """Return when a majority will not have answered for the length of a lease."""
         nodes = self._SyncObj__otherNodes
         if not nodes:
             return math.inf
-        # The majority's oldest answer: this server itself answers for ever.
+        # The oldest answer of the freshest majority; this server itself answers for ever.
         contacts = sorted((self._SyncObj__lastResponseTime[node] for node in nodes), reverse=True)
-        lease: float = contacts[majority(len(nodes) + 1) - 2] + self._timing.lease_seconds
-        return min(lease, self._lease_sample_at)
+        return float(contacts[majority(len(nodes) + 1) - 2] + self._timing.lease_seconds)
 
     def _check_lease(self, now: float) -> None:
         nodes = self._SyncObj__otherNodes
         if not nodes:
             return
-        ages = {node: now - self._SyncObj__lastResponseTime[node] for node in nodes}
-        held = [age for age in ages.values() if age < self._timing.lease_seconds]
-        lost = len(held) + 1 < majority(len(nodes) + 1)
+        lost = now >= self._lease_end()
         if lost or now >= self._lease_sample_at:
-            for age in ages.values():
+            ages = [now - self._SyncObj__lastResponseTime[node] for node in nodes]
+            for age in ages:
                 self._recorder.observe(raft.LEADER_LAST_CONTACT, age * 1000)
             # As hashicorp/raft: the next check is due when the oldest contact that still counts would run out.
-            self._lease_sample_at = now + max(0.01, self._timing.lease_seconds - max(held, default=0.0))
+            oldest = max((age for age in ages if age < self._timing.lease_seconds), default=0.0)
+            self._lease_sample_at = now + max(0.01, self._timing.lease_seconds - oldest)
         if lost:
             self._recorder.add(raft.TRANSITION_LEADER_LEASE_TIMEOUT)
             self._follow(None, "leader lease timeout")
@@ -342,7 +345,7 @@ class Engine(Core):
     def _send_appends(self) -> None:
         # For pysyncobj, connected is who takes more now: it stops filling the queue of one that does not read.
         self._SyncObj__connectedNodes = {
-            Node(node) for node in self._connected if self._links.backlog(node) <= BACKLOG_BYTES_MAX
+            PeerNode(node) for node in self._connected if self._links.backlog(node) <= BACKLOG_BYTES_MAX
         }
         self._SyncObj__sendAppendEntries()
 
@@ -356,7 +359,7 @@ class Engine(Core):
         if message.term > self.term:
             self._adopt(message.term)
             return
-        node = Node(node_id)
+        node = PeerNode(node_id)
         if self.state is not RaftState.LEADER or message.term < self.term or node not in self._SyncObj__otherNodes:
             self.totals["stale_replies"] += 1
             return
@@ -393,7 +396,7 @@ class Engine(Core):
         self._rounds = 0
         self._heard_leader_at = self._last_heard_at = now
         self._reset_election_deadline(now)
-        if self.state is not RaftState.FOLLOWER or self._SyncObj__raftLeader != Node(node):
+        if self.state is not RaftState.FOLLOWER or self._SyncObj__raftLeader != PeerNode(node):
             self._follow(node, "found leader")
         return True
 

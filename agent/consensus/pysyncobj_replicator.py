@@ -219,9 +219,10 @@ class PysyncobjReplicator:
 
     async def _submit(self, kind: CommandKind, command: bytes, timeout_seconds: float) -> bytes:
         engine = self._running()
-        status = self.status()
-        if status.state is not RaftState.LEADER:
-            raise NotLeader(status.leader.rpc_address if status.leader else "")
+        # Not the status, which is up to a tick old: a server that was just told of its election must be able to write.
+        if engine.state is not RaftState.LEADER:
+            leader = self.status().leader
+            raise NotLeader(leader.rpc_address if leader else "")
         if engine.queue_depth >= QUEUE_MAX:
             raise Overloaded(f"{QUEUE_MAX} writes wait for the Raft thread already")
         loop = asyncio.get_running_loop()
@@ -263,6 +264,7 @@ class PysyncobjReplicator:
         assert transport is not None
         try:
             self._busy_since = self._clock.monotonic()
+            engine.announce()
             while not self._stopping.is_set():
                 self._tick(engine, transport)
         except Exception as error:  # noqa: BLE001 - the root of the thread
