@@ -137,6 +137,27 @@ def test_identities_part_into_the_default_and_the_named():
     assert [{"Name": "aws", "Audience": ["sts"], "TTL": 3600 * 10**9}] == task["Identities"]
 
 
+def test_a_periodic_job_says_that_its_spec_is_cron():
+    """
+    The API wants the kind of a schedule beside it; a job file has only one kind.
+    """
+    job = job_of('job "j" {\n periodic {\n cron = "*/5 * * * *"\n prohibit_overlap = true\n }\n}')
+
+    assert {"Spec": "*/5 * * * *", "SpecType": "cron", "ProhibitOverlap": True} == job["Periodic"]
+
+
+def test_a_group_s_vault_block_goes_to_its_tasks():
+    """
+    Vault of a group is that of every task without one of its own.
+    """
+    job = job_of(
+        'job "j" {\n group "g" {\n vault { role = "r" }\n task "a" {}\n task "b" { vault { role = "own" } }\n }\n}'
+    )
+
+    assert ["r", "own"] == [task["Vault"]["Role"] for task in job["TaskGroups"][0]["Tasks"]]
+    assert "Vault" not in job["TaskGroups"][0]
+
+
 def test_scaling_policies_know_their_type():
     """
     Scaling of a group is horizontal, of a task by the label cpu or mem.
