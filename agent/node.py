@@ -4,11 +4,10 @@ import asyncio
 import logging
 import os
 import random
-from datetime import UTC, datetime
 
 import msgspec
 
-from agent.client import identity
+from agent.client import identity, task_logs
 from agent.client.allocs import AllocSync
 from agent.client.drivers.base import Driver
 from agent.client.drivers.mock import MockDriver
@@ -26,6 +25,7 @@ from agent.config.units import format_duration
 from agent.errors import ConfigError, OutriderError
 from agent.model.alloc import Allocation
 from agent.model.node import DriverInfo, Node
+from agent.model.times import rfc3339
 from agent.rpc.caller import Caller
 from telemetry.clock import Clock
 from telemetry.recorder import Recorder
@@ -53,7 +53,7 @@ class ClientAgent:
         self._clock = clock
         self._logger = logger
         self._rng = rng or random.Random()
-        self._supervisor = Supervisor(logger)
+        self._supervisor = Supervisor(logger, recorder)
         self._drivers: dict[str, Driver] = {"raw_exec": RawExec(logger, enabled=settings.raw_exec_enabled)}
         if settings.mock_enabled:
             self._drivers["mock_driver"] = MockDriver()
@@ -97,6 +97,7 @@ class ClientAgent:
         self._supervisor.spawn("client-heartbeat", self._sync.run, restart=True)
         self._supervisor.spawn("client-watch-allocs", self._watch, restart=True)
         self._supervisor.spawn("client-push-allocs", self._push, restart=True)
+        self._supervisor.spawn("client-rotate-logs", self._rotate_logs, restart=True)
 
     async def stop(self, leave: bool) -> None:
         """Stop; tasks run on, to be found again by the next agent of this data directory.
@@ -155,7 +156,7 @@ class ClientAgent:
 
     def _fingerprint(self, who: identity.Identity) -> Node:
         """Return the node that this host is; blocks."""
-        now = datetime.fromtimestamp(self._clock.wall(), UTC).isoformat().replace("+00:00", "Z")
+        now = rfc3339(self._clock.wall())
         drivers: dict[str, DriverInfo] = {name: driver.fingerprint(now) for name, driver in self._drivers.items()}
         found = build.findings(self._settings, HostFiles())
         node = build.node_of(self._settings, who.node_id, who.secret_id, found, drivers)
@@ -192,6 +193,13 @@ class ClientAgent:
     def _know_servers(self, addresses: list[str]) -> None:
         if isinstance(self._caller, ServerPool):
             self._caller.refresh(addresses)
+
+    async def _rotate_logs(self) -> None:
+        assert self._allocs is not None
+        while True:
+            await asyncio.sleep(task_logs.LOOK_SECONDS)
+            logs = [log for runner in self._allocs.runners.values() for log in runner.logs()]
+            await asyncio.to_thread(task_logs.rotate_all, logs)
 
     async def _watch(self) -> None:
         assert self._sync is not None

@@ -19,6 +19,7 @@ from agent.client.environment import TaskPaths, Words, task_env
 from agent.client.settings import ClientSettings
 from agent.client.state import StateStore
 from agent.client.supervisor import Supervisor
+from agent.client.task_logs import TaskLog
 from agent.client.task_runner import (
     AwaitExit,
     Begin,
@@ -40,7 +41,7 @@ from agent.client.task_runner import (
     Wake,
 )
 from agent.model.alloc import Allocation, ClientStatus, TaskState, TaskStateInfo
-from agent.model.job import Task, TaskGroup
+from agent.model.job import LogConfig, Task, TaskGroup
 from agent.model.node import Node
 from telemetry.clock import Clock
 
@@ -112,6 +113,15 @@ class AllocRunner:
     def handles(self) -> dict[str, TaskHandle]:
         """Return the handles of the tasks that run, by name."""
         return {name: life.handle for name, life in self._lives.items() if life.handle is not None}
+
+    def logs(self) -> list[TaskLog]:
+        """Return the log files of the tasks that run, with the sizes that the job allows."""
+        found = []
+        for name in self.handles():
+            config = self._tasks[name].log_config or LogConfig()
+            size, files = config.max_file_size_mb << 20, config.max_files
+            found += [TaskLog(self._dir.log(name, stream), size, files) for stream in ("stdout", "stderr")]
+        return found
 
     def start(self) -> None:
         """Begin all tasks."""
@@ -284,7 +294,7 @@ class AllocRunner:
         return f"{self._alloc.id}/{name}/{run}"
 
     def _spawn(self, name: str, what: str, run: Callable[[], Awaitable[None]]) -> None:
-        self._context.supervisor.spawn(f"task-{what}-{self._alloc.id[:8]}-{name}", run)
+        self._context.supervisor.spawn(f"client-task-{what}:{self._alloc.id[:8]}/{name}", run)
 
     def _clear_timer(self, name: str) -> None:
         timer = self._timers.pop(name, None)

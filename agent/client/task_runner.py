@@ -13,7 +13,6 @@ Source: Nomad, client/allocrunner/taskrunner/task_runner.go; the words of the ev
 import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from enum import Enum
 from types import MappingProxyType
 
@@ -24,6 +23,7 @@ from agent.client.restarts import Decision, Outcome, RestartTracker, decide
 from agent.config.units import format_duration
 from agent.model.alloc import TASK_EVENTS_MAX, TaskEvent, TaskState, TaskStateInfo
 from agent.model.job import RestartPolicy
+from agent.model.times import rfc3339
 
 NS = 1_000_000_000
 
@@ -399,8 +399,3 @@ def _note(info: TaskStateInfo, now: float, kind: str, *, display: str = "", **fi
 
 def _with(life: TaskLife, **changes: object) -> TaskLife:
     return msgspec.structs.replace(life, **changes)
-
-
-def rfc3339(now: float) -> str:
-    """Return wall seconds as RFC 3339 in UTC with microseconds, as the servers keep a task's times."""
-    return datetime.fromtimestamp(now, UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")

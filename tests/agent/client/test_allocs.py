@@ -16,6 +16,7 @@ from agent.errors import NoClusterLeader, UnknownOutcome
 from agent.model.node import Node
 from agent.rpc.methods import ALLOC_GET_ALLOCS, NODE_GET_CLIENT_ALLOCS, NODE_UPDATE_ALLOC, NodeClientAllocsResponse
 from telemetry.clock import SystemClock
+from telemetry.recorder import NullRecorder
 from tests.agent.client.leader import Leader, allocation, eventually, settings_for
 
 LOGGER = logging.getLogger("test.allocs")
@@ -42,7 +43,7 @@ class Direct(Leader):
 
 @contextlib.asynccontextmanager
 async def syncing(tmp_path, leader):
-    supervisor = Supervisor(LOGGER)
+    supervisor = Supervisor(LOGGER, NullRecorder())
     context = RunnerContext(
         settings=settings_for(tmp_path),
         drivers={"mock_driver": MockDriver()},

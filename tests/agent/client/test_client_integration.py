@@ -202,7 +202,7 @@ def test_a_task_is_stopped_with_its_signal_and_its_children_with_it(tmp_path):
     async def run():
         leader = Leader()
         async with serving(leader) as address, client(settings_for(tmp_path), address) as agent:
-            script = f"trap 'exit 7' USR1; sleep 300 & echo $! > {tmp_path}/child; while :; do sleep 0.05; done"
+            script = f"(trap '' USR1; exec sleep 300) & trap 'exit 7' USR1; echo $! > {tmp_path}/child; while :; do sleep 0.05; done"
             alloc = allocation(agent.node().id, shell(script), kill_signal="SIGUSR1")
             await leader.put(alloc)
             await leader.until_status(alloc.id, "running")

@@ -25,7 +25,6 @@ from agent.client.task_runner import (
     TaskRules,
     Wake,
     resume,
-    rfc3339,
     step,
 )
 from agent.model.alloc import TASK_EVENTS_MAX
@@ -289,10 +288,3 @@ def test_what_holds_for_every_order_of_events(events, rules, seed):
         assert (life.phase is Phase.DEAD) == (life.info.state == "dead") == (life.info.finished_at is not None)
         assert (life.phase is Phase.WAITING) == (life.wake_at > 0)
         assert len(life.info.events) <= TASK_EVENTS_MAX
-
-
-def test_times_are_rfc_3339():
-    """
-    Times are UTC, to the microsecond, with a Z.
-    """
-    assert "1970-01-01T00:00:01.500000Z" == rfc3339(1.5)
