@@ -1,9 +1,9 @@
-"""Applying committed commands to the state, by type of command; on every server of a real Nomad so far."""
+"""Applying committed commands to the state, by type of command, on every server."""
 
 from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
 
 
-def _apply(name: str, key: str, what: str) -> Metric:
+def _apply(name: str, key: str, what: str, *, exported: bool = True) -> Metric:
     return Metric(
         name=name,
         kind=Kind.SAMPLE,
@@ -13,7 +13,7 @@ def _apply(name: str, key: str, what: str) -> Metric:
         meaning=f"Applying a command that {what}.",
         source="nomad/fsm.go",
         key=key,
-        exported=False,
+        exported=exported,
     )
 
 
@@ -22,7 +22,10 @@ NODE_STATUS_UPDATE = _apply(
     "nomad_nomad_fsm_node_status_update", "nomad.nomad.fsm.node_status_update", "changes the status of a client"
 )
 UPSERT_NODE_EVENTS = _apply(
-    "nomad_nomad_fsm_upsert_node_events", "nomad.nomad.fsm.upsert_node_events", "records events of a client"
+    "nomad_nomad_fsm_upsert_node_events",
+    "nomad.nomad.fsm.upsert_node_events",
+    "records events of a client",
+    exported=False,
 )
 REGISTER_JOB = _apply("nomad_nomad_fsm_register_job", "nomad.nomad.fsm.register_job", "registers or changes a job")
 DEREGISTER_JOB = _apply("nomad_nomad_fsm_deregister_job", "nomad.nomad.fsm.deregister_job", "stops or removes a job")
@@ -39,23 +42,29 @@ ALLOC_UPDATE_DESIRED_TRANSITION = _apply(
     "nomad_nomad_fsm_alloc_update_desired_transition",
     "nomad.nomad.fsm.alloc_update_desired_transition",
     "asks for allocations to be moved or rescheduled",
+    exported=False,
 )
 APPLY_DEPLOYMENT_STATUS_UPDATE = _apply(
     "nomad_nomad_fsm_apply_deployment_status_update",
     "nomad.nomad.fsm.apply_deployment_status_update",
     "changes the status of a deployment",
+    exported=False,
 )
 APPLY_SCHEDULER_CONFIG = _apply(
     "nomad_nomad_fsm_apply_scheduler_config",
     "nomad.nomad.fsm.apply_scheduler_config",
     "changes the configuration of the schedulers",
+    exported=False,
 )
 APPLY_WRAPPED_ROOT_KEY_UPSERT = _apply(
     "nomad_nomad_fsm_apply_wrapped_root_key_upsert",
     "nomad.nomad.fsm.apply_wrapped_root_key_upsert",
     "writes an encryption key",
+    exported=False,
 )
-AUTOPILOT = _apply("nomad_nomad_fsm_autopilot", "nomad.nomad.fsm.autopilot", "changes the configuration of autopilot")
+AUTOPILOT = _apply(
+    "nomad_nomad_fsm_autopilot", "nomad.nomad.fsm.autopilot", "changes the configuration of autopilot", exported=False
+)
 CLUSTER_META = _apply(
-    "nomad_nomad_fsm_cluster_meta", "nomad.nomad.fsm.cluster_meta", "writes the identity of the cluster"
+    "nomad_nomad_fsm_cluster_meta", "nomad.nomad.fsm.cluster_meta", "writes the identity of the cluster", exported=False
 )

@@ -63,8 +63,8 @@ RAFT_TICK_LATENESS_SECONDS = _gauge(
     Unit.SECONDS,
     "How late the Raft thread woke at worst since the last scrape; elections are lost when it nears their timeout.",
 )
-WORKER_COUNT = _gauge("outrider_worker_count", Unit.COUNT, "Scheduling workers of this server.")
-WORKER_BUSY_COUNT = _gauge("outrider_worker_busy_count", Unit.COUNT, "Scheduling workers that have an evaluation.")
+WORKER_COUNT = _gauge("outrider_workers", Unit.COUNT, "Scheduling workers of this server.")
+WORKER_BUSY_COUNT = _gauge("outrider_workers_busy", Unit.COUNT, "Scheduling workers that have an evaluation.")
 QUEUE_DEPTH = _gauge(
     "outrider_queue_depth", Unit.COUNT, "Items in one of the agent's bounded queues.", Role.AGENT, ("queue",)
 )
