@@ -72,9 +72,9 @@ def nodes_in_pool(nodes: Iterable[Node], pool: str) -> list[Node]:
     return [node for node in nodes if node.ready and pool in {node.node_pool, ANY_POOL}]
 
 
-def in_datacenters(node: Node, datacenters: tuple[str, ...]) -> bool:
-    """Tell whether the node's datacenter matches one of *datacenters*, where * stands for any text."""
-    return any(_glob(pattern).fullmatch(node.datacenter) is not None for pattern in datacenters)
+def in_datacenters(name: str, datacenters: tuple[str, ...]) -> bool:
+    """Tell whether a node's datacenter matches one of *datacenters*, where * stands for any text."""
+    return any(_glob(pattern).fullmatch(name) is not None for pattern in datacenters)
 
 
 def has_driver(node: Node, driver: str) -> bool:

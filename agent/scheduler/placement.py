@@ -76,7 +76,8 @@ class _Seen:
     classes_exhausted: Counter[str] = field(default_factory=Counter)
 
 
-Option = tuple[float, Node, dict[str, float]]
+Option = tuple[float, Node, float, float, float]
+"""Normalized score, node, and the scores by fit, by neighbours and by former failures."""
 
 
 class Placer:
@@ -89,7 +90,8 @@ class Placer:
         self._datacenters = tuple(job.datacenters or ("*",))
         self._pool = job.node_pool or "default"
         in_pool = nodes_in_pool(state.nodes(), self._pool)
-        self.nodes = [node for node in in_pool if in_datacenters(node, self._datacenters)]
+        covered = {name for name in {node.datacenter for node in in_pool} if in_datacenters(name, self._datacenters)}
+        self.nodes = [node for node in in_pool if node.datacenter in covered]
         """The ready nodes of the job's pool and datacenters, by id."""
         self._in_pool = len(in_pool)
         self._available = dict(sorted(Counter(node.datacenter for node in self.nodes).items()))
@@ -98,6 +100,7 @@ class Placer:
         self._shuffled = 0
         self._next = 0
         self._usage: dict[str, Usage] = {}
+        self._capacities: dict[str, Usage] = {}
         self._obstacles: dict[tuple[str, str], str] = {}
         self._neighbours: Counter[tuple[str, str]] = Counter()
         self._on_node: Counter[str] = Counter()
@@ -109,7 +112,7 @@ class Placer:
 
     def covers(self, node: Node) -> bool:
         """Tell whether *node*, ready or not, is of the job's pool and datacenters."""
-        return self._pool in {node.node_pool, ANY_POOL} and in_datacenters(node, self._datacenters)
+        return self._pool in {node.node_pool, ANY_POOL} and in_datacenters(node.datacenter, self._datacenters)
 
     def free(self, alloc: Allocation) -> None:
         """Count a live allocation that the plan stops as gone."""
@@ -159,7 +162,10 @@ class Placer:
             if node.node_class:
                 seen.classes_filtered[node.node_class] += 1
             return None
-        used, capacity = self._used(node.id).plus(ask.usage), node_capacity(node)
+        capacity = self._capacities.get(node.id)
+        if capacity is None:
+            capacity = self._capacities[node.id] = node_capacity(node)
+        used = self._used(node.id).plus(ask.usage)
         dimension = used.exceeded(capacity)
         if dimension:
             seen.exhausted += 1
@@ -170,8 +176,7 @@ class Placer:
         fit = bin_pack(used, capacity)
         apart = anti_affinity(self._neighbours[node.id, ask.group.name], wanted)
         poor = RESCHEDULE_PENALTY if node.id in penalty else 0.0
-        scores = {"binpack": fit, "job-anti-affinity": apart, "node-reschedule-penalty": poor}
-        return normalized(fit, apart, poor), node, scores
+        return normalized(fit, apart, poor), node, fit, apart, poor
 
     def _obstacle(self, node: Node, needs: GroupNeeds) -> str:
         if needs.distinct_job and self._on_node[node.id]:
@@ -198,11 +203,7 @@ class Placer:
             constraint_filtered=dict(seen.obstacles) or None,
             dimension_exhausted=dict(seen.dimensions) or None,
             resources_exhausted=None if options else _exhausted(ask, seen),
-            score_meta_data=[
-                NodeScore(node_id=node.id, norm_score=score, scores=scores)
-                for score, node, scores in ranked[:SCORES_KEPT]
-            ]
-            or None,
+            score_meta_data=[_shown(option) for option in ranked[:SCORES_KEPT]] or None,
             node_pool=self._pool,
         )
         return Found(ranked[0][1] if ranked else None, metric)
@@ -237,6 +238,12 @@ def _exhausted(ask: GroupAsk, seen: _Seen) -> dict[str, Resources] | None:
         )
         for name, part in ask.task_resources.items()
     }
+
+
+def _shown(option: Option) -> NodeScore:
+    score, node, fit, apart, poor = option
+    scores = {"binpack": fit, "job-anti-affinity": apart, "node-reschedule-penalty": poor}
+    return NodeScore(node_id=node.id, norm_score=score, scores=scores)
 
 
 def _score(option: Option) -> float:

@@ -131,6 +131,7 @@ class _Group:
         self._changes = GroupChanges()
         self._used: set[int] = set()
         """Numbers of names that are taken."""
+        self._lowest_free = 0
 
     def changes(self, allocs: Sequence[Allocation]) -> GroupChanges:
         """Return what to do about *allocs*, all there are of this group."""
@@ -230,9 +231,11 @@ class _Group:
             self._changes.migrate += 1
 
     def _free_name(self) -> str:
-        number = next(number for number in range(len(self._used) + 1) if number not in self._used)
-        self._used.add(number)
-        return f"{self._job.name or self._job.id}.{self._group.name}[{number}]"
+        # Numbers are only ever taken, so the search goes on where the last one ended.
+        while self._lowest_free in self._used:
+            self._lowest_free += 1
+        self._used.add(self._lowest_free)
+        return f"{self._job.name or self._job.id}.{self._group.name}[{self._lowest_free}]"
 
     def _update(self, kept: list[Allocation]) -> None:
         """Sort the kept allocations by what the newest version of the job asks of them."""

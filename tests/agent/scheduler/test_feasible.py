@@ -97,7 +97,7 @@ def test_datacenters_may_have_asterisks(patterns, covered):
     """
     Only * is special in the name of a datacenter.
     """
-    assert covered == in_datacenters(NODE, patterns)
+    assert covered == in_datacenters(NODE.datacenter, patterns)
 
 
 @pytest.mark.parametrize(
