@@ -31,9 +31,13 @@ def main() -> None:
         base = options.port_base
         cluster = LocalCluster(
             LocalSettings(
-                directory=Path(folder), clients=0, port_base=base, prometheus_port=base + 90,
-                alertmanager_port=base + 93, receiver_port=base + 95,
-            )  # fmt: skip
+                directory=Path(folder),
+                clients=0,
+                port_base=base,
+                prometheus_port=base + 90,
+                alertmanager_port=base + 93,
+                receiver_port=base + 95,
+            )
         )
         try:
             cluster.start()
