@@ -2,9 +2,13 @@
 
 from alert_rules import budget
 from alert_rules.budget import Onset
+from alert_rules.inhibitions import inhibited_by
+from alert_rules.quorum import AT_RISK_KEPT_SECONDS
 from alert_rules.rule import AlertRule
 from alert_rules.settings import Severity, Times
 from telemetry.catalogue.external import UP
+
+SERVER_DOWN = "NomadServerDown"
 
 
 def agent_rules(times: Times, outage_promise: float, at_risk_promise: float) -> list[AlertRule]:
@@ -56,14 +60,21 @@ def _metrics_missing() -> AlertRule:
 
 def _server_down(causes_promise: float) -> AlertRule:
     return AlertRule(
-        alert="NomadServerDown",
-        # A server that said goodbye is no loss; when it is missed, NomadQuorumAtRisk says so.
-        expr="""
-        up{role="server"} == 0
+        alert=SERVER_DOWN,
+        # A server that said goodbye is no loss; when it is missed, NomadQuorumAtRisk says so. It does not begin under
+        # an alert that inhibits it, and stays when it was there before: see alert_rules/inhibitions.py.
+        expr=f"""
+        up{{role="server"}} == 0
         unless on (cluster, region, instance) outrider:server_left
+        unless on (cluster, region, instance) (
+          up{{role="server"}}
+          and on (cluster, region) ALERTS{{alertname=~"{"|".join(inhibited_by(SERVER_DOWN))}", alertstate="firing"}}
+          unless on (cluster, region, instance) ALERTS{{alertname="{SERVER_DOWN}", alertstate="firing"}}
+        )
         """,
         onset=Onset.SCRAPE,
         hold_seconds=budget.hold_after(causes_promise, 100.0),
+        keep_firing_seconds=AT_RISK_KEPT_SECONDS + 10.0,
         severity=Severity.WARNING,
         unit=UP.unit,
         summary="Nomad server {{ $labels.instance }} of cluster {{ $labels.cluster }} is down.",

@@ -1,5 +1,10 @@
 """Which alert silences which: one fault is one notification, so consequences give way to their cause.
 
+Alertmanager drops what is inhibited, the end of an alert included: a consequence that ends while its cause fires is
+never reported as resolved. And one that outlives its cause is notified when all is over. So a consequence that may
+have been notified before its cause came must end after it, and none that was not may be there when it ends. The rules
+see to both by not letting NomadQuorumAtRisk and NomadServerDown begin under a cause, and by keeping them longer.
+
 Every pair is equal in `cluster` and `region`, which all alerts about a region carry. A label that both sides lack
 would count as equal, and silence across clusters.
 """
@@ -21,15 +26,8 @@ class Inhibition:
 INHIBITIONS = (
     Inhibition(
         cause="NomadQuorumLost",
-        consequences=(
-            "NomadNoLeader",
-            "NomadQuorumAtRisk",
-            "NomadServerDown",
-            "NomadLeaderFlapping",
-            "NomadClientDown",
-            "NomadMetricsMissing",
-        ),
-        why="Without a majority there is no leader, and nothing else about the region can be acted on first.",
+        consequences=("NomadNoLeader", "NomadQuorumAtRisk", "NomadServerDown", "NomadLeaderFlapping"),
+        why="Without a majority there is no leader, and the servers that are down are the reason.",
     ),
     Inhibition(
         cause="NomadNoLeader",

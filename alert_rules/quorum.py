@@ -8,12 +8,16 @@ from alert_rules import budget
 from alert_rules.budget import Onset
 from alert_rules.rule import AlertRule
 from alert_rules.settings import RuleSettings, Severity
+from telemetry.scrape.duration import format_duration
 
 _RESTART_SECONDS = 15.0
 """A server that is back within this time, leader or not, is no event."""
 
 _LINGER_SECONDS = 60.0
 """How long a real Nomad goes on exporting a series that is no longer updated."""
+
+AT_RISK_KEPT_SECONDS = _LINGER_SECONDS + 10.0
+"""How long NomadQuorumAtRisk stays: longer than NomadQuorumLost, whose firing would swallow its end."""
 
 
 def quorum_rules(settings: RuleSettings) -> list[AlertRule]:
@@ -22,7 +26,7 @@ def quorum_rules(settings: RuleSettings) -> list[AlertRule]:
     lost = _quorum_lost(settings)
     leaderless = _no_leader(settings, lost)
     causes = max(lost.promised_seconds(times), leaderless.promised_seconds(times))
-    return [lost, leaderless, _at_risk(causes), _flapping(causes)]
+    return [lost, leaderless, _at_risk(settings, causes, leaderless), _flapping(causes)]
 
 
 def _quorum_lost(settings: RuleSettings) -> AlertRule:
@@ -88,31 +92,37 @@ def _no_leader(settings: RuleSettings, lost: AlertRule) -> AlertRule:
     )
 
 
-def _at_risk(causes_promise: float) -> AlertRule:
+def _at_risk(settings: RuleSettings, causes_promise: float, leaderless: AlertRule) -> AlertRule:
+    recent = format_duration(max(leaderless.hold_seconds, budget.window_seconds(settings.times)))
     return AlertRule(
         alert="NomadQuorumAtRisk",
         # First the live leader's own count, which knows of servers that answer scrapes and not each other, and of a
-        # cluster that autopilot shrank. Without it, how many answer: not fewer than the majority while a leader is
-        # proved, for then servers live that are not scraped. Stays true once the quorum is lost, where it is
-        # inhibited, so that it is still open when only some come back.
+        # cluster that autopilot shrank. Without it, how many answer. It does not begin in an outage, and one that was
+        # there before stays: see alert_rules/inhibitions.py.
         # One and two servers can never lose one, so they are never "at risk".
-        expr="""
+        expr=f"""
         outrider:servers_up
         and outrider:servers_expected > 2
-        and on (cluster, region) up{role="server"}
+        and on (cluster, region) up{{role="server"}}
         and (
             outrider:failure_tolerance == 0
           or
             (
-              outrider:servers_up <= outrider:servers_quorum
+              outrider:servers_up == outrider:servers_quorum
+              and max_over_time(outrider:leader_signals[{recent}]) > 0
               unless outrider:failure_tolerance > 0
-              unless (outrider:servers_up < outrider:servers_quorum and outrider:leader_signals > 0)
+            )
+          or
+            (
+              outrider:leader_signals == 0
+              and on (cluster, region) ALERTS{{alertname="NomadQuorumAtRisk", alertstate="firing"}}
             )
         )
         """,
         onset=Onset.SCRAPE,
         # Longer than a restart, and than the 20 to 33 s for which a server that left and came back has no vote.
         hold_seconds=budget.hold_after(causes_promise, 60.0),
+        keep_firing_seconds=AT_RISK_KEPT_SECONDS,
         severity=Severity.WARNING,
         summary="Nomad cluster {{ $labels.cluster }} cannot lose another server in region {{ $labels.region }}.",
         description="""
@@ -129,10 +139,12 @@ def _flapping(causes_promise: float) -> AlertRule:
         # outage explains its elections itself.
         expr="""
         outrider:elections_10m > clamp_min(outrider:servers_expected, 3)
-        unless on (cluster, region)
+        unless on (cluster, region) (
           max_over_time(ALERTS{alertname=~"NomadQuorumLost|NomadNoLeader", alertstate="firing"}[10m])
+          unless on (cluster, region) ALERTS{alertname="NomadLeaderFlapping", alertstate="firing"}
+        )
         """,
-        onset=Onset.SCRAPE,
+        onset=Onset.WINDOW,
         hold_seconds=budget.hold_after(causes_promise, 60.0),
         severity=Severity.WARNING,
         summary="Nomad cluster {{ $labels.cluster }} keeps changing its leader in region {{ $labels.region }}.",

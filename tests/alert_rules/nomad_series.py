@@ -26,7 +26,7 @@ class World:
     leaders: tuple[tuple[float, str | None], ...] = ((-600.0, "s1"),)
     servers: tuple[str, ...] = ("s1", "s2", "s3")
     clients: tuple[str, ...] = ("c1", "c2")
-    seconds: float = 600.0
+    seconds: float = 330.0
     step: float = 5.0
     dead: dict[str, Spans] = field(default_factory=dict)
     """The process is gone, and comes back fresh."""
