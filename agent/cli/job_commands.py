@@ -10,7 +10,7 @@ from agent.cli.dashes import DashedGroup
 from agent.cli.formats import NANOSECONDS, ago, unix_seconds
 from agent.cli.job_status import find_job, status
 from agent.cli.monitor import Monitor
-from agent.cli.session import World, fail, show_json, told, uses_api
+from agent.cli.session import World, fail, job_path, show_json, told, uses_api
 from agent.errors import ConfigError
 from telemetry.nomad_api import ApiFailure, NomadApi
 
@@ -80,7 +80,7 @@ def stop(api: NomadApi, world: World, *, job_id: str, purge: bool, detach: bool,
         click.confirm(f'Are you sure you want to stop job "{found["ID"]}"?', abort=True)
     params = {"namespace": found["Namespace"], **({"purge": "true"} if purge else {})}
     with told("Error deregistering job"):
-        answer = api.delete(f"/v1/job/{found['ID']}", params).value
+        answer = api.delete(job_path(found["ID"]), params).value
     if not answer["EvalID"]:
         return
     if detach:
@@ -96,7 +96,7 @@ def inspect(api: NomadApi, _world: World, *, job_id: str) -> None:
     """Print a job as JSON, fit for `job run -json`."""
     found = find_job(api, job_id)
     with told("Error inspecting job"):
-        value = api.get(f"/v1/job/{found['ID']}", {"namespace": found["Namespace"]}).value
+        value = api.get(job_path(found["ID"]), {"namespace": found["Namespace"]}).value
     show_json({"Job": value})
 
 
@@ -136,7 +136,7 @@ def _assignments(variables: tuple[str, ...]) -> dict[str, str]:
 def _next_launch(api: NomadApi, world: World, spec: Mapping[str, Any], namespace: str) -> None:
     """Say when a periodic job starts next, where the agent says so; nothing depends on it."""
     try:
-        found = api.get(f"/v1/job/{spec['ID']}", {"namespace": namespace}).value
+        found = api.get(job_path(spec["ID"]), {"namespace": namespace}).value
     except ApiFailure:
         return
     text = (found.get("Periodic") or {}).get("NextLaunch")

@@ -8,7 +8,7 @@ import click
 from agent.cli.dashes import DashedCommand
 from agent.cli.formats import NANOSECONDS, ago, boolean, job_status, job_type, short, stamp, unix_seconds, wall_time
 from agent.cli.placements import placement_reasons
-from agent.cli.session import World, fail, show_json, told, uses_api
+from agent.cli.session import World, fail, job_path, show_json, told, uses_api
 from agent.cli.tables import NONE, columns, key_values
 from telemetry.nomad_api import ApiError, NomadApi
 
@@ -35,7 +35,7 @@ def status(api: NomadApi, world: World, *, job_id: str | None, as_json: bool, br
     found = find_job(api, job_id)
     with told("Error querying job"):
         params = {"namespace": found["Namespace"]}
-        job = api.get(f"/v1/job/{found['ID']}", params).value
+        job = api.get(job_path(found["ID"]), params).value
     if as_json:
         show_json(job)
         return
@@ -71,7 +71,7 @@ def jobs_table(jobs: Iterable[Json]) -> str:
 
 
 def _show_job(api: NomadApi, world: World, job: Json, *, brief: bool) -> None:
-    path, params = f"/v1/job/{job['ID']}", {"namespace": job["Namespace"]}
+    path, params = job_path(job["ID"]), {"namespace": job["Namespace"]}
     click.echo(key_values(_basics(job)))
     summary = api.get(f"{path}/summary", params).value
     click.echo(_summary(job, summary))

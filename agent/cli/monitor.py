@@ -11,7 +11,7 @@ import click
 
 from agent.cli.formats import NANOSECONDS, short, wall_time
 from agent.cli.placements import placement_reasons
-from agent.cli.session import World, told
+from agent.cli.session import World, job_path, told
 from telemetry.nomad_api import NomadApi
 
 POLL_SECONDS = 0.25
@@ -59,7 +59,7 @@ class Monitor:
     def _allocations(self, found: Mapping[str, Any]) -> None:
         """Say which allocations of the evaluation are new or have changed."""
         with told("Error reading allocations"):
-            allocs = self._api.get(f"/v1/job/{found['JobID']}/allocations", self._params).value
+            allocs = self._api.get(f"{job_path(found['JobID'])}/allocations", self._params).value
         for alloc in allocs:
             before = self._seen.get(alloc["ID"])
             now = alloc["ClientStatus"]

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, NoReturn
+from urllib.parse import quote
 
 import click
 
@@ -95,6 +96,11 @@ def one_of(found: Sequence[Mapping[str, Any]], wanted: str, kind: str, table: Ca
     if not matching:
         fail(f'No {kind}(s) with prefix or id "{wanted}" found')
     fail(f"Prefix matched multiple {kind}s\n\n{table()}")
+
+
+def job_path(job_id: str) -> str:
+    """Return the path of a job; ids may hold anything, slashes included."""
+    return f"/v1/job/{quote(job_id, safe='/')}"
 
 
 def even_prefix(identifier: str) -> str:

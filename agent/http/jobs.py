@@ -80,7 +80,7 @@ async def register(api: AgentApi, request: web.Request) -> Reply:
         raise RequestRefused("Job ID does not match", 400)
     if posted.job.get("Region") and job.region not in {api.region, "global"}:
         raise RequestRefused("No path to region", 500)
-    namespace = job.namespace if posted.job.get("Namespace") else query.namespace
+    namespace = _one_namespace(job.namespace if posted.job.get("Namespace") else query.namespace)
     asked = JobRegisterRequest(
         region=query.region,
         namespace=namespace,
@@ -120,7 +120,7 @@ async def deregister(api: AgentApi, request: web.Request) -> Reply:
     query = read_query(api, request)
     asked = JobDeregisterRequest(
         region=query.region,
-        namespace=query.namespace,
+        namespace=_one_namespace(query.namespace),
         job_id=JobID(request.match_info["job_id"]),
         purge=boolean(request.query, "purge"),
     )
@@ -152,6 +152,13 @@ def _asked(api: AgentApi, request: web.Request) -> JobSpecificRequest:
     """Return the question about the job in the path."""
     query = read_query(api, request)
     return JobSpecificRequest(job_id=JobID(request.match_info["job_id"]), **query.options())
+
+
+def _one_namespace(namespace: str) -> str:
+    """Return *namespace*; refuses the one that means all of them."""
+    if namespace == "*":
+        raise RequestRefused("a job is written in one namespace, not in *", 400)
+    return namespace
 
 
 async def _body(request: web.Request) -> bytes:

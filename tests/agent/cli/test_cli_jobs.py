@@ -228,3 +228,16 @@ def test_json(agent, run, body):
 
     for flag in ("-json", "--json", "-json=true"):
         assert body("jobs") == json.loads(run(job, "status", flag).stdout)
+
+
+def test_odd_ids_are_quoted(agent, run):
+    """
+    An id may hold what a URL may not; a slash stays one.
+    """
+    odd = {"ID": "a b?/c", "Namespace": "default"}
+    agent.serve("/v1/jobs", [odd])
+    agent.serve("/v1/job/a%20b%3F/c", odd)
+
+    result = run(job, "status", "-json", "a b?/c")
+
+    assert (0, odd) == (result.exit_code, json.loads(result.stdout))

@@ -124,6 +124,16 @@ def test_deregister(agent, ask, body):
     assert ("nope", True) == (agent.requests()[0].job_id, agent.requests()[0].purge)
 
 
+@pytest.mark.parametrize(("method", "path"), [("PUT", "/v1/jobs"), ("DELETE", "/v1/job/web")])
+def test_write_in_all_namespaces(agent, ask, method, path):
+    """
+    A write names one namespace.
+    """
+    answer = ask(method, f"{path}?namespace=*", data='{"Job":{"ID":"web"}}')
+
+    assert (400, "a job is written in one namespace, not in *") == (answer.status, answer.text)
+
+
 def test_body_too_large(agent, ask):
     """
     A body above the limit is refused with 413 and the limit.
