@@ -3,7 +3,8 @@
 The command runs below a few lines of shell, which write the pid and, at the end, the exit code to a file of the
 agent's. So an agent that was killed between starting a task and writing that down, or while the task ended, learns
 both when it is back: a task is never lost and never started twice. The session is what signals go to; what a task
-moves into a session of its own escapes them, for which Nomad uses cgroups.
+moves into a session of its own escapes them, for which Nomad uses cgroups. A signal in the first milliseconds, before
+the command has taken over from the shell, may be lost; the time to end by itself is then waited for in vain.
 Source: Nomad, drivers/rawexec; the shell stands for Nomad's executor process.
 """
 
@@ -31,11 +32,12 @@ SHELL = "/bin/sh"
 
 # Standard input is the status file: a descriptor needs no directory that the task's user may write to. The traps keep
 # the shell alive through the signals that end the task; a trapped signal has its default again in the task itself.
-# The shell's own messages ("Terminated") do not belong into the task's stderr, "not found" does.
+# The shell's own messages ("Terminated") do not belong into the task's stderr, "not found" does: hence the parentheses,
+# for a shell redirects a plain command before it forks, and its own messages with it.
 WRAPPER = """exec 3>&0 4>&2 0</dev/null 2>/dev/null
 trap : HUP INT QUIT USR1 USR2 ALRM TERM
 echo "pid $$" >&3
-"$@" 2>&4 3>&- 4>&-
+( exec "$@" 2>&4 3>&- 4>&- )
 code=$?
 echo "exit $code" >&3
 exit $code
