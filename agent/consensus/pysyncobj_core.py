@@ -30,8 +30,6 @@ from telemetry.recorder import Recorder
 
 PRIVATES = (
     "connectedNodes",
-    "getCurrentLogIndex",
-    "getCurrentLogTerm",
     "lastResponseTime",
     "newAppendEntriesTime",
     "onBecomeLeader",
@@ -45,12 +43,10 @@ PRIVATES = (
     "raftMatchIndex",
     "raftNextIndex",
     "raftState",
-    "selfNode",
     "sendAppendEntries",
     "serializer",
     "setCurrentTerm",
     "setState",
-    "transport",
     "votedForNodeId",
 )
 """What this file uses of `SyncObj`'s name-mangled inside, without the `_SyncObj__`."""
