@@ -124,8 +124,8 @@ def screen(cluster: LocalCluster) -> str:
         else [
             "What to try",
             f"  kill -9 {pid}".ljust(26) + f"kill {leader}, the leader: another takes over within a second;",
-            " " * 26 + "left dead, NomadQuorumAtRisk arrives",
-            "  outrider ps".ljust(26) + "shows the new leader; kill -9 that one too: NomadQuorumLost",
+            " " * 26 + "left dead, the warning NomadQuorumAtRisk arrives in a minute or two",
+            "  outrider ps".ljust(26) + "shows the new leader; kill -9 that one too: the page NomadQuorumLost",
             "  outrider up".ljust(26) + "with the same options brings the dead back: resolved",
             "",
         ]

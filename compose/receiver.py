@@ -101,7 +101,7 @@ def _details(alert: Alert) -> list[str]:
         "description": alert.annotations.get("description", ""),
         "since": times,
         "runbook": alert.annotations.get("runbook_url", ""),
-        "dashboard": alert.annotations.get("dashboard_url", ""),
+        "dashboard": alert.annotations.get("dashboard", ""),
         "labels": labels,
     }
     return [f"    {name:12} {_cut(' '.join(value.split()))}" for name, value in rows.items() if value]
