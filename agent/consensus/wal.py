@@ -276,8 +276,11 @@ class FileLog(MemoryLog):
 
     def close(self) -> None:
         """Make everything durable and close the file; idempotent."""
-        if self._file >= 0:
+        if self._file < 0:
+            return
+        try:
             self.sync()
+        finally:
             os.close(self._file)
             self._file = -1
 

@@ -1,0 +1,197 @@
+"""What a write costs on three servers on loopback, against pysyncobj as it comes.
+
+`python -m tests.bench.raft_bench` prints one figure a line: name value unit baseline ratio. Ours has a log on disk
+with fdatasync before each answer; the baseline is pysyncobj in memory with its defaults (no disk, no fsync). Every
+server is a process of its own.
+"""
+
+import asyncio
+import itertools
+import json
+import logging
+import os
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+
+SYNC_WRITES = 200
+BASELINE_SYNC_WRITES = 20
+PIPELINED_WRITES = 5_000
+WINDOW = 1_000
+PAYLOAD = b"x" * 100
+IDLE_SECONDS = 3.0
+
+
+async def measure(write, sync_writes):
+    """Return latencies in ms of one write after the other, and the rate of a window of them."""
+    latencies = []
+    for _ in range(sync_writes):
+        began = time.perf_counter()
+        await write()
+        latencies.append((time.perf_counter() - began) * 1000)
+    room = asyncio.Semaphore(WINDOW)
+
+    async def bounded():
+        async with room:
+            await write()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(bounded() for _ in range(PIPELINED_WRITES)))
+    rate = PIPELINED_WRITES / (time.perf_counter() - began)
+    latencies.sort()
+    return {
+        "p50": statistics.median(latencies),
+        "p99": latencies[int(len(latencies) * 0.99) - 1],
+        "pipelined": rate,
+    }
+
+
+async def idle_cpu():
+    """Return the share of a core this process uses while nothing is asked of it, in percent."""
+    before = os.times()
+    await asyncio.sleep(IDLE_SECONDS)
+    after = os.times()
+    return 100 * (after.user + after.system - before.user - before.system) / IDLE_SECONDS
+
+
+async def ours(address, others):
+    from agent.consensus.pysyncobj_replicator import PysyncobjReplicator, RaftSettings
+    from agent.consensus.replicator import Peer, RaftState
+    from telemetry.clock import SystemClock
+    from telemetry.recorder import NullRecorder
+    from tests.agent.consensus.raft_process import Silent
+
+    class Counter:
+        def __init__(self):
+            self.count = 0
+
+        def apply(self, index, command):
+            self.count += 1
+            return b""
+
+        def dump(self):
+            return lambda: b""
+
+        def load(self, data):
+            """Nothing is kept."""
+
+    with tempfile.TemporaryDirectory() as folder:
+        replicator = PysyncobjReplicator(
+            RaftSettings(
+                me=Peer(address, address, address, ""), bind_address=address, peers=others, data_dir=Path(folder)
+            ),
+            Counter(),
+            Silent(),
+            NullRecorder(),
+            SystemClock(),
+            logging.getLogger("bench"),
+        )
+        replicator.start()
+        await serve(
+            lambda: replicator.status().state is RaftState.LEADER,
+            lambda: replicator.propose(PAYLOAD, 10),
+            SYNC_WRITES,
+        )
+        replicator.stop()
+
+
+async def baseline(address, others):
+    from pysyncobj import SyncObj, SyncObjConf, replicated
+
+    class Counter(SyncObj):
+        def __init__(self):
+            super().__init__(address, list(others), SyncObjConf(bindAddress=address, connectionRetryTime=0.3))
+            self.count = 0
+
+        @replicated
+        def put(self, payload):
+            self.count += 1
+
+    group, loop = Counter(), asyncio.get_running_loop()
+
+    async def write():
+        future = loop.create_future()
+        group.put(PAYLOAD, callback=lambda _result, error: loop.call_soon_threadsafe(future.set_result, error))
+        assert await future == 0
+
+    await serve(lambda: group._isLeader() and group.isReady(), write, BASELINE_SYNC_WRITES)
+    group.destroy()
+
+
+async def serve(leads, write, sync_writes):
+    """Answer the orders of the parent: whether this one leads, its idle cost, its figures."""
+    loop, lines = asyncio.get_running_loop(), asyncio.Queue()
+
+    def read():
+        for line in itertools.chain(sys.stdin, ["quit"]):
+            loop.call_soon_threadsafe(lines.put_nowait, line.strip())
+
+    threading.Thread(target=read, daemon=True).start()
+    while (order := await lines.get()) != "quit":
+        match order:
+            case "leads":
+                answer = leads()
+            case "idle":
+                answer = await idle_cpu()
+            case _:
+                answer = await measure(write, sync_writes)
+        print(json.dumps(answer), flush=True)
+
+
+def run_group(kind):
+    """Start three processes of *kind*, measure on the leader, and return its figures."""
+    reserved = [socket.create_server(("127.0.0.1", 0)) for _ in range(3)]
+    addresses = [f"127.0.0.1:{s.getsockname()[1]}" for s in reserved]
+    for one in reserved:
+        one.close()
+    members = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.bench.raft_bench", kind, own, *(a for a in addresses if a != own)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+        )
+        for own in addresses
+    ]
+
+    def ask(member, order):
+        member.stdin.write(order + "\n")
+        member.stdin.flush()
+        return json.loads(member.stdout.readline())
+
+    try:
+        end = time.monotonic() + 20
+        while not (leading := [member for member in members if ask(member, "leads")]):
+            assert time.monotonic() < end, "no leader"
+            time.sleep(0.1)
+        return {"idle": ask(leading[0], "idle"), **ask(leading[0], "measure")}
+    finally:
+        for member in members:
+            member.kill()
+            member.wait()
+
+
+def main():
+    """Print the figures."""
+    own, base = run_group("ours"), run_group("baseline")
+    for name, key, unit in (
+        ("raft_write_p50", "p50", "ms"),
+        ("raft_write_p99", "p99", "ms"),
+        ("raft_write_pipelined", "pipelined", "writes/s"),
+        ("raft_leader_idle_cpu", "idle", "%"),
+    ):
+        ratio = own[key] / base[key] if base[key] else 0.0
+        print(f"{name} {own[key]:.3g} {unit} {base[key]:.3g} {ratio:.2f}")
+
+
+if __name__ == "__main__":
+    if len(sys.argv) > 1:
+        asyncio.run({"ours": ours, "baseline": baseline}[sys.argv[1]](sys.argv[2], tuple(sys.argv[3:])))
+    else:
+        main()
