@@ -34,7 +34,7 @@ from agent.state.store import State
 from agent.state.usage import node_capacity
 
 SECOND = 1_000_000_000
-_SETTINGS = settings(max_examples=60, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
+_SETTINGS = settings(max_examples=40, deadline=None, print_blob=True, suppress_health_check=[HealthCheck.too_slow])
 
 
 class Cluster:
