@@ -272,9 +272,13 @@ def _core_mhz(node: Node) -> float:
 
 
 def _disks() -> list[Disk]:
-    """Return the file systems on devices, each device once."""
+    """Return the file systems on devices, each device once; none where the host does not list its mounts."""
     found: dict[str, Disk] = {}
-    for partition in psutil.disk_partitions(all=False):
+    try:
+        partitions = psutil.disk_partitions(all=False)
+    except OSError:
+        return []
+    for partition in partitions:
         if partition.device in found:
             continue
         try:

@@ -11,7 +11,7 @@ from agent.client.allocs import AllocSync
 from agent.client.drivers.mock import MockDriver
 from agent.client.runner import RunnerContext
 from agent.client.state import StateStore
-from agent.client.supervisor import Supervisor
+from agent.tasks import Tasks
 from agent.errors import NoClusterLeader, UnknownOutcome
 from agent.model.node import Node
 from agent.rpc.methods import ALLOC_GET_ALLOCS, NODE_GET_CLIENT_ALLOCS, NODE_UPDATE_ALLOC, NodeClientAllocsResponse
@@ -43,7 +43,7 @@ class Direct(Leader):
 
 @contextlib.asynccontextmanager
 async def syncing(tmp_path, leader):
-    supervisor = Supervisor(LOGGER, NullRecorder())
+    tasks = Tasks(LOGGER, NullRecorder())
     context = RunnerContext(
         settings=settings_for(tmp_path),
         drivers={"mock_driver": MockDriver()},
@@ -52,18 +52,18 @@ async def syncing(tmp_path, leader):
         clock=SystemClock(),
         rng=random.Random(5),
         logger=LOGGER,
-        supervisor=supervisor,
+        tasks=tasks,
         on_change=lambda alloc: sync.queue(alloc),  # noqa: PLW0108 - sync is made below, of this
         on_tally=lambda alloc, name, tally: None,
     )
     sync = AllocSync("n1", leader, context, random.Random(5))
-    supervisor.spawn("watch", sync.watch)
-    supervisor.spawn("push", sync.push)
+    tasks.spawn("watch", sync.watch)
+    tasks.spawn("push", sync.push)
     try:
         yield sync
-        assert 0 == supervisor.failures
+        assert 0 == tasks.failures
     finally:
-        await supervisor.stop()
+        await tasks.cancel()
 
 
 def test_the_first_question_goes_to_the_leader_and_later_ones_to_anybody(tmp_path):

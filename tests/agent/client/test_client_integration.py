@@ -4,6 +4,7 @@ import asyncio
 import itertools
 import signal
 import socket
+import statistics
 import sys
 import uuid
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from agent.client.heartbeat import RENEW_EARLIEST
 from agent.client.proc import stat_of
 from agent.model.job import SECOND_NS, RestartPolicy
 from telemetry.catalogue import client as catalogue
@@ -46,9 +48,9 @@ def test_a_client_registers_and_heartbeats_at_the_ttl_it_is_given(tmp_path):
     """
 
     async def run():
-        leader = Leader(ttl_seconds=0.4)
+        leader = Leader(ttl_seconds=0.6)
         async with serving(leader) as address, client(settings_for(tmp_path), address) as agent:
-            await leader.until(lambda: len(leader.heartbeats) >= 5)
+            await leader.until(lambda: len(leader.heartbeats) >= 6)
             return leader, agent.node(), agent.stats()
 
     leader, node, stats = asyncio.run(run())
@@ -56,11 +58,11 @@ def test_a_client_registers_and_heartbeats_at_the_ttl_it_is_given(tmp_path):
     assert "ready" == leader.nodes[node.id].status
     assert "ready" == node.status
     assert stats["known_servers"].startswith("127.0.0.1:")
-    assert "400ms" == stats["heartbeat_ttl"]
+    assert "600ms" == stats["heartbeat_ttl"]
     times = [at for at, _ in leader.heartbeats]
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]
-    assert max(gaps) < 0.4 + 0.3
-    assert min(gaps) > 0.2
+    # The middle one, because a busy machine delays single ones.
+    assert 0.6 * RENEW_EARLIEST <= statistics.median(gaps) <= 0.6
 
 
 def test_a_client_keeps_its_id_and_registers_again_when_forgotten(tmp_path):

@@ -66,7 +66,7 @@ def test_a_stopped_server_costs_no_more_than_the_deadline_and_answers_when_it_go
 
     took, index = asyncio.run(run())
 
-    assert 0.8 <= took < 2.0
+    assert 0.8 <= took < 4.0
     assert 1 == index
 
 
@@ -92,4 +92,4 @@ def test_a_killed_server_is_unreachable_at_once():
             await client.close()
             await ended(process)
 
-    assert asyncio.run(run()) < 2.0
+    assert asyncio.run(run()) < 4.0
