@@ -66,10 +66,10 @@ RAFT_TICK_LATENESS_SECONDS = _gauge(
 WORKER_COUNT = _gauge("outrider_workers", Unit.COUNT, "Scheduling workers of this server.")
 WORKER_BUSY_COUNT = _gauge("outrider_workers_busy", Unit.COUNT, "Scheduling workers that have an evaluation.")
 QUEUE_DEPTH = _gauge(
-    "outrider_queue_depth", Unit.COUNT, "Items in one of the agent's bounded queues.", Role.AGENT, ("queue",)
+    "outrider_queue_depth", Unit.COUNT, "Items in one of the server's bounded queues.", Role.SERVER, ("queue",)
 )
 QUEUE_CAPACITY = _gauge(
-    "outrider_queue_capacity", Unit.COUNT, "Items that queue holds at most.", Role.AGENT, ("queue",)
+    "outrider_queue_capacity", Unit.COUNT, "Items that queue holds at most.", Role.SERVER, ("queue",)
 )
 TASK_FAILURES_TOTAL = _total(
     "outrider_task_failures_total",
