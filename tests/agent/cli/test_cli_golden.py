@@ -61,6 +61,18 @@ def test_status_of_a_job(agent, run, body, golden, name, output):
     assert_same(golden(output), run(status, name, now=AT_STATUS))
 
 
+def test_rescheduling_that_is_past(agent, run, body):
+    """
+    An attempt to replace an allocation is told while it is to come, and no longer.
+    """
+    serve_job(agent, body, "failing")
+
+    before, after = (run(status, "failing", now=now).stdout for now in (AT_STATUS, AT_STATUS + 10))
+
+    assert "Future Rescheduling Attempts" in before
+    assert "Future Rescheduling Attempts" not in after
+
+
 def test_status_without_deployments(agent, run, body, golden):
     """
     An agent that knows no deployments is shown without that section.
