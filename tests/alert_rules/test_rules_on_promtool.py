@@ -34,7 +34,7 @@ def leaders(*changes):
 
 
 def gone(*servers, start=0.0, end=FOREVER):
-    return {server: ((FAULT + start, FAULT + end),) for server in servers}
+    return dict.fromkeys(servers, ((FAULT + start, FAULT + end),))
 
 
 CASES = (
