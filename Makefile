@@ -6,13 +6,14 @@ BIN := .venv/bin
 LOCKS := compose/requirements
 RUNS := .venv/runs
 TESTS := .venv/tests
+HAS_DOCKER := docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv tools up down ps test lint bench main-job build lock
+.PHONY: help venv tools up up-docker up-local down ps test unit integration lint bench main-job build lock
 
 help: ## List the commands.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(TESTS) ## Make .venv with everything that is needed to run and to test.
 
@@ -28,17 +29,33 @@ $(TESTS): $(LOCKS)/dev.lock $(LOCKS)/build.lock pyproject.toml
 tools: $(RUNS) ## Unpack Prometheus and Alertmanager into .outrider/tools, unless they are there.
 	@$(BIN)/outrider tools fetch >/dev/null
 
-up: tools ## Run a watched cluster on this machine. Options: make up ARGS="--servers 5"
+up: ## Run a watched cluster on this machine: in containers where Docker runs, else as local processes.
+	@if $(HAS_DOCKER); then $(MAKE) --no-print-directory up-docker; else $(MAKE) --no-print-directory up-local; fi
+
+up-docker: ## Run it in containers.
+	@docker compose up --detach --build --wait
+	@cat compose/after-up.txt
+
+up-local: tools ## Run it as local processes. Options: make up-local ARGS="--servers 5"
 	@$(BIN)/outrider up $(ARGS)
 
-down: $(RUNS) ## Stop it.
-	@$(BIN)/outrider down $(ARGS)
+down: ## Stop it, whichever way it runs.
+	@if [ -x $(BIN)/outrider ]; then $(BIN)/outrider down $(ARGS); fi
+	@if $(HAS_DOCKER); then docker compose down; fi
 
-ps: $(RUNS) ## List its processes.
-	@$(BIN)/outrider ps $(ARGS)
+ps: ## List its processes.
+	@if [ -x $(BIN)/outrider ]; then $(BIN)/outrider ps $(ARGS); fi
+	@if $(HAS_DOCKER); then docker compose ps; fi
 
-test: $(TESTS) tools ## Run every test. One part: make test ARGS=tests/compose
-	@$(BIN)/pytest -m "not bench" $(ARGS)
+test: lint ## Run the checks and every test. One part: make test ARGS=tests/compose
+	@$(MAKE) --no-print-directory tools
+	@$(BIN)/pytest -rs -m "not bench" $(ARGS)
+
+unit: $(TESTS) tools ## Run the tests that start no agent.
+	@$(BIN)/pytest -rs -m "not integration and not main_job and not compose and not bench" $(ARGS)
+
+integration: $(TESTS) tools ## Run the tests with real agents, Prometheus and Alertmanager, without the main job.
+	@$(BIN)/pytest -rs -m "integration and not main_job and not compose" $(ARGS)
 
 lint: $(TESTS) ## Check style, types and who imports whom.
 	@$(BIN)/ruff check .

@@ -12,7 +12,6 @@ from alert_rules.runbooks import runbook_pages
 from compose.settings import Settings
 from compose.tools import Tool, ToolError, find_tool
 from dashboards.render import dashboard_files
-from dashboards.render import dashboard_files
 from telemetry.scrape.configuration import prometheus_config, target_files
 
 _CHECK_TIMEOUT_SECONDS = 60.0
@@ -35,8 +34,6 @@ def artefacts(settings: Settings) -> dict[str, str]:
     }
     for name, content in rule_files(settings.rules).items():
         files[name] = to_yaml(content)
-    for name, text in dashboard_files(settings.rules.links).items():
-        files[f"dashboards/{name}"] = text
     for name, page in runbook_pages().items():
         files[f"runbooks/{name}.md"] = page
     for name, text in dashboard_files(settings.rules.links).items():

@@ -1,6 +1,8 @@
 """`outrider up`, `down` and `ps`: the local cluster from the command line."""
 
+import shutil
 import signal
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
@@ -118,6 +120,7 @@ def screen(cluster: LocalCluster) -> str:
     leader = cluster.leader()
     pid = None if leader is None else cluster.pid(leader)
     first = settings.server_agents[0]
+    outrider = _outrider()
     attempts = (
         []
         if pid is None
@@ -125,8 +128,8 @@ def screen(cluster: LocalCluster) -> str:
             "What to try",
             f"  kill -9 {pid}".ljust(26) + f"kill {leader}, the leader: another takes over within a second;",
             " " * 26 + "left dead, the warning NomadQuorumAtRisk arrives in a minute or two",
-            "  outrider ps".ljust(26) + "shows the new leader; kill -9 that one too: the page NomadQuorumLost",
-            "  outrider up".ljust(26) + "with the same options brings the dead back: resolved",
+            f"  {outrider} ps".ljust(26) + "shows the new leader; kill -9 that one too: the page NomadQuorumLost",
+            f"  {outrider} up".ljust(26) + "with the same options brings the dead back: resolved",
             "",
         ]
     )
@@ -141,12 +144,12 @@ def screen(cluster: LocalCluster) -> str:
             f"  alerts          http://{LOOPBACK}:{settings.prometheus_port}/alerts",
             f"  Alertmanager    http://{LOOPBACK}:{settings.alertmanager_port}/",
             f"  metrics         http://{LOOPBACK}:{first.http}/v1/metrics?format=prometheus",
-            f"  members         outrider server members -address=http://{LOOPBACK}:{first.http}",
+            f"  members         {outrider} server members -address=http://{LOOPBACK}:{first.http}",
             f"  logs            {_relative(settings.directory / 'logs')}/",
             "",
             *attempts,
             "How to stop",
-            "  outrider down",
+            f"  {outrider} down",
         ]
     )
 
@@ -178,6 +181,15 @@ def ps_command(directory: Path) -> None:
     widths = [max(len(row[column]) for row in table) for column in range(len(table[0]))]
     for row in table:
         click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+def _outrider() -> str:
+    """Return how the user runs this program again: by its name where PATH leads to it, else by its path."""
+    own = Path(sys.executable).with_name("outrider")
+    found = shutil.which("outrider")
+    if found is None and own.exists():
+        return _relative(own)
+    return "outrider"
 
 
 def _relative(path: Path) -> str:
