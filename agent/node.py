@@ -18,7 +18,6 @@ from agent.client.runner import RunnerContext
 from agent.client.servers import ServerPool
 from agent.client.settings import ClientSettings
 from agent.client.state import StateStore
-from agent.client.supervisor import Supervisor
 from agent.client.sync import NodeSync
 from agent.client.telemetry import ClientTelemetry
 from agent.config.units import format_duration
@@ -27,6 +26,7 @@ from agent.model.alloc import Allocation
 from agent.model.node import DriverInfo, Node
 from agent.model.times import rfc3339
 from agent.rpc.caller import Caller
+from agent.tasks import Tasks
 from telemetry.clock import Clock
 from telemetry.recorder import Recorder
 
@@ -53,7 +53,7 @@ class ClientAgent:
         self._clock = clock
         self._logger = logger
         self._rng = rng or random.Random()
-        self._supervisor = Supervisor(logger, recorder)
+        self._background = Tasks(logger, recorder)
         self._drivers: dict[str, Driver] = {"raw_exec": RawExec(logger, enabled=settings.raw_exec_enabled)}
         if settings.mock_enabled:
             self._drivers["mock_driver"] = MockDriver()
@@ -94,10 +94,10 @@ class ClientAgent:
         self._allocs = AllocSync(who.node_id, self._caller, self._context(), self._rng)
         self._allocs.restore()
         self._sync.on_registered(self._allocs.begin_anew)
-        self._supervisor.spawn("client-heartbeat", self._sync.run, restart=True)
-        self._supervisor.spawn("client-watch-allocs", self._watch, restart=True)
-        self._supervisor.spawn("client-push-allocs", self._push, restart=True)
-        self._supervisor.spawn("client-rotate-logs", self._rotate_logs, restart=True)
+        self._background.spawn("client-heartbeat", self._sync.run, restart=True)
+        self._background.spawn("client-watch-allocs", self._watch, restart=True)
+        self._background.spawn("client-push-allocs", self._push, restart=True)
+        self._background.spawn("client-rotate-logs", self._rotate_logs, restart=True)
 
     async def stop(self, leave: bool) -> None:
         """Stop; tasks run on, to be found again by the next agent of this data directory.
@@ -117,7 +117,7 @@ class ClientAgent:
         except OutriderError as error:
             self._logger.warning("servers not told of the end: reason=%s", error)
         self._allocs.detach()
-        await self._supervisor.stop()
+        await self._background.cancel()
 
     async def collect(self) -> None:
         """Emit the series of a client; called once a collection interval."""
@@ -137,7 +137,7 @@ class ClientAgent:
             "last_heartbeat": "never" if age is None else format_duration(age),
             "heartbeat_ttl": format_duration(status.ttl_seconds),
             "heartbeat_failures": str(status.failures),
-            "task_failures": str(self._supervisor.failures),
+            "task_failures": str(self._background.failures),
         }
 
     # --- the parts
@@ -181,7 +181,7 @@ class ClientAgent:
             clock=self._clock,
             rng=self._rng,
             logger=self._logger,
-            supervisor=self._supervisor,
+            background=self._background,
             on_change=self._changed,
             on_tally=self._telemetry.tally,
         )

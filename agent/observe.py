@@ -24,7 +24,8 @@ HEARTBEAT_SECONDS = 5.0
 """How often nomad_nomad_heartbeat_active is refreshed, as Nomad does."""
 
 LEADER_SILENCE_SECONDS = 1.0
-"""A follower that heard nothing for longer, at a multiplier of 1, has no leader: the longest election timeout."""
+"""A follower that heard nothing for longer, at a multiplier of 1, has no leader: the longest election timeout. A status
+of the Raft thread that is older says nothing of the present either."""
 
 _STATUSES: tuple[tuple[JobStatus, Metric], ...] = (
     (JobStatus.PENDING, job.STATUS_PENDING),
@@ -77,14 +78,15 @@ class ServerObserver:
     def sample(self) -> Iterator[Sampled]:
         """Yield the present values of the `outrider_*` series of a server."""
         status = self._observed.status()
-        leads = status.state is RaftState.LEADER and status.has_quorum
-        hears = self._hears_leader(status)
+        age = max(0.0, self._clock.monotonic() - status.taken_at_seconds)
+        leads = status.state is RaftState.LEADER and status.has_quorum and age <= self._silence()
+        hears = self._hears_leader(status, age)
         yield Sampled(outrider.SERVER_IS_LEADER, float(leads))
         yield Sampled(outrider.SERVER_HAS_LEADER, float(leads or hears))
         yield Sampled(outrider.RAFT_TERM, float(status.term))
         yield Sampled(outrider.RAFT_VOTERS, float(1 + sum(entry.voter for entry in status.peers)))
-        yield Sampled(outrider.RAFT_VOTERS_HEALTHY, float(self._voters_healthy(status, hears=hears)))
-        yield Sampled(outrider.RAFT_LAST_CONTACT_SECONDS, self._last_contact(status))
+        yield Sampled(outrider.RAFT_VOTERS_HEALTHY, float(self._voters_healthy(status, age, hears=hears)))
+        yield Sampled(outrider.RAFT_LAST_CONTACT_SECONDS, self._last_contact(status) + age)
         yield Sampled(outrider.RAFT_TICK_LATENESS_SECONDS, status.tick_lateness_seconds)
         yield Sampled(outrider.WORKER_COUNT, float(len(self._observed.workers)))
         yield Sampled(outrider.WORKER_BUSY_COUNT, float(sum(worker.busy for worker in self._observed.workers)))
@@ -94,16 +96,18 @@ class ServerObserver:
     def _silence(self) -> float:
         return LEADER_SILENCE_SECONDS * self._observed.raft_multiplier
 
-    def _hears_leader(self, status: ReplicatorStatus) -> bool:
+    def _hears_leader(self, status: ReplicatorStatus, age: float) -> bool:
         if status.state is RaftState.LEADER or status.leader is None or status.last_contact_seconds is None:
             return False
-        return status.last_contact_seconds <= self._silence()
+        return status.last_contact_seconds + age <= self._silence()
 
-    def _voters_healthy(self, status: ReplicatorStatus, *, hears: bool) -> int:
+    def _voters_healthy(self, status: ReplicatorStatus, age: float, *, hears: bool) -> int:
         if status.state is not RaftState.LEADER:
             return 1 + int(hears)
         return 1 + sum(
-            entry.voter and entry.last_contact_seconds is not None and entry.last_contact_seconds <= self._silence()
+            entry.voter
+            and entry.last_contact_seconds is not None
+            and entry.last_contact_seconds + age <= self._silence()
             for entry in status.peers
         )
 

@@ -89,7 +89,7 @@ class AgentProcess:
         self._registry.register_sampler(self._process.sample, "process")
         self._process.watch_collections()
         self._collectors.append(lambda: self._process.record_runtime(self._registry, len(asyncio.all_tasks())))
-        self._tasks.spawn("agent: collection", self._collection_loop())
+        self._tasks.spawn("agent-collection", self._collection_loop, restart=True)
 
     async def stop(self, *, leave: bool) -> None:
         """Stop all parts; with *leave* the lead is handed over and the servers are told first."""

@@ -48,6 +48,10 @@ RETRY_ESTABLISH_SECONDS = 0.2
 
 RPC_STOP_GRACE_SECONDS = 0.2
 
+LEASE_SECONDS = 0.5
+"""A leader whose Raft thread said nothing for longer, at a multiplier of 1, may have a successor: the shortest election
+timeout."""
+
 MakeReplicator = Callable[[Fsm, Observer], Replicator]
 
 
@@ -80,7 +84,9 @@ class ServerAgent:
         self._rng = random.Random(os.urandom(16))
         self._tasks = Tasks(self._logger, recorder)
         self._lead_changed = asyncio.Event()
-        self._leads = False
+        self._leads_in: int | None = None
+        self._established_in: int | None = None
+        self._lease_seconds = LEASE_SECONDS * config.server.raft_multiplier
         self._established = asyncio.Event()
         self.replicated = ReplicatedState(self._loop, clock, recorder)
         self.replicator = make_replicator(self.replicated, _LoopObserver(self._loop, self._on_state, self._on_leader))
@@ -106,12 +112,12 @@ class ServerAgent:
         peer = self._identity.peer
         self._logger.info("server event: type=member-join name=%s addr=%s", self._name(peer), peer.rpc_address)
         await self._loop.run_in_executor(None, self.replicator.start)
-        self._tasks.spawn("server: leadership", self._leadership_loop())
+        self._tasks.spawn("server-leadership", self._leadership_loop, restart=True)
         schedulers = self._config.server.enabled_schedulers
         listed = ", ".join(f'"{name}"' for name in schedulers)
         self._logger.info("starting scheduling worker(s): num_workers=%d schedulers=[%s]", len(self.workers), listed)
         for number, worker in enumerate(self.workers, start=1):
-            self._tasks.spawn(f"worker {number}", worker.run())
+            self._tasks.spawn(f"worker: {number}", worker.run, restart=True)
         self._logger.info("started scheduling worker(s): num_workers=%d schedulers=[%s]", len(self.workers), listed)
 
     async def stop(self) -> None:
@@ -178,6 +184,7 @@ class ServerAgent:
             propose=self.propose,
             status=self.replicator.status,
             server_addresses=self.servers,
+            leads=self._surely_leads,
             new_id=_new_id,
             clock=self._clock,
             recorder=self._recorder,
@@ -214,11 +221,25 @@ class ServerAgent:
 
     # --- leadership -----------------------------------------------------------------------------------------------
 
+    def _surely_leads(self) -> bool:
+        """Tell whether answers given now are the leader's.
+
+        The duties alone do not say so: a process that was stopped and continued has them for a moment although
+        another leads, and would give old answers for fresh ones. A server alone has nobody who could.
+        """
+        if not self.duties.established:
+            return False
+        status = self.status()
+        if not status.peers:
+            return True
+        age = self._clock.monotonic() - status.taken_at_seconds
+        return status.has_quorum and age <= self._lease_seconds
+
     def _on_state(self, old: RaftState, new: RaftState, term: int, reason: str) -> None:
         logger = logging.getLogger("nomad.raft")
         logger.info("entering %s state: term=%d reason=%r from=%s", new.value, term, reason, old.value)
         # The status of the Raft thread is up to one tick older than this news.
-        self._leads = new is RaftState.LEADER
+        self._leads_in = term if new is RaftState.LEADER else None
         self._lead_changed.set()
 
     def _on_leader(self, leader: Peer | None) -> None:
@@ -232,19 +253,22 @@ class ServerAgent:
         """Take up the duties when this server is elected and lay them down when it is deposed, one after the other."""
         while True:
             self._lead_changed.clear()
-            if self._leads and not self.duties.established:
-                await self._establish()
-            elif not self._leads and self.duties.established:
+            if self._established_in not in {None, self._leads_in}:
+                # Also when it leads again in a later term: another may have led between.
                 self._logger.warning("cluster leadership lost")
                 self._established.clear()
+                self._established_in = None
                 await self.duties.revoke()
-            if self._leads == self.duties.established:
+            if self._leads_in is not None and self._established_in is None:
+                await self._establish(self._leads_in)
+            if self._leads_in == self._established_in:
                 await self._lead_changed.wait()
 
-    async def _establish(self) -> None:
-        self._logger.info("cluster leadership acquired")
+    async def _establish(self, term: int) -> None:
+        self._logger.info("cluster leadership acquired: term=%d", term)
         try:
             await self.duties.establish()
+            self._established_in = term
             self._established.set()
         except OutriderError as error:
             self._logger.warning("leadership not established: reason=%s", error)

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 
 import msgspec
 
-from agent.errors import NoClusterLeader, OutriderError, RetryElsewhere
+from agent.errors import NoClusterLeader, OutriderError
 from agent.model.evaluation import EvalStatus, Evaluation
 from agent.model.plan import Plan, PlanResult
 from agent.rpc import methods as m
 from agent.rpc.caller import Caller
 from agent.scheduler.process import Outcome, process
 from agent.state.store import State
+from telemetry.catalogue import outrider
 from telemetry.catalogue import worker as metrics
 from telemetry.catalogue.metric import Metric
 from telemetry.clock import Clock
@@ -43,6 +44,10 @@ PLAN_ATTEMPTS_MAX = 5
 
 class _IndexTooOldError(OutriderError):
     """This server lags too far behind to schedule."""
+
+
+class _SchedulerFailedError(OutriderError):
+    """A bug in a scheduler; the evaluation is given back, and given up by the leader when it comes up again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,12 +99,17 @@ class Worker:
         self.busy = True
         try:
             await self._process(answer.eval, answer.token, answer.wait_index)
-        except (OutriderError, ValueError, LookupError, ArithmeticError) as error:
-            if not isinstance(error, OutriderError):
-                self._around.logger.exception("scheduler failed: eval=%s", answer.eval.id)
-            await self._finish(m.EVAL_NACK, answer.eval, answer.token)
-            raise error if isinstance(error, OutriderError) else RetryElsewhere(str(error)) from error
+        except OutriderError:
+            await self._give_back(answer.eval, answer.token)
+            raise
         await self._finish(m.EVAL_ACK, answer.eval, answer.token)
+
+    async def _give_back(self, evaluation: Evaluation, token: str) -> None:
+        try:
+            await self._finish(m.EVAL_NACK, evaluation, token)
+        except OutriderError as error:
+            # The leader takes it back by itself when its time is over; what went wrong before is what matters.
+            self._around.logger.debug("evaluation not given back: eval=%s reason=%s", evaluation.id, error)
 
     async def _process(self, evaluation: Evaluation, token: str, wait_index: int) -> None:
         await self._catch_up(wait_index)
@@ -128,7 +138,12 @@ class Worker:
         state, now_ns = self._around.state(), int(self._around.clock.wall() * 1e9)
         rng = random.Random(self._rng.getrandbits(64))
         run = functools.partial(process, evaluation, state, now_ns, rng, self._around.new_id, last_attempt=last_attempt)
-        return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._pool, run)
+        except Exception as error:  # the root of the work in the pool: a bug there must not cost the worker
+            self._around.recorder.add(outrider.TASK_FAILURES_TOTAL, 1.0, ("scheduler",))
+            self._around.logger.exception("scheduler failed: eval=%s job=%s", evaluation.id, evaluation.job_id)
+            raise _SchedulerFailedError(f"the scheduler failed: {error!r}") from error
 
     async def _submit(self, plan: Plan, evaluation: Evaluation, token: str) -> PlanResult:
         started = self._now()

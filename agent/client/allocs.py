@@ -206,12 +206,12 @@ class AllocSync:
         if runner.done:
             del self._runners[alloc_id]
             self._updates.pop(alloc_id, None)
-            self._context.tasks.spawn(
+            self._context.background.spawn(
                 f"client-alloc-destroy:{alloc_id[:8]}", lambda: asyncio.to_thread(runner.destroy)
             )
         elif not runner.stopping:
             runner.kill()
-            self._context.tasks.spawn(f"client-alloc-remove:{alloc_id[:8]}", lambda: self._remove_later(alloc_id))
+            self._context.background.spawn(f"client-alloc-remove:{alloc_id[:8]}", lambda: self._remove_later(alloc_id))
 
     async def _remove_later(self, alloc_id: AllocID) -> None:
         runner = self._runners[alloc_id]

@@ -18,7 +18,6 @@ from agent.client.drivers.base import Driver, DriverError, TaskHandle, TaskSpec
 from agent.client.environment import TaskPaths, Words, task_env
 from agent.client.settings import ClientSettings
 from agent.client.state import StateStore
-from agent.tasks import Tasks
 from agent.client.task_logs import TaskLog
 from agent.client.task_runner import (
     AwaitExit,
@@ -43,6 +42,7 @@ from agent.client.task_runner import (
 from agent.model.alloc import Allocation, ClientStatus, TaskState, TaskStateInfo
 from agent.model.job import LogConfig, Task, TaskGroup
 from agent.model.node import Node
+from agent.tasks import Tasks
 from telemetry.clock import Clock
 
 
@@ -57,7 +57,7 @@ class RunnerContext:
     clock: Clock
     rng: random.Random
     logger: logging.Logger
-    tasks: Tasks
+    background: Tasks
     on_change: Callable[[Allocation], None]
     on_tally: Callable[[Allocation, str, Tally], None]
 
@@ -294,7 +294,7 @@ class AllocRunner:
         return f"{self._alloc.id}/{name}/{run}"
 
     def _spawn(self, name: str, what: str, run: Callable[[], Awaitable[None]]) -> None:
-        self._context.tasks.spawn(f"client-task-{what}:{self._alloc.id[:8]}/{name}", run)
+        self._context.background.spawn(f"client-task-{what}:{self._alloc.id[:8]}/{name}", run)
 
     def _clear_timer(self, name: str) -> None:
         timer = self._timers.pop(name, None)

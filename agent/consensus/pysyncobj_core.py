@@ -203,6 +203,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             ),
             tick_lateness_seconds=tick_lateness_seconds,
             has_quorum=has_quorum(len(nodes) + 1, recent + 1) if leading else leader is not None,
+            taken_at_seconds=now,
         )
 
     # What others may ask.

@@ -33,7 +33,8 @@ _STOP_SECONDS = 2.0
 _SATURATION_SECONDS = 1.0
 """Saturation is reported for each second. Source: hashicorp/raft saturation.go."""
 
-_POLL_SECONDS_MAX = 1.0
+_POLL_SECONDS_MAX = 0.25
+"""A server alone has nothing to wait for, but its status must not look like that of a thread that hangs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

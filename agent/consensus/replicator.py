@@ -44,7 +44,8 @@ class ReplicatorStatus:
     """One consistent look at the log and the group, taken in the Raft thread.
 
     `last_contact_seconds` is the time since this server last heard the leader: 0 on the leader, None before the
-    first contact. `leader` is None when none is known.
+    first contact. `leader` is None when none is known. `taken_at_seconds` is the monotonic clock when it was taken:
+    a Raft thread that hangs, or a process that was stopped, leaves an old one.
     """
 
     state: RaftState
@@ -59,6 +60,7 @@ class ReplicatorStatus:
     peers: tuple[PeerStatus, ...]
     tick_lateness_seconds: float
     has_quorum: bool
+    taken_at_seconds: float
 
 
 class Fsm(Protocol):

@@ -33,6 +33,8 @@ class Context:
     status: Callable[[], ReplicatorStatus]
     server_addresses: Callable[[], list[str]]
     """The gRPC addresses of all servers, for clients."""
+    leads: Callable[[], bool]
+    """Whether this server has the leader's duties and may believe that it still leads."""
     new_id: Callable[[], str]
     clock: Clock
     recorder: Recorder

@@ -106,7 +106,7 @@ class Dispatch:
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _once(self, method: Method[Q, R], request: Q, remaining_seconds: float) -> R:
-        if self._context.duties.established:
+        if self._context.leads():
             return await self._here(method, request)
         leader = self._context.status().leader
         if leader is None or not leader.rpc_address or leader.rpc_address == self._own_address:

@@ -5,6 +5,7 @@ them what the log applied, and carries out what comes due.
 """
 
 import asyncio
+import functools
 import logging
 import random
 from collections.abc import Awaitable, Callable, Iterable
@@ -12,11 +13,11 @@ from dataclasses import dataclass
 
 import msgspec
 
-from agent.errors import NotLeader, OutriderError
+from agent.errors import NotLeader, OutriderError, UnknownOutcome
 from agent.leader.blocked_evals import BlockedEvals
-from agent.leader.eval_broker import EvalBroker
+from agent.leader.eval_broker import FAILED_QUEUE, EvalBroker
 from agent.leader.heartbeats import Heartbeats, HeartbeatSettings
-from agent.leader.node_evals import evals_for_node
+from agent.leader.node_evals import evals_for_node, failed_evals
 from agent.leader.plan_apply import evaluate_plan
 from agent.leader.plan_queue import PlanQueue
 from agent.model.base import JobKey, NodeID
@@ -39,6 +40,10 @@ RECONCILE_SECONDS = 60.0
 
 IDLE_SECONDS = 1.0
 """The longest sleep of a loop whose parts have no deadline."""
+
+FOLLOW_UP_SECONDS_MIN = 60.0
+FOLLOW_UP_SECONDS_SPREAD = 540.0
+"""An evaluation that was given up is tried again after 1 to 10 minutes, as Nomad's failed-follow-up."""
 
 INVALIDATIONS_AT_ONCE = 64
 """Missed heartbeats written at the same time; a rack that dies is hundreds of them."""
@@ -89,10 +94,13 @@ class LeaderDuties:
         self._restore(state)
         self.heartbeats.begin((node.id for node in state.nodes() if node.status != NodeStatus.DOWN), self._now())
         self.established = True
-        self._tasks.spawn("leader: heartbeats", self._heartbeat_loop())
-        self._tasks.spawn("leader: broker", self._broker_loop())
-        self._tasks.spawn("leader: plan applier", self._plan_loop())
-        self._tasks.spawn("leader: barrier", self._barrier_loop())
+        for name, loop in (
+            ("heartbeats", self._heartbeat_loop),
+            ("broker", self._broker_loop),
+            ("plan-applier", self._plan_loop),
+            ("barrier", self._barrier_loop),
+        ):
+            self._tasks.spawn(f"leader-{name}", loop, restart=True)
         self._took(leader_metrics.ESTABLISH_LEADERSHIP, started)
 
     async def revoke(self) -> None:
@@ -102,8 +110,7 @@ class LeaderDuties:
         self.broker.disable()
         self.blocked.disable()
         for pending in self.plans.disable():
-            if not pending.answer.done():
-                pending.answer.set_exception(NotLeader())
+            _answer(pending.answer, NotLeader())
         self.heartbeats.clear()
         await self._tasks.cancel()
         if was_established:
@@ -129,7 +136,10 @@ class LeaderDuties:
         return await answer
 
     def renew_heartbeat(self, node_id: NodeID) -> float:
-        """Move a client's deadline and return its time to live, in seconds."""
+        """Move a client's deadline and return its time to live, in seconds; raises NotLeader without the lead."""
+        if not self.established:
+            # Laid down while the request was under way: a deadline kept here would be nobody's.
+            raise NotLeader
         ttl = self.heartbeats.renew(node_id, self._now())
         self._due_changed.set()
         return ttl
@@ -145,7 +155,7 @@ class LeaderDuties:
             case EvalStatus.BLOCKED:
                 older, missed = self.blocked.block(evaluation)
                 if older is not None:
-                    self._tasks.spawn("leader: cancel evaluation", self._cancel_evals([older]))
+                    self._tasks.spawn("leader-cancel-evaluation", functools.partial(self._cancel_evals, [older]))
                 if missed is not None:
                     self._requeue([missed])
             case EvalStatus.COMPLETE:
@@ -241,7 +251,33 @@ class LeaderDuties:
             self.broker.tick(self._now())
             if self.broker.stats().ready:
                 self.work_ready.set()
+            await self._give_up_failed()
             await self._sleep_until(self.broker.next_deadline())
+
+    async def _give_up_failed(self) -> None:
+        """End the evaluations that no worker could finish, each with one that tries again later.
+
+        Without it the job of such an evaluation would be held by it for good. Source: Nomad, nomad/leader.go,
+        reapFailedEvaluations.
+        """
+        while (delivery := self.broker.dequeue([FAILED_QUEUE], self._now())) is not None:
+            evaluation = delivery.evaluation
+            stored = self._around.state().eval(evaluation.id)
+            try:
+                if stored is not None and not stored.terminal:  # else only its acknowledgement was lost
+                    await self._fail(evaluation)
+            except OutriderError as error:
+                self._around.logger.warning("evaluation not given up: eval=%s reason=%s", evaluation.id, error)
+                self.broker.nack(evaluation.id, delivery.token, self._now())
+                return
+            await self.cancel_superseded(self.broker.ack(evaluation.id, delivery.token, self._now()).superseded)
+
+    async def _fail(self, evaluation: Evaluation) -> None:
+        self._around.logger.warning("evaluation given up: eval=%s job=%s", evaluation.id, evaluation.job_id)
+        wait_seconds = FOLLOW_UP_SECONDS_MIN + self._around.rng.random() * FOLLOW_UP_SECONDS_SPREAD
+        now_ns = self._wall_ns()
+        evals = failed_evals(evaluation, self._around.new_id(), now_ns, wait_seconds)
+        await self._around.propose(UpdateEvals(request_id=self._around.new_id(), at=now_ns, evals=evals))
 
     async def _plan_loop(self) -> None:
         while True:
@@ -251,13 +287,12 @@ class LeaderDuties:
                 await self._plan_ready.wait()
                 continue
             try:
-                result = await self._apply_plan(pending.plan)
+                _answer(pending.answer, await self._apply_plan(pending.plan))
             except OutriderError as error:
-                if not pending.answer.done():
-                    pending.answer.set_exception(error)
-                continue
-            if not pending.answer.done():
-                pending.answer.set_result(result)
+                _answer(pending.answer, error)
+            finally:
+                # A lost lead cancels this loop in the middle of a write: its worker must not wait for ever.
+                _answer(pending.answer, UnknownOutcome("the plan was not finished: its leader stopped or failed"))
 
     async def _apply_plan(self, plan: Plan) -> PlanResult:
         started = self._now()
@@ -309,3 +344,13 @@ class LeaderDuties:
 
     def _took(self, metric: Metric, started: float) -> None:
         self._around.recorder.observe(metric, (self._now() - started) * 1000)
+
+
+def _answer(waiting: asyncio.Future[PlanResult], outcome: PlanResult | OutriderError) -> None:
+    """Tell *outcome* to whoever still waits and was told nothing yet."""
+    if waiting.done():
+        return
+    if isinstance(outcome, PlanResult):
+        waiting.set_result(outcome)
+    else:
+        waiting.set_exception(outcome)

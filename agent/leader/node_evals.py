@@ -1,9 +1,12 @@
-"""The evaluations that a change of a node calls for: one for each job with work on it. Pure."""
+"""Evaluations that the leader makes itself: after a change of a node, and after one that no worker finished. Pure."""
 
 from collections.abc import Callable
 
+import msgspec
+
+from agent.leader.eval_broker import DELIVERY_LIMIT
 from agent.model.base import EvalID, JobID, JobKey
-from agent.model.evaluation import Evaluation, Trigger
+from agent.model.evaluation import EvalStatus, Evaluation, Trigger
 from agent.model.job import JobType
 from agent.model.node import Node
 from agent.state.store import State
@@ -37,3 +40,31 @@ def evals_for_node(state: State, node: Node, new_id: Callable[[], str], now_ns: 
         )
         for (namespace, job_id), (kind, priority) in sorted(jobs.items())
     ]
+
+
+def failed_evals(evaluation: Evaluation, new_id: str, now_ns: int, wait_seconds: float) -> list[Evaluation]:
+    """Return *evaluation* as failed, and one of id *new_id* that tries again after *wait_seconds*.
+
+    *now_ns* is Unix nanoseconds. Source: Nomad, nomad/leader.go, reapFailedEvaluations.
+    """
+    follow_up = Evaluation(
+        id=EvalID(new_id),
+        namespace=evaluation.namespace,
+        job_id=evaluation.job_id,
+        type=evaluation.type,
+        priority=evaluation.priority,
+        triggered_by=Trigger.FAILED_FOLLOW_UP,
+        status=EvalStatus.PENDING,
+        wait_until=now_ns + int(wait_seconds * 1e9),
+        previous_eval=evaluation.id,
+        create_time=now_ns,
+        modify_time=now_ns,
+    )
+    failed = msgspec.structs.replace(
+        evaluation,
+        status=EvalStatus.FAILED,
+        status_description=f"evaluation reached delivery limit ({DELIVERY_LIMIT})",
+        next_eval=follow_up.id,
+        modify_time=now_ns,
+    )
+    return [failed, follow_up]

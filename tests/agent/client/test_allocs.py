@@ -11,10 +11,10 @@ from agent.client.allocs import AllocSync
 from agent.client.drivers.mock import MockDriver
 from agent.client.runner import RunnerContext
 from agent.client.state import StateStore
-from agent.tasks import Tasks
 from agent.errors import NoClusterLeader, UnknownOutcome
 from agent.model.node import Node
 from agent.rpc.methods import ALLOC_GET_ALLOCS, NODE_GET_CLIENT_ALLOCS, NODE_UPDATE_ALLOC, NodeClientAllocsResponse
+from agent.tasks import Tasks
 from telemetry.clock import SystemClock
 from telemetry.recorder import NullRecorder
 from tests.agent.client.leader import Leader, allocation, eventually, settings_for
@@ -43,7 +43,7 @@ class Direct(Leader):
 
 @contextlib.asynccontextmanager
 async def syncing(tmp_path, leader):
-    tasks = Tasks(LOGGER, NullRecorder())
+    background = Tasks(LOGGER, NullRecorder())
     context = RunnerContext(
         settings=settings_for(tmp_path),
         drivers={"mock_driver": MockDriver()},
@@ -52,18 +52,18 @@ async def syncing(tmp_path, leader):
         clock=SystemClock(),
         rng=random.Random(5),
         logger=LOGGER,
-        tasks=tasks,
+        background=background,
         on_change=lambda alloc: sync.queue(alloc),  # noqa: PLW0108 - sync is made below, of this
         on_tally=lambda alloc, name, tally: None,
     )
     sync = AllocSync("n1", leader, context, random.Random(5))
-    tasks.spawn("watch", sync.watch)
-    tasks.spawn("push", sync.push)
+    background.spawn("watch", sync.watch)
+    background.spawn("push", sync.push)
     try:
         yield sync
-        assert 0 == tasks.failures
+        assert 0 == background.failures
     finally:
-        await tasks.cancel()
+        await background.cancel()
 
 
 def test_the_first_question_goes_to_the_leader_and_later_ones_to_anybody(tmp_path):
