@@ -1,6 +1,6 @@
-"""`outrider agent -dev`: from the command to the first answer that names a leader, and the memory it then holds.
+"""`outrider agent -dev`: from the command to the first answer that names a leader.
 
-Baselines: a real Nomad 2.0.5 on a machine of the same size: 1.74 s (1.25 to 1.97) to a leader; an idle server 128 MB.
+Baseline: a real Nomad 2.0.5 on a machine of the same size, 1.74 s (1.25 to 1.97).
 """
 
 import argparse
@@ -12,15 +12,11 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-import psutil
-
 from compose.local_settings import default_agent_command
-from tests.bench.figures import figure, spread
+from tests.bench.figures import spread
 
 NOMAD_LEADER_SECONDS = 1.74
-NOMAD_SERVER_MB = 128.0
 GIVE_UP_SECONDS = 20.0
-SETTLE_SECONDS = 20.0
 
 
 def main() -> None:
@@ -31,16 +27,18 @@ def main() -> None:
     options = parser.parse_args()
     times = [start(options.port) for _ in range(options.starts)]
     print("\n".join(spread("startup.dev_leader", times, "s", NOMAD_LEADER_SECONDS)))
-    megabytes = server_memory(options.port)
-    print(figure("memory.idle_server", megabytes, "MB", NOMAD_SERVER_MB))
 
 
-def _config(folder: str, port: int, *, server: bool) -> Path:
+def write_config(folder: str, port: int, *, server: bool) -> Path:
+    """Write the file of one agent with four ports from *port*."""
     path = Path(folder) / "agent.hcl"
-    text = f"ports {{ http = {port} rpc = {port + 1} serf = {port + 2} raft = {port + 3} }}\n"
+    names = ("http", "rpc", "serf", "raft")
+    ports = "\n".join(f"  {name} = {port + offset}" for offset, name in enumerate(names))
+    text = f"ports {{\n{ports}\n}}\n"
     if server:
-        text += f'data_dir = "{folder}/data"\nbind_addr = "127.0.0.1"\nserver {{ enabled = true bootstrap_expect = 1 }}\n'
-        text += 'advertise { http = "127.0.0.1" rpc = "127.0.0.1" serf = "127.0.0.1" raft = "127.0.0.1" }\n'
+        advertised = "\n".join(f'  {name} = "127.0.0.1"' for name in names)
+        text += f'data_dir = "{folder}/data"\nbind_addr = "127.0.0.1"\nadvertise {{\n{advertised}\n}}\n'
+        text += "server {\n  enabled = true\n  bootstrap_expect = 1\n}\n"
     path.write_text(text)
     return path
 
@@ -48,34 +46,23 @@ def _config(folder: str, port: int, *, server: bool) -> Path:
 def start(port: int) -> float:
     """Return the seconds from exec to the first answer that names a leader."""
     with tempfile.TemporaryDirectory() as folder:
-        command = [*default_agent_command(), "agent", "-dev", "-config", str(_config(folder, port, server=False))]
+        command = [*default_agent_command(), "agent", "-dev", "-config", str(write_config(folder, port, server=False))]
         began = time.monotonic()
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            _wait_leader(port, began)
+            wait_leader(process, port, began)
             return time.monotonic() - began
         finally:
             process.terminate()
             process.wait(10)
 
 
-def server_memory(port: int) -> float:
-    """Return the resident memory of a server alone, in MB, once it is idle."""
-    with tempfile.TemporaryDirectory() as folder:
-        command = [*default_agent_command(), "agent", "-config", str(_config(folder, port, server=True))]
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            _wait_leader(port, time.monotonic())
-            time.sleep(SETTLE_SECONDS)
-            return psutil.Process(process.pid).memory_info().rss / 1e6
-        finally:
-            process.terminate()
-            process.wait(10)
-
-
-def _wait_leader(port: int, began: float) -> None:
+def wait_leader(process: "subprocess.Popen[bytes]", port: int, began: float) -> None:
+    """Return once the agent names a leader."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     while time.monotonic() - began < GIVE_UP_SECONDS:
+        if process.poll() is not None:
+            raise SystemExit(f"the agent ended with status {process.returncode}")
         try:
             with opener.open(f"http://127.0.0.1:{port}/v1/status/leader", timeout=6) as answer:
                 if json.load(answer):
