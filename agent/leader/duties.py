@@ -308,7 +308,11 @@ class LeaderDuties:
             return result
         started = self._now()
         command = ApplyPlanResults(
-            request_id=self._around.new_id(), at=self._wall_ns(), eval_id=plan.eval_id, updated=updated
+            request_id=self._around.new_id(),
+            at=self._wall_ns(),
+            eval_id=plan.eval_id,
+            snapshot_index=plan.snapshot_index,
+            updated=updated,
         )
         applied = await self._around.propose(command)
         self._took(plan_metrics.APPLY, started)
