@@ -8,6 +8,7 @@ what is used of its inside; a test fails when one is gone.
 """
 
 import logging
+import math
 import random
 from collections import deque
 from collections.abc import Callable
@@ -54,6 +55,9 @@ PRIVATES = (
 _STATES = (RaftState.FOLLOWER, RaftState.CANDIDATE, RaftState.LEADER)
 """By pysyncobj's number."""
 
+_SNAPSHOT_RETRY_SECONDS = 30.0
+"""After a snapshot could not be written (a full disk), the log grows for this long before the next attempt."""
+
 _APPLY_BUDGET_SECONDS = 0.05
 """Applying stops here until the next step, so that a long replay holds up no heartbeat."""
 
@@ -97,6 +101,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._store_seconds = 0.0
         self._stored = 0
         self._snapshot_forced = False
+        self._snapshot_paused_until = -math.inf
         self.fsm_seconds = 0.0
         self.totals: dict[str, float] = dict.fromkeys(
             ("applied", "apply_failures", "elections", "snapshots_written", "snapshots_installed", "stale_replies"), 0.0
@@ -331,11 +336,12 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             self.totals["snapshots_written"] += 1
             self._log.compact_to(max(self._log.entries[0][1], index - self._compaction.trailing))
         elif state is WriteState.FAILED:
+            self._snapshot_paused_until = self._clock.monotonic() + _SNAPSHOT_RETRY_SECONDS
             self._logger.warning("raft: cannot write a snapshot index=%d error=%r", index, str(error))
         elif state is WriteState.WRITING:
             return
         due = self.applied_index - max(self._snapshots.index, 1) >= self._compaction.threshold
-        if self._snapshot_forced or (due and state is not WriteState.FAILED):
+        if self._snapshot_forced or (due and self._clock.monotonic() >= self._snapshot_paused_until):
             self._snapshot_forced = False
             self._snapshots.begin_write(
                 self.applied_index, self._entry(self.applied_index)[2], self._fsm.dump(), self._links.wake

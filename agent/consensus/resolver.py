@@ -46,7 +46,9 @@ class Resolver:
 
     def _look_up(self, host: str) -> None:
         try:
-            found = str(socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)[0][4][0])
+            answers = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            # IPv4 first: "localhost" is often both, and an agent listens on 0.0.0.0 unless told otherwise.
+            found = str(min(answers, key=lambda answer: answer[0] != socket.AF_INET)[4][0])
         except OSError:
             found = ""  # not known now; the dialling side asks again
         with self._lock:

@@ -12,6 +12,7 @@ from agent.consensus.codec import (
     TimeoutNow,
     VoteReply,
 )
+from agent.consensus.engine_parts import Compaction
 from agent.consensus.replicator import RaftState
 from agent.consensus.snapshot_store import Snapshot, encode_snapshot
 from tests.sim.raft_world import RaftWorld
@@ -326,3 +327,29 @@ def test_an_append_with_gaps_is_ignored():
     alone.hear("s2", AppendEntries(1, 1, 1, 0, [(b"\x00a", 2, 1), (b"\x00b", 4, 1)], 0.0))
 
     assert 1 == alone.engine.last_index
+
+
+def test_a_snapshot_that_cannot_be_written_is_not_tried_at_every_step(monkeypatch):
+    """After a failed write the log grows until the pause is over, then it is tried once more."""
+    from agent.consensus.snapshot_store import WriteState
+
+    alone = Alone()
+    alone.engine._compaction = Compaction(threshold=1, trailing=1)
+    tries = []
+    monkeypatch.setattr(alone.server.snapshots, "begin_write", lambda *_args: tries.append(1))
+    monkeypatch.setattr(
+        alone.server.snapshots,
+        "poll_write",
+        lambda: (WriteState.FAILED, 3, OSError("full")) if len(tries) % 2 else (WriteState.IDLE, 0, None),
+    )
+    alone.append(1, 1, 0, [1, 1], commit=3)
+    alone.engine.step()
+    for _ in range(20):
+        alone.engine.step()
+    before = len(tries)
+
+    alone.world.clock.advance(31)
+    monkeypatch.setattr(alone.server.snapshots, "poll_write", lambda: (WriteState.IDLE, 0, None))
+    alone.engine.step()
+
+    assert (1, 2) == (before, len(tries))
