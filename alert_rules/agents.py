@@ -15,7 +15,7 @@ def agent_rules(times: Times, outage_promise: float, at_risk_promise: float) -> 
     """Return the rules; the promises are those of the alerts about quorum that may be their cause."""
     missing = _metrics_missing()
     causes = max(outage_promise, at_risk_promise, missing.promised_seconds(times))
-    return [missing, _server_down(causes), _client_down(outage_promise)]
+    return [missing, _server_down(causes), _client_down()]
 
 
 def _metrics_missing() -> AlertRule:
@@ -85,12 +85,13 @@ def _server_down(causes_promise: float) -> AlertRule:
     )
 
 
-def _client_down(outage_promise: float) -> AlertRule:
+def _client_down() -> AlertRule:
     return AlertRule(
         alert="NomadClientDown",
         expr='up{role="client"} == 0',
         onset=Onset.SCRAPE,
-        hold_seconds=budget.hold_after(outage_promise, 60.0),
+        # Longer than a restart and than the 29 s after which the servers themselves call it down.
+        hold_seconds=45.0,
         severity=Severity.WARNING,
         unit=UP.unit,
         summary="Nomad client {{ $labels.instance }} of cluster {{ $labels.cluster }} is down.",

@@ -103,7 +103,7 @@ def test_file_discovery_writes_the_targets(tmp_path):
 @pytest.mark.parametrize("extra", ["", "discovery: file\n", "scrape_interval: 1s\n", "expected_servers: 1\n"])
 def test_prometheus_takes_configuration_and_rules(promtool, tmp_path, extra):
     """
-    promtool checks the configuration with all its rules, and finds nothing to lint.
+    Promtool checks the configuration with all its rules, and finds nothing to lint.
     """
     generate.build(parse_settings(TEXT + extra), tmp_path)
 
@@ -118,7 +118,7 @@ def test_prometheus_takes_configuration_and_rules(promtool, tmp_path, extra):
 @pytest.mark.parametrize("amtool", AMTOOLS, ids=str)
 def test_alertmanager_takes_its_configuration(amtool, tmp_path):
     """
-    amtool checks what was written.
+    Amtool checks what was written.
     """
     generate.build(SETTINGS, tmp_path)
 
