@@ -15,30 +15,12 @@ from compose.local_settings import LocalRole, LocalSettings
 from compose.processes import Running
 from compose.receiver import read_records
 from compose.tools import Tool, ToolError, find_tool
+from tests.compose.free_ports import free_base
 
 pytestmark = pytest.mark.integration
 
 FAKE_AGENT = (sys.executable, str(Path(__file__).with_name("fake_agent.py")))
 READY_SECONDS = 60.0
-
-
-def free_base() -> int:
-    """Return a port from which a whole cluster fits on loopback."""
-    for base in range(21_000, 31_000, 200):
-        ports = [base + 10 * agent + offset for agent in range(5) for offset in range(4)]
-        ports += [base + 90, base + 93, base + 95]
-        if all(is_free(port) for port in ports):
-            return base
-    raise AssertionError("no free ports")
-
-
-def is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def settings_in(folder: Path) -> LocalSettings:
