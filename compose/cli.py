@@ -9,7 +9,7 @@ import click
 from agent.cli import COMMANDS, SUMMARIES
 
 _SUITE_COMMANDS: dict[str, tuple[str, str]] = {
-    "alert": ("compose.alert_command:alert", "Send a test notification through the chain; list the alerts."),
+    "alert": ("compose.alert_command:alert_group", "Send a test notification through the chain; list the alerts."),
     "build": ("compose.build_command:build_command", "Write every generated file from outrider.yaml."),
     "metrics": ("telemetry.cli:metrics", "Look up the catalogue of metrics."),
 }
