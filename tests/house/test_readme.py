@@ -1,0 +1,48 @@
+"""The README says what is so."""
+
+import re
+from pathlib import Path
+
+from compose.cli import SECTIONS
+from compose.settings import load_settings
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MAKEFILE = (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+def test_the_example_of_outrider_yaml_is_accepted(tmp_path):
+    """
+    What a newcomer copies builds.
+    """
+    example = re.search(r"```yaml\n(.*?)```", README, re.DOTALL)[1]
+    file = tmp_path / "outrider.yaml"
+    file.write_text(example)
+
+    assert "production" == load_settings(file).cluster
+
+
+def test_every_command_named_exists():
+    """
+    No `make` target and no `outrider` command is promised that is not there.
+    """
+    known = {name for _, commands in SECTIONS for name in commands}
+    prose = README + (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    code = "\n".join(inline or block for inline, block in re.findall(r"`([^`\n]+)`|```sh\n(.*?)```", prose, re.DOTALL))
+    targets = set(re.findall(r"\bmake ([a-z-]+)", code))
+    commands = set(re.findall(r"\boutrider ([a-z]+)", code))
+
+    assert {"up", "test"} <= targets
+    assert {"agent", "build"} <= commands
+    assert set() == {target for target in targets if not re.search(rf"^{target}:", MAKEFILE, re.MULTILINE)}
+    assert set() == commands - known
+
+
+def test_every_alert_is_in_the_table():
+    """
+    The table of alerts and the runbooks name the same alerts.
+    """
+    named = set(re.findall(r"^\| (\w+) \|", README, re.MULTILINE)) - {"alert"}
+    runbooks = {path.stem for path in (ROOT / "alert_rules" / "runbooks").glob("*.md")}
+
+    assert runbooks == named
