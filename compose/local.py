@@ -101,6 +101,8 @@ class LocalCluster:
 
     def stop(self) -> list[str]:
         """End every process and every task the clients left behind; return the names of those that lived."""
+        if not self.settings.directory.is_dir():
+            return []
         with self._locked():
             alive = [name for name in self._table.names if self._table.state(name) is not Running.DEAD]
             self._table.stop(alive)
