@@ -459,7 +459,9 @@ class Engine(Core):
         return 0
 
     def _first_of_term(self, index: int) -> int:
-        term, first = self._entry(index)[2], self._log.entries[0][1]
+        # Never back into what is committed, which is equal: the leader may hold that as a snapshot only, and would
+        # send it for ever.
+        term, first = self._entry(index)[2], max(self._log.entries[0][1], self.commit_index)
         while index - 1 > first and self._entry(index - 1)[2] == term:
             index -= 1
         return index

@@ -208,7 +208,7 @@ def test_a_server_far_behind_gets_the_snapshot(seed):
 
 
 @pytest.mark.parametrize("loss", [0.0, 0.05])
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(12), 1159, 1192])
 def test_nothing_answered_for_is_lost_whatever_happens(seed, loss):
     """Under crashes, cuts, pauses, loss and reordering, each term has one leader and each answer is kept."""
     world = RaftWorld(seed, size=3 + 2 * (seed % 2), loss=loss, reorder=loss > 0, compaction=Compaction(40, 5))
@@ -248,11 +248,14 @@ def test_nothing_answered_for_is_lost_whatever_happens(seed, loss):
         if world.servers[name].engine is None:
             world.start(name)
     world.run_until(lambda: settled(world), within=15)
-    world.propose(world.leader().name, b"last")
-    world.run(3)
+    # A group that looks settled may still lose its lease to what happened before: the write is tried until it is in.
+    for attempt in range(5):
+        world.run_until(lambda: settled(world), within=5)
+        world.propose(world.leader().name, b"last-%d" % attempt)
+        world.run(2)
 
     print(f"terms={len(world.leaders)} proposed={number} acked={len(world.acked)}")
-    assert b"last" in world.acked
+    assert b"last-4" in world.acked
     world.check_converged()
 
 

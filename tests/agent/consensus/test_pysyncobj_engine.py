@@ -353,3 +353,13 @@ def test_a_snapshot_that_cannot_be_written_is_not_tried_at_every_step(monkeypatc
     alone.engine.step()
 
     assert (1, 2) == (before, len(tries))
+
+
+def test_a_conflict_never_points_back_into_what_is_committed():
+    """A term in conflict may have begun among committed entries, which the leader may hold as a snapshot only."""
+    alone = Alone()
+    alone.append(1, 1, 0, [1, 1, 1, 1], commit=3)
+
+    (conflict,) = alone.append(2, 5, 2, [2], commit=3, node="s3")
+
+    assert (False, True, 4) == (conflict.success, conflict.reset, conflict.next_index)
