@@ -205,6 +205,7 @@ def _modern(document: dict[str, Any]) -> dict[str, Any]:
     return _without(document, _DEAD_DASHBOARD_KEYS) | {
         "links": [_modern_link(link) for link in document["links"]],
         "panels": [_modern_panel(panel) for panel in document["panels"]],
+        "timepicker": {"refresh_intervals": document["timepicker"]["refresh_intervals"]},
         "templating": {"list": [_modern_choice(choice) for choice in document["templating"]["list"]]},
     }
 

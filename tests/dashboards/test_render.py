@@ -46,7 +46,17 @@ def test_no_dead_key_is_left(document):
     """
     Nothing is written that today's Grafana does not read.
     """
-    dead = {"rows", "span", "sharedCrosshair", "hideControls", "gnetId", "intervalFactor", "renderer", "style"}
+    dead = {
+        "rows",
+        "span",
+        "sharedCrosshair",
+        "hideControls",
+        "gnetId",
+        "intervalFactor",
+        "renderer",
+        "style",
+        "time_options",
+    }
 
     assert set() == keys_of(document) & dead
 
