@@ -31,7 +31,10 @@ from telemetry.clock import Clock
 from telemetry.recorder import Recorder
 
 LEAVE_SECONDS = 3.0
-"""How long a client that stops waits for the servers to hear its last words."""
+"""How long a client that leaves waits for the servers to hear its last words."""
+
+FLUSH_SECONDS = 0.5
+"""The same for one that will be back: it says then what was not heard."""
 
 
 class ClientAgent:
@@ -111,7 +114,7 @@ class ClientAgent:
             await self._allocs.stop_all(self._settings.kill_timeout_max_seconds + LEAVE_SECONDS)
         try:
             if self._sync.status().registered:
-                await self._allocs.flush(LEAVE_SECONDS)
+                await self._allocs.flush(LEAVE_SECONDS if leave else FLUSH_SECONDS)
                 if leave:
                     await self._sync.leave(LEAVE_SECONDS)
         except OutriderError as error:

@@ -4,26 +4,22 @@ The event loop carries all I/O. Raft has a thread of its own, schedulers and dri
 """
 
 import asyncio
-import contextlib
 import json
 import logging
 import os
 import random
-import shutil
 import signal
 import sys
-import tempfile
 import threading
-import uuid
 from collections.abc import Awaitable, Callable
 from importlib.metadata import version as distribution_version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agent import banner, logs
 from agent.config.addresses import server_addresses
 from agent.config.load import LoadedConfig
 from agent.config.schema import AgentConfig
+from agent.data_dir import DataDir
 from agent.errors import ConfigError, NoClusterLeader, OutriderError
 from agent.http.api import AgentHealth, HealthCheck
 from agent.http.server import HttpServer
@@ -49,6 +45,9 @@ SWITCH_INTERVAL_SECONDS = 0.0005
 HEALTH_SECONDS = 5.0
 """How long a health check waits for a leader, as Nomad's."""
 
+START_GRACE_SECONDS = 1.0
+"""How long a start may go on after a signal."""
+
 LEAVE_SECONDS = 5.0
 """How long leaving may take before the agent stops all the same."""
 
@@ -63,15 +62,16 @@ class AgentProcess:
         self._registry = _registry(self._config, self._clock)
         self._tasks = Tasks(self._logger, self._registry)
         self._process = Process(self._clock)
-        self._data_dir, self._temporary = _data_dir(self._config)
-        self.server_id = _server_id(None if self._temporary else self._data_dir)
+        self._data_dir = DataDir(self._config.data_dir)
+        self.server_id = self._data_dir.server_id() if self.is_server else ""
         self._server: ServerAgent | None = None
         self._client: ClientAgent | None = None
         self._remote: RpcClient | None = None
         self._http: list[HttpServer] = []
         self._collectors: list[Callable[[], Awaitable[None] | None]] = []
         self.version = distribution_version("outrider")
-        self.failed = asyncio.Event()
+        self.failed: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Becomes the reason why the agent cannot go on."""
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -95,9 +95,7 @@ class AgentProcess:
         """Stop all parts; with *leave* the lead is handed over and the servers are told first."""
         await self._tasks.cancel()
         if leave:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(LEAVE_SECONDS):
-                    await self._leave()
+            await self._leave()
         for http in self._http:
             await http.stop()
         if self._client is not None:
@@ -106,13 +104,21 @@ class AgentProcess:
             await self._server.stop()
         if self._remote is not None:
             await self._remote.close()
-        if self._temporary:
-            shutil.rmtree(self._data_dir, ignore_errors=True)
+        self._data_dir.close()
 
     async def _leave(self) -> None:
-        if self._server is not None:
-            self._logger.info("server leaving")
-            await self._server.leave()
+        if self._server is None:
+            return
+        self._logger.info("server leaving")
+        try:
+            async with asyncio.timeout(LEAVE_SECONDS):
+                await self._server.leave()
+        except (TimeoutError, OutriderError) as error:
+            self._logger.warning("leadership not handed over: reason=%r", error)
+
+    def _fail(self, reason: str) -> None:
+        if not self.failed.done():
+            self.failed.set_result(reason)
 
     async def _start_server(self) -> None:
         from agent.consensus.pysyncobj_replicator import PysyncobjReplicator, RaftSettings  # noqa: PLC0415 - a client needs no Raft
@@ -127,7 +133,7 @@ class AgentProcess:
             me=peer,
             bind_address=f"{config.addresses.raft}:{config.ports.raft}",
             peers=tuple(address.raft for address in server_addresses(config) if not address.is_self),
-            data_dir=None if self._temporary else self._data_dir / "server",
+            data_dir=None if self._data_dir.temporary else self._data_dir.path / "server",
             raft_multiplier=float(config.server.raft_multiplier),
             region=config.region,
         )
@@ -137,8 +143,7 @@ class AgentProcess:
             loop = asyncio.get_running_loop()
 
             def failed(reason: str) -> None:
-                del reason  # the replicator logged it with its traceback
-                loop.call_soon_threadsafe(self.failed.set)
+                loop.call_soon_threadsafe(self._fail, f"the Raft thread stopped: {reason}")
 
             return PysyncobjReplicator(settings, fsm, observer, self._registry, self._clock, logger, failed)
 
@@ -158,7 +163,7 @@ class AgentProcess:
         from agent.client.settings import settings_of  # noqa: PLC0415
         from agent.node import ClientAgent  # noqa: PLC0415
 
-        settings = settings_of(self._config, self._data_dir)
+        settings = settings_of(self._config, self._data_dir.path)
         logger = logging.getLogger("client")
         if self._server is not None:
             caller: Caller = self._server.caller
@@ -274,39 +279,65 @@ async def run(loaded: LoadedConfig) -> int:
     """Run an agent until a signal; return the exit code.
 
     Prints the banner once everything listens. The first signal stops the agent, after leaving where
-    `leave_on_interrupt` or `leave_on_terminate` says so; a second one ends it at once.
+    `leave_on_interrupt` or `leave_on_terminate` says so; a second one ends it at once. The code is 0 after leaving and
+    after SIGTERM, by which a service manager stops it as a matter of course, else 1. Raises ConfigError when the agent
+    cannot be started; nothing of it is left then.
     """
     sys.setswitchinterval(SWITCH_INTERVAL_SECONDS)
     config = loaded.config
     for line in banner.opening(loaded.files, loaded.warnings, exposed=banner.is_exposed(config)):
         print(line, flush=True)  # noqa: T201 - the banner is not a log
     log = logs.GatedLog(config.log_level, as_json=config.log_json)
+    logger = logging.getLogger("agent")
     process = AgentProcess(loaded)
-    try:
-        await process.start()
-    except ConfigError:
-        await process.stop(leave=False)
-        raise
+    first_signal = _first_signal()
+    await _start(process, first_signal)
     for line in [*banner.configuration(config, process.server_id, process.version), banner.STARTED, ""]:
         print(line, flush=True)  # noqa: T201
     log.release()
-    received = await _first_signal(process.failed)
-    if received is None:
-        logging.getLogger("agent").error("the Raft thread stopped; the agent ends so that it is noticed")
+    await _either(first_signal, process.failed)
+    if process.failed.done():
+        logger.error("the agent ends, because it cannot go on: reason=%s", process.failed.result())
         await process.stop(leave=False)
         return 1
+    received = first_signal.result()
     leave = (received is signal.SIGINT and config.leave_on_interrupt) or (
         received is signal.SIGTERM and config.leave_on_terminate
     )
-    logging.getLogger("agent").info("caught signal: signal=%s leave=%s", received.name, leave)
+    logger.info("caught signal: signal=%s leave=%s", received.name, leave)
     await process.stop(leave=leave)
     return 0 if leave or received is signal.SIGTERM else 1
 
 
-async def _first_signal(failed: asyncio.Event) -> signal.Signals | None:
-    """Return the first signal that ends the agent, or None when it failed by itself."""
+async def _start(process: AgentProcess, first_signal: asyncio.Future[signal.Signals]) -> None:
+    """Start *process*; raises ConfigError, with everything stopped again.
+
+    A signal meanwhile does not break it off: whole parts stop better than half ones. But a start that is long, as one
+    that reads a long log, is ended hard: the disk bears that at any moment.
+    """
+    starting = asyncio.create_task(process.start(), name="agent: start")
+    await _either(starting, first_signal)
+    if not starting.done():
+        await asyncio.wait({starting}, timeout=START_GRACE_SECONDS)
+        if not starting.done():
+            os._exit(1)
+    try:
+        await starting
+    except (ConfigError, OSError) as error:
+        await process.stop(leave=False)
+        if isinstance(error, OSError):
+            raise ConfigError(f"the agent cannot be started: {error}") from error
+        raise
+
+
+async def _either(*futures: asyncio.Future[Any]) -> None:
+    await asyncio.wait(futures, return_when=asyncio.FIRST_COMPLETED)
+
+
+def _first_signal() -> asyncio.Future[signal.Signals]:
+    """Take the process's signals; return what becomes the first one that ends the agent."""
     loop = asyncio.get_running_loop()
-    received: asyncio.Future[signal.Signals | None] = loop.create_future()
+    received: asyncio.Future[signal.Signals] = loop.create_future()
 
     def stop(number: signal.Signals) -> None:
         if received.done():
@@ -319,49 +350,10 @@ async def _first_signal(failed: asyncio.Event) -> signal.Signals | None:
     loop.add_signal_handler(
         signal.SIGHUP, lambda: logging.getLogger("agent").warning("configuration is not reloaded: restart the agent")
     )
-
-    async def watch() -> None:
-        await failed.wait()
-        if not received.done():
-            received.set_result(None)
-
-    watcher = asyncio.create_task(watch(), name="agent: failure watch")
-    try:
-        return await received
-    finally:
-        watcher.cancel()
+    return received
 
 
 def _registry(config: AgentConfig, clock: SystemClock) -> Registry:
     telemetry = config.telemetry
     host = None if telemetry.disable_hostname else (config.name if telemetry.use_node_name else config.hostname)
     return Registry(clock, host, Filters.from_rules(telemetry.prefix_filter, filter_default=telemetry.filter_default))
-
-
-def _data_dir(config: AgentConfig) -> tuple[Path, bool]:
-    if config.data_dir is not None:
-        try:
-            config.data_dir.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ConfigError(
-                f'data_dir = "{config.data_dir}": {error.strerror}; make it writable for this user'
-            ) from error
-        return config.data_dir, False
-    return Path(tempfile.mkdtemp(prefix="outrider-dev-")), True
-
-
-def _server_id(data_dir: Path | None) -> str:
-    """Return this server's id, made at its first start and kept in its data directory."""
-    if data_dir is None:
-        return str(uuid.uuid4())
-    from agent.client.files import write_atomically  # noqa: PLC0415 - only where there is a disk
-
-    path = data_dir / "server" / "node-id"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    if not path.exists():
-        write_atomically(path, str(uuid.uuid4()).encode(), durable=True)
-    text = path.read_text(encoding="ascii", errors="replace").strip()
-    try:
-        return str(uuid.UUID(text))
-    except ValueError as error:
-        raise ConfigError(f"{path}: {text[:40]!r} is no UUID; restore the file") from error

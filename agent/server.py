@@ -85,6 +85,7 @@ class ServerAgent:
         self._tasks = Tasks(self._logger, recorder)
         self._lead_changed = asyncio.Event()
         self._leads_in: int | None = None
+        self._deposed = asyncio.Event()
         self._established_in: int | None = None
         self._lease_seconds = LEASE_SECONDS * config.server.raft_multiplier
         self._established = asyncio.Event()
@@ -135,9 +136,14 @@ class ServerAgent:
             await self._established.wait()
 
     async def leave(self) -> None:
-        """Hand the lead over, so that the others need no election; the voters stay as configured."""
-        if self.duties.established and not await self.replicator.transfer_leadership():
+        """Hand the lead over and return once it is another's; the voters stay as configured. Has no deadline."""
+        if self._leads_in is None:
+            return
+        if not await self.replicator.transfer_leadership():
             self._logger.warning("leadership not handed over: no follower has the whole log")
+            return
+        # The successor may need this server's vote: with one of three dead nobody else could give it.
+        await self._deposed.wait()
 
     # --- what others ask ------------------------------------------------------------------------------------------
 
@@ -239,7 +245,12 @@ class ServerAgent:
         logger = logging.getLogger("nomad.raft")
         logger.info("entering %s state: term=%d reason=%r from=%s", new.value, term, reason, old.value)
         # The status of the Raft thread is up to one tick older than this news.
-        self._leads_in = term if new is RaftState.LEADER else None
+        if new is RaftState.LEADER:
+            self._leads_in = term
+            self._deposed.clear()
+        else:
+            self._leads_in = None
+            self._deposed.set()
         self._lead_changed.set()
 
     def _on_leader(self, leader: Peer | None) -> None:

@@ -49,6 +49,8 @@ def agent(configs: tuple[str, ...], meta: tuple[str, ...], **given: object) -> N
     Configuration comes from files, then OUTRIDER_AGENT_<FLAG> in the environment, then flags. What is wrong with it
     is said in one line each, with file, line and remedy, and nothing is started.
     """
+    # gRPC's core writes to stderr by itself what this agent says in a sentence of its own.
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")
     from agent.config.load import AgentFlags, load  # noqa: PLC0415 - `outrider --help` needs none of it
     from agent.process import run  # noqa: PLC0415
 
