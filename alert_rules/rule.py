@@ -36,7 +36,6 @@ class AlertRule:
     hold_seconds: float = 0.0
     keep_firing_seconds: float = 0.0
     unit: Unit = Unit.COUNT
-    labels: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         query = _resolved(self.alert, self.expr)
@@ -44,7 +43,8 @@ class AlertRule:
             raise RuleError(
                 f"{self.alert}: its value is in {query.shape.unit.value!r}, and the rule says {self.unit.value!r}"
             )
-        labels = query.shape.labels | {name for name, _ in self.labels}
+        # The rule's own labels are not there when Prometheus fills in the texts.
+        labels = query.shape.labels
         for text in (self.summary, self.description):
             for label in _LABEL_IN_TEMPLATE.findall(text):
                 if label not in labels:
@@ -60,7 +60,7 @@ class AlertRule:
     @property
     def surely_labelled(self) -> frozenset[str]:
         """Labels that every notification of this alert has."""
-        return self.query.shape.labels | {name for name, _ in self.labels} | {"alertname", "severity"}
+        return self.query.shape.labels | {"alertname", "severity"}
 
     def promised_seconds(self, times: Times) -> float:
         """Return the time from the fault to the notification at most, beyond the condition the summary states."""
@@ -73,7 +73,7 @@ class AlertRule:
             document["for"] = format_duration(self.hold_seconds)
         if self.keep_firing_seconds:
             document["keep_firing_for"] = format_duration(self.keep_firing_seconds)
-        document["labels"] = {"severity": self.severity.value, **dict(self.labels)}
+        document["labels"] = {"severity": self.severity.value}
         document["annotations"] = {
             "summary": self.summary,
             "description": " ".join(self.description.split()),
