@@ -130,6 +130,8 @@ def screen(cluster: LocalCluster) -> str:
             " " * 26 + "left dead, the warning NomadQuorumAtRisk arrives in a minute or two",
             f"  {outrider} ps".ljust(26) + "shows the new leader; kill -9 that one too: the page NomadQuorumLost",
             f"  {outrider} up".ljust(26) + "with the same options brings the dead back: resolved",
+            f"  {outrider} alert test -f {_relative(settings.directory / 'outrider.yaml')}",
+            " " * 26 + "sends a test notification through the whole chain",
             "",
         ]
     )
