@@ -7,6 +7,7 @@ only by it, and so stays for 60 s on a server that was it: rules must live with 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from agent.consensus.engine_parts import Timing
 from agent.consensus.replicator import RaftState, ReplicatorStatus
 from agent.leader.duties import LeaderDuties
 from agent.leader.plan_queue import DEPTH_MAX
@@ -22,10 +23,6 @@ from telemetry.registry import Sampled
 
 HEARTBEAT_SECONDS = 5.0
 """How often nomad_nomad_heartbeat_active is refreshed, as Nomad does."""
-
-LEADER_SILENCE_SECONDS = 1.0
-"""A follower that heard nothing for longer, at a multiplier of 1, has no leader: the longest election timeout. A status
-of the Raft thread that is older says nothing of the present either."""
 
 _STATUSES: tuple[tuple[JobStatus, Metric], ...] = (
     (JobStatus.PENDING, job.STATUS_PENDING),
@@ -62,6 +59,7 @@ class ServerObserver:
         self._observed = observed
         self._clock = clock
         self._recorder = recorder
+        self._timing = Timing().scaled(observed.raft_multiplier)
         self._heartbeat_due = 0.0
 
     def collect(self) -> None:
@@ -79,7 +77,8 @@ class ServerObserver:
         """Yield the present values of the `outrider_*` series of a server."""
         status = self._observed.status()
         age = max(0.0, self._clock.monotonic() - status.taken_at_seconds)
-        leads = status.state is RaftState.LEADER and status.has_quorum and age <= self._silence()
+        # After a longer silence of its Raft thread another may lead: this process may have been stopped.
+        leads = status.state is RaftState.LEADER and status.has_quorum and age <= self._timing.lease_seconds
         hears = self._hears_leader(status, age)
         yield Sampled(outrider.SERVER_IS_LEADER, float(leads))
         yield Sampled(outrider.SERVER_HAS_LEADER, float(leads or hears))
@@ -93,13 +92,11 @@ class ServerObserver:
         yield Sampled(outrider.QUEUE_DEPTH, float(self._observed.duties.plans.depth), ("plan",))
         yield Sampled(outrider.QUEUE_CAPACITY, float(DEPTH_MAX), ("plan",))
 
-    def _silence(self) -> float:
-        return LEADER_SILENCE_SECONDS * self._observed.raft_multiplier
-
     def _hears_leader(self, status: ReplicatorStatus, age: float) -> bool:
         if status.state is RaftState.LEADER or status.leader is None or status.last_contact_seconds is None:
             return False
-        return status.last_contact_seconds + age <= self._silence()
+        # A follower that heard nothing for the longest election timeout has no leader.
+        return status.last_contact_seconds + age <= self._timing.election_max_seconds
 
     def _voters_healthy(self, status: ReplicatorStatus, age: float, *, hears: bool) -> int:
         if status.state is not RaftState.LEADER:
@@ -107,7 +104,7 @@ class ServerObserver:
         return 1 + sum(
             entry.voter
             and entry.last_contact_seconds is not None
-            and entry.last_contact_seconds + age <= self._silence()
+            and entry.last_contact_seconds + age <= self._timing.election_max_seconds
             for entry in status.peers
         )
 

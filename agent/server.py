@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.config.schema import AgentConfig
+from agent.consensus.engine_parts import Timing
 from agent.consensus.replicator import Fsm, Observer, Peer, RaftState, Replicator, ReplicatorStatus
 from agent.endpoints.alloc import AllocEndpoint
 from agent.endpoints.context import Context
@@ -47,10 +48,6 @@ RETRY_ESTABLISH_SECONDS = 0.2
 """Pause before a leader whose barrier failed tries again."""
 
 RPC_STOP_GRACE_SECONDS = 0.2
-
-LEASE_SECONDS = 0.5
-"""A leader whose Raft thread said nothing for longer, at a multiplier of 1, may have a successor: the shortest election
-timeout."""
 
 MakeReplicator = Callable[[Fsm, Observer], Replicator]
 
@@ -86,8 +83,9 @@ class ServerAgent:
         self._lead_changed = asyncio.Event()
         self._leads_in: int | None = None
         self._deposed = asyncio.Event()
+        self._leader_news = asyncio.Event()
         self._established_in: int | None = None
-        self._lease_seconds = LEASE_SECONDS * config.server.raft_multiplier
+        self._lease_seconds = Timing().scaled(float(config.server.raft_multiplier)).lease_seconds
         self._established = asyncio.Event()
         self.replicated = ReplicatedState(self._loop, clock, recorder)
         self.replicator = make_replicator(self.replicated, _LoopObserver(self._loop, self._on_state, self._on_leader))
@@ -191,6 +189,7 @@ class ServerAgent:
             status=self.replicator.status,
             server_addresses=self.servers,
             leads=self._surely_leads,
+            leader_news=self._leader_news,
             new_id=_new_id,
             clock=self._clock,
             recorder=self._recorder,
@@ -254,6 +253,8 @@ class ServerAgent:
         self._lead_changed.set()
 
     def _on_leader(self, leader: Peer | None) -> None:
+        self._leader_news.set()  # wakes all that wait now
+        self._leader_news.clear()
         logger = logging.getLogger("nomad.raft")
         if leader is None:
             logger.warning("no leader known")

@@ -19,7 +19,7 @@ from pysyncobj import SyncObj, SyncObjConf
 from agent.consensus.codec import BATCH_BYTES_MAX, CommandKind
 from agent.consensus.engine_parts import Compaction, Links, Proposal, Timing
 from agent.consensus.pysyncobj_adapters import LinkAdapter, LogAdapter, PeerNode, SnapshotAdapter
-from agent.consensus.quorum import has_quorum
+from agent.consensus.quorum import has_quorum, majority
 from agent.consensus.replicator import Fsm, Observer, Peer, PeerStatus, RaftState, ReplicatorStatus
 from agent.consensus.snapshot_store import Snapshot, SnapshotStore, WriteState
 from agent.consensus.wal import LogEntry, RaftLog
@@ -258,7 +258,14 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             self._recorder.add(raft.STATE_FOLLOWER)
         if _STATES[old] is RaftState.LEADER:
             self.fail_proposals()
+            self._last_heard_at = self._majority_heard_at()
         self._observer.state_changed(_STATES[old], _STATES[new], self.term, self._reason)
+
+    def _majority_heard_at(self) -> float:
+        """Return when this leader last heard a majority: until then there was a leader to be heard, itself."""
+        contacts = sorted(self._SyncObj__lastResponseTime.values(), reverse=True)
+        needed = majority(len(self._SyncObj__otherNodes) + 1) - 1
+        return contacts[needed - 1] if 0 < needed <= len(contacts) else self._clock.monotonic()
 
     def _install(self, snapshot: Snapshot) -> None:
         if snapshot.index <= self.applied_index:

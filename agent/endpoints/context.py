@@ -1,5 +1,6 @@
 """What the endpoints of a server share."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -35,6 +36,8 @@ class Context:
     """The gRPC addresses of all servers, for clients."""
     leads: Callable[[], bool]
     """Whether this server has the leader's duties and may believe that it still leads."""
+    leader_news: asyncio.Event
+    """Wakes its waiters whenever this server learns of another leader, or of none; never stays set."""
     new_id: Callable[[], str]
     clock: Clock
     recorder: Recorder

@@ -5,11 +5,12 @@ no reason to bother the caller.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Protocol, TypeVar
 
 import msgspec
 
+from agent.consensus.replicator import Peer
 from agent.endpoints.context import Context, Handlers
 from agent.errors import NoClusterLeader, NotLeader, OutriderError, RequestRefused, Unreachable
 from agent.rpc import methods as m
@@ -19,6 +20,12 @@ from telemetry.catalogue.metric import Metric
 
 HOLD_SECONDS = 5.0
 """How long a request waits for a leader. Nomad's `rpc_hold_timeout`."""
+
+LOOK_SECONDS = 1.0
+"""Between two looks at who leads while a read is away, as the status may be a tick older than the news of it."""
+
+CALL_SECONDS_MIN = 0.1
+"""The least time a call gets to be answered, however late it is made."""
 
 RETRY_SECONDS = 0.05
 """Between two looks for a leader; an election takes half a second and more."""
@@ -60,7 +67,7 @@ _LATENCY: dict[str, Metric] = {
 class Remote(Protocol):
     """Carries a call to another server."""
 
-    async def call(self, address: str, method: Method[Q, R], request: Q, timeout_seconds: float) -> R:
+    def call(self, address: str, method: Method[Q, R], request: Q, timeout_seconds: float) -> Coroutine[Any, Any, R]:
         """Return the answer of the server at *address*."""
 
 
@@ -89,18 +96,21 @@ class Dispatch:
 
     async def _at_leader(self, method: Method[Q, R], request: Q, timeout_seconds: float) -> R:
         clock = self._context.clock
-        started = clock.monotonic()
-        give_up = started + min(HOLD_SECONDS, timeout_seconds)
-        last: OutriderError = NoClusterLeader()
+        deadline = clock.monotonic() + timeout_seconds
+        give_up: float | None = None
+        last: OutriderError
         while True:
+            remaining = max(CALL_SECONDS_MIN, deadline - clock.monotonic())
             try:
-                return await self._once(method, request, started + timeout_seconds - clock.monotonic())
+                return await self._once(method, request, remaining)
             except NoClusterLeader as error:
                 last = error
             except (NotLeader, Unreachable) as error:
                 if request.forwarded:
                     raise
                 last = error
+            # From the first failure, as a blocking query may have waited long before its leader was lost.
+            give_up = give_up or clock.monotonic() + min(HOLD_SECONDS, timeout_seconds)
             if clock.monotonic() + RETRY_SECONDS >= give_up:
                 raise NoClusterLeader from last
             await asyncio.sleep(RETRY_SECONDS)
@@ -114,7 +124,23 @@ class Dispatch:
         if request.forwarded:
             raise NotLeader(leader.rpc_address)
         onward = msgspec.structs.replace(request, forwarded=True)
-        return await self._remote.call(leader.rpc_address, method, onward, max(0.1, remaining_seconds))
+        call = self._remote.call(leader.rpc_address, method, onward, remaining_seconds)
+        # A write under way is never given up for another: it may be carried out, and would be twice.
+        return await (self._while_it_leads(leader, call) if method.access is Access.READ else call)
+
+    async def _while_it_leads(self, leader: Peer, call: Coroutine[Any, Any, R]) -> R:
+        """Return what *call* does; raises Unreachable once *leader*, which may be paused, leads no more."""
+        answer = asyncio.create_task(call, name="dispatch: forwarded read")
+        try:
+            while not answer.done():
+                news = asyncio.create_task(self._context.leader_news.wait(), name="dispatch: leader news")
+                await asyncio.wait({answer, news}, timeout=LOOK_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+                news.cancel()
+                if not answer.done() and self._context.status().leader != leader:
+                    raise Unreachable(f"{leader.rpc_address} leads no more")
+            return answer.result()
+        finally:
+            answer.cancel()
 
     async def _here(self, method: Method[Q, R], request: Q) -> R:
         handler: Callable[[Q], Awaitable[Any]] = self._handlers[method.name]
