@@ -45,10 +45,11 @@ class LazyGroup(click.Group):
         return [name for _, commands in SECTIONS for name in commands]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        """Return one command; exits with a sentence when the packages it needs are not installed."""
+        """Return one command, importing what it needs."""
+        del ctx
         for _, commands in SECTIONS:
             if cmd_name in commands:
-                return self._load(ctx, cmd_name, commands[cmd_name][0])
+                return _load(commands[cmd_name][0])
         return None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -58,21 +59,25 @@ class LazyGroup(click.Group):
             with formatter.section(title):
                 formatter.write_dl([(name, text) for name, (_, text) in commands.items()])
 
-    @staticmethod
-    def _load(ctx: click.Context, name: str, place: str) -> click.Command:
-        module, _, attribute = place.partition(":")
+    def invoke(self, ctx: click.Context) -> object:
+        """Run a command; exits with a sentence when it needs the agent's packages and they are not installed."""
         try:
-            command: click.Command = getattr(importlib.import_module(module), attribute)
+            return super().invoke(ctx)
         except ModuleNotFoundError as error:
             if (error.name or "").partition(".")[0] not in _AGENT_PACKAGES:
                 raise
             click.echo(
-                f"Error: `outrider {name}` needs the package {error.name}: install the agent's with "
+                f"Error: this command needs the package {error.name}: install the agent's with "
                 "pip install 'outrider[agent]'",
                 err=True,
             )
             ctx.exit(1)
-        return command
+
+
+def _load(place: str) -> click.Command:
+    module, _, attribute = place.partition(":")
+    command: click.Command = getattr(importlib.import_module(module), attribute)
+    return command
 
 
 @click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help", "-help"]})
