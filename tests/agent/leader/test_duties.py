@@ -1,0 +1,287 @@
+"""The leader's duties around a state that applies what they propose, on a clock that is moved."""
+
+import asyncio
+import itertools
+import logging
+import random
+
+import pytest
+
+from agent.errors import NotLeader, OutriderError, UnknownOutcome
+from agent.leader import duties as module
+from agent.leader.duties import FOLLOW_UP_SECONDS_MIN, LeaderDuties, Surroundings
+from agent.leader.eval_broker import DELIVERY_LIMIT, SUBSEQUENT_NACK_DELAY_SECONDS
+from agent.leader.heartbeats import HeartbeatSettings
+from agent.model.base import EvalID, JobID, NodeID
+from agent.model.command import RegisterJob, RegisterNode, UpdateEvals
+from agent.model.evaluation import Evaluation
+from agent.model.job import Job, TaskGroup
+from agent.model.node import Node
+from agent.model.plan import Plan, PlanResult
+from agent.state.fsm import apply
+from agent.state.store import State
+from telemetry.clock import ManualClock
+from telemetry.recorder import NullRecorder
+
+SETTINGS = HeartbeatSettings(
+    min_heartbeat_ttl_seconds=1.0, heartbeat_grace_seconds=1.0, failover_heartbeat_ttl_seconds=30
+)
+
+
+class Server:
+    """What surrounds the duties: commands are applied at once, unless *broken* says otherwise."""
+
+    def __init__(self):
+        self.state = State()
+        self.clock = ManualClock()
+        self.broken: OutriderError | asyncio.Event | None = None
+        self.proposed = []
+        ids = itertools.count()
+        self.duties = LeaderDuties(
+            Surroundings(
+                propose=self.propose, barrier=self.barrier, state=lambda: self.state, new_id=lambda: f"id-{next(ids)}",
+                clock=self.clock, recorder=NullRecorder(), logger=logging.getLogger("test.duties"),
+                rng=random.Random(1),
+            ),
+            SETTINGS,
+        )  # fmt: skip
+
+    async def barrier(self):
+        await asyncio.sleep(0)
+
+    async def propose(self, command):
+        self.proposed.append(command)
+        if isinstance(self.broken, OutriderError):
+            raise self.broken
+        if self.broken is not None:
+            await self.broken.wait()
+        return self.write(command)
+
+    def write(self, command):
+        """Apply a command as the log would."""
+        applied = apply(self.state, self.state.index + 1, command)
+        self.state = applied.state
+        self.duties.on_changes(applied.changes)
+        return applied.result
+
+    def node(self, name="n1"):
+        self.write(RegisterNode(request_id=f"node-{name}", at=0, node=Node(id=NodeID(name), name=name, status="ready")))
+
+    def job(self):
+        job = Job(id=JobID("web"), task_groups=[TaskGroup(name="g", count=1)])
+        evaluation = Evaluation(id=EvalID("e"), job_id=JobID("web"), triggered_by="job-register")
+        self.write(RegisterJob(request_id="job", at=0, job=job, eval=evaluation))
+
+
+async def until(condition):
+    """Let the loops run until *condition* gives something true; they wake by themselves within a second."""
+    async with asyncio.timeout(5):
+        while not (found := condition()):  # noqa: ASYNC110 - what is waited for has no event
+            await asyncio.sleep(0.005)
+    return found
+
+
+def lead(scenario, before=None):
+    """Run *scenario* against a server that leads; *before* prepares its state."""
+
+    async def whole():
+        server = Server()
+        if before is not None:
+            before(server)
+        await server.duties.establish()
+        try:
+            return await scenario(server)
+        finally:
+            await server.duties.revoke()
+
+    return asyncio.run(whole())
+
+
+def plan():
+    return Plan(eval_id=EvalID("e"), eval_token="t", priority=50, snapshot_index=1)
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    monkeypatch.setattr(module, "IDLE_SECONDS", 0.01)
+
+
+def test_everything_is_taken_up_from_the_state():
+    """
+    Evaluations that wait and clients that are not down are known at once, clients with the time of a fail-over.
+    """
+
+    def before(server):
+        server.node("n1")
+        server.node("n2")
+        server.job()
+
+    async def scenario(server):
+        return server.duties.broker.stats().ready, len(server.duties.heartbeats)
+
+    assert (1, 2) == lead(scenario, before)
+
+
+def test_a_deposed_leader_forgets_everything():
+    """
+    What it kept in memory is the next leader's to rebuild.
+    """
+
+    async def scenario(server):
+        await server.duties.revoke()
+        stats = server.duties.broker.stats()
+        return stats.ready, len(server.duties.heartbeats), server.duties.established
+
+    assert (0, 0, False) == lead(scenario, lambda server: (server.node(), server.job()))
+
+
+def test_a_client_that_is_silent_goes_down():
+    """
+    After the fail-over time, with an event that says why.
+    """
+
+    async def scenario(server):
+        server.clock.advance(29)
+        await asyncio.sleep(0.05)
+        early = server.state.node("n1").status
+        server.clock.advance(2)
+        await until(lambda: server.state.node("n1").status == "down")
+        return early, server.state.node("n1").events[-1].message
+
+    assert ("ready", "Node heartbeat missed") == lead(scenario, Server.node)
+
+
+def test_a_client_that_could_not_be_marked_down_is_not_forgotten(caplog):
+    """
+    While this server leads it tries again when another time to live has passed.
+    """
+
+    async def scenario(server):
+        server.broken = UnknownOutcome("no majority")
+        server.clock.advance(31)
+        await until(lambda: "node not marked down" in caplog.text)
+        server.broken = None
+        server.clock.advance(10)
+        await until(lambda: server.state.node("n1").status == "down")
+
+    lead(scenario, Server.node)
+
+
+def test_a_deposed_leader_renews_nothing():
+    """
+    A client whose heartbeat was under way is sent to the next leader, and no deadline stays behind.
+    """
+
+    async def scenario(server):
+        await server.duties.revoke()
+        with pytest.raises(NotLeader):
+            server.duties.renew_heartbeat(NodeID("n1"))
+        return len(server.duties.heartbeats)
+
+    assert 0 == lead(scenario, Server.node)
+
+
+def test_a_waiting_plan_is_told_that_the_lead_is_lost():
+    """
+    Those that were not begun had no effect.
+    """
+
+    async def scenario(server):
+        waiting = asyncio.create_task(server.duties.submit_plan(plan()))
+        await asyncio.sleep(0)
+        await server.duties.revoke()
+        with pytest.raises(NotLeader):
+            await asyncio.wait_for(waiting, 2)
+
+    lead(scenario)
+
+
+def test_a_plan_under_way_is_told_that_its_outcome_is_unknown(monkeypatch):
+    """
+    A worker must not wait for ever because its leader was deposed in the middle of a write.
+    """
+
+    async def scenario(server):
+        reached = asyncio.Event()
+
+        async def stuck(self, plan):
+            reached.set()
+            await asyncio.Event().wait()
+
+        monkeypatch.setattr(LeaderDuties, "_apply_plan", stuck)
+        waiting = asyncio.create_task(server.duties.submit_plan(plan()))
+        await asyncio.wait_for(reached.wait(), 2)
+        await server.duties.revoke()
+        with pytest.raises(UnknownOutcome):
+            await asyncio.wait_for(waiting, 2)
+
+    lead(scenario)
+
+
+def test_a_bug_in_planning_fails_one_plan_and_not_the_next(monkeypatch):
+    """
+    The loop is begun again, and its worker is told.
+    """
+    monkeypatch.setattr("agent.tasks.PAUSE_SECONDS", 0.0)
+    real, calls = module.evaluate_plan, []
+
+    def broken_once(state, plan):
+        calls.append(plan)
+        return real(state, plan) if len(calls) > 1 else 1 / 0
+
+    monkeypatch.setattr(module, "evaluate_plan", broken_once)
+
+    async def scenario(server):
+        with pytest.raises(UnknownOutcome):
+            await asyncio.wait_for(server.duties.submit_plan(plan()), 2)
+        return await asyncio.wait_for(server.duties.submit_plan(plan()), 2)
+
+    assert isinstance(lead(scenario), PlanResult)
+
+
+def test_an_evaluation_that_nobody_finishes_is_given_up():
+    """
+    It fails, one that tries again later follows it, and its job is free for other evaluations.
+    """
+
+    async def scenario(server):
+        broker = server.duties.broker
+        for _ in range(DELIVERY_LIMIT):
+            delivery = await until(lambda: broker.dequeue(["service"], server.clock.monotonic()))
+            broker.nack(EvalID("e"), delivery.token, server.clock.monotonic())
+            server.clock.advance(SUBSEQUENT_NACK_DELAY_SECONDS + 1)
+        await until(lambda: server.state.eval("e").status == "failed")
+        failed = server.state.eval("e")
+        follow_up = server.state.eval(failed.next_eval)
+        await until(lambda: broker.stats().unacked == 0)
+        broker.check_invariants()
+        return failed, follow_up, server.clock.wall(), broker.stats()
+
+    failed, follow_up, wall, stats = lead(scenario, Server.job)
+
+    assert "evaluation reached delivery limit (3)" == failed.status_description
+    assert ("failed-follow-up", "e", "pending") == (
+        follow_up.triggered_by, follow_up.previous_eval, follow_up.status,
+    )  # fmt: skip
+    assert FOLLOW_UP_SECONDS_MIN - 1 <= follow_up.wait_until / 1e9 - wall <= 600
+    assert (0, 1) == (stats.ready, stats.waiting)
+
+
+def test_giving_up_is_tried_again_after_a_failed_write():
+    """
+    Without a majority the evaluation stays the leader's.
+    """
+
+    async def scenario(server):
+        broker = server.duties.broker
+        server.broken = UnknownOutcome("no majority")
+        for _ in range(DELIVERY_LIMIT):
+            delivery = await until(lambda: broker.dequeue(["service"], server.clock.monotonic()))
+            broker.nack(EvalID("e"), delivery.token, server.clock.monotonic())
+            server.clock.advance(SUBSEQUENT_NACK_DELAY_SECONDS + 1)
+        await until(lambda: any(isinstance(command, UpdateEvals) for command in server.proposed))
+        server.broken = None
+        server.clock.advance(SUBSEQUENT_NACK_DELAY_SECONDS + 1)
+        await until(lambda: server.state.eval("e").status == "failed")
+
+    lead(scenario, Server.job)
