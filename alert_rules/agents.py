@@ -52,8 +52,8 @@ def _metrics_missing() -> AlertRule:
         severity=Severity.WARNING,
         summary="Metrics of Nomad cluster {{ $labels.cluster }} are missing in region {{ $labels.region }}.",
         description="""
-        Only {{ $value }} servers give their metrics, although more of them live or none is a target of Prometheus any
-        more. The cluster may be well; an outage would be noticed late or not at all.
+        Servers that give their metrics: {{ $value }}, although more of them live, or none is a target of Prometheus
+        any more. The cluster may be well; an outage would be noticed late or not at all.
         """,
     )
 

@@ -47,7 +47,7 @@ def _quorum_lost(settings: RuleSettings) -> AlertRule:
         severity=Severity.CRITICAL,
         summary="Nomad cluster {{ $labels.cluster }} has lost its quorum in region {{ $labels.region }}.",
         description="""
-        Only {{ $value }} servers answer, which is no majority, and none of them hears a leader. Running tasks go on;
+        Servers that answer: {{ $value }}. That is no majority, and none of them hears a leader. Running tasks go on;
         nothing is scheduled, no lost client is noticed and every write fails until a majority is back.
         """,
     )
@@ -126,8 +126,8 @@ def _at_risk(settings: RuleSettings, causes_promise: float, leaderless: AlertRul
         severity=Severity.WARNING,
         summary="Nomad cluster {{ $labels.cluster }} cannot lose another server in region {{ $labels.region }}.",
         description="""
-        {{ $value }} servers answer. With one less there is no majority: no leader, no scheduling, no writes. Bring a
-        server back, or lower expected_servers if one was removed on purpose.
+        Servers that answer: {{ $value }}. With one less there is no majority: no leader, no scheduling, no writes.
+        Bring a server back, or lower expected_servers if one was removed on purpose.
         """,
     )
 
