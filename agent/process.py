@@ -227,7 +227,7 @@ class AgentProcess:
         member: dict[str, Any] = {}
         if self._server is not None:
             expect = self._config.server.bootstrap_expect
-            stats.update(server_stats(self._server.status(), self._config.advertise.rpc, expect))
+            stats.update(server_stats(self._server.status(), self._server.peer, expect))
             name = f"{self._config.name}.{self.region}"
             member = next((body for body in self._server.members() if body["Name"] == name), {})
         if self._client is not None:
@@ -289,15 +289,18 @@ async def run(loaded: LoadedConfig) -> int:
         print(line, flush=True)  # noqa: T201 - the banner is not a log
     log = logs.GatedLog(config.log_level, as_json=config.log_json)
     logger = logging.getLogger("agent")
-    process = AgentProcess(loaded)
+    # Before anything is made that a signal would leave behind.
     first_signal = _first_signal()
+    process = AgentProcess(loaded)
     await _start(process, first_signal)
     for line in [*banner.configuration(config, process.server_id, process.version), banner.STARTED, ""]:
         print(line, flush=True)  # noqa: T201
     log.release()
     await _either(first_signal, process.failed)
     if process.failed.done():
-        logger.error("the agent ends, because it cannot go on: reason=%s", process.failed.result())
+        logger.error(
+            "the agent ends, because it cannot go on; mend the cause and start it: reason=%s", process.failed.result()
+        )
         await process.stop(leave=False)
         return 1
     received = first_signal.result()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.config.schema import AgentConfig
-from agent.consensus.replicator import RaftState, ReplicatorStatus
+from agent.consensus.replicator import Peer, RaftState, ReplicatorStatus
 
 _SECOND_NS = 1_000_000_000
 
@@ -77,8 +77,8 @@ def _server(config: AgentConfig) -> dict[str, Any]:
     }
 
 
-def server_stats(status: ReplicatorStatus, own_rpc_address: str, expect: int) -> dict[str, dict[str, str]]:
-    """Return a server's statistics as Nomad's strings."""
+def server_stats(status: ReplicatorStatus, own: Peer, expect: int) -> dict[str, dict[str, str]]:
+    """Return the statistics of the server *own*, all strings as Nomad's; what Outrider has not is left out."""
     contact = status.last_contact_seconds
     return {
         "nomad": {
@@ -98,9 +98,14 @@ def server_stats(status: ReplicatorStatus, own_rpc_address: str, expect: int) ->
             "last_snapshot_index": str(status.snapshot_index),
             "num_peers": str(len(status.peers)),
             "last_contact": "never" if contact is None else f"{contact * 1000:.3f}ms" if contact else "0",
-            "latest_configuration": own_rpc_address and _configuration(status, own_rpc_address),
+            "latest_configuration": _configuration(status, own),
         },
-        "serf": {"members": str(1 + len(status.peers)), "encrypted": "false"},
+        "serf": {
+            "members": str(1 + len(status.peers)),
+            "failed": str(sum(not entry.connected for entry in status.peers)),
+            "left": "0",
+            "encrypted": "false",
+        },
     }
 
 
@@ -115,6 +120,6 @@ def runtime_stats(threads: int, cpus: int) -> Mapping[str, str]:
     }
 
 
-def _configuration(status: ReplicatorStatus, own_rpc_address: str) -> str:
-    addresses = [own_rpc_address, *(entry.peer.rpc_address for entry in status.peers)]
-    return "[" + " ".join(f"{{Suffrage:Voter Address:{address}}}" for address in addresses) + "]"
+def _configuration(status: ReplicatorStatus, own: Peer) -> str:
+    peers = [own, *(entry.peer for entry in status.peers)]
+    return "[" + " ".join(f"{{Suffrage:Voter ID:{peer.server_id} Address:{peer.rpc_address}}}" for peer in peers) + "]"

@@ -145,6 +145,11 @@ class ServerAgent:
 
     # --- what others ask ------------------------------------------------------------------------------------------
 
+    @property
+    def peer(self) -> Peer:
+        """This server as the others know it."""
+        return self._identity.peer
+
     def status(self) -> ReplicatorStatus:
         """Return how this server stands in the group."""
         return self.replicator.status()

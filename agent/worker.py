@@ -82,7 +82,7 @@ class Worker:
             except NoClusterLeader:
                 await asyncio.sleep(BACKOFF_SECONDS * self._rng.uniform(0.5, 1.0))
             except OutriderError as error:
-                self._around.logger.warning("worker: evaluation not processed: reason=%s", error)
+                self._around.logger.warning("evaluation not processed: reason=%s", error)
                 await asyncio.sleep(BACKOFF_SECONDS * self._rng.uniform(0.5, 1.0))
             finally:
                 self.busy = False

@@ -268,6 +268,10 @@ class PysyncobjReplicator:
             engine.announce()
             while not self._stopping.is_set():
                 self._tick(engine, transport)
+        except OSError as error:
+            # What was not written was not acknowledged; a disk that failed once is not trusted for the next write.
+            self._failure = f"a write failed, probably of the log in {self._settings.data_dir}: {error}"
+            self._log.error("raft: %s", self._failure)
         except Exception as error:  # noqa: BLE001 - the root of the thread
             # Whatever it is (a failed disk, a bug), going on could break a promise.
             self._failure = repr(error)
@@ -311,8 +315,9 @@ class PysyncobjReplicator:
     def _end(self, engine: Engine, transport: TcpTransport) -> None:
         try:
             engine.close()
-        except OSError:
-            self._log.exception("raft: the log could not be closed")
+        except OSError as error:
+            if not self._failure:
+                self._log.error("raft: the log could not be closed: %s", error)
         transport.close()
         if self._status is not None:
             self._status = replace(self._status, state=RaftState.FOLLOWER, leader=None, has_quorum=False)

@@ -66,6 +66,7 @@ class Agent:
                 [*default_agent_command(), "agent", *self.flags, "-config", str(self.file)],
                 stdout=out,
                 stderr=err,
+                env={**os.environ, "TMPDIR": str(self.folder)},
                 preexec_fn=limit if file_bytes_max else None,  # noqa: PLW1509 - no thread of the tests holds a lock here
             )
         return self
