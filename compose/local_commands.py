@@ -143,7 +143,7 @@ def screen(cluster: LocalCluster) -> str:
             "Where to look",
             f"  notifications   tail -f {_relative(cluster.log('receiver'))}",
             f"                  http://{LOOPBACK}:{settings.receiver_port}/",
-            f"  alerts          http://{LOOPBACK}:{settings.prometheus_port}/alerts",
+            f"  alerts          {cluster.probes.alerts_page()}",
             f"  Alertmanager    http://{LOOPBACK}:{settings.alertmanager_port}/",
             f"  metrics         http://{LOOPBACK}:{first.http}/v1/metrics?format=prometheus",
             f"  members         {outrider} server members -address=http://{LOOPBACK}:{first.http}",

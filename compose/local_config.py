@@ -76,7 +76,8 @@ def outrider_yaml(settings: LocalSettings) -> str:
         # No Grafana runs here: the link of an alert leads to Prometheus' own page, its runbook to the built folder.
         "links": {
             "runbooks": str(settings.directory / "config" / "runbooks"),
-            "dashboard": f"http://{LOOPBACK}:{settings.prometheus_port}/alerts",
+            # Where its pages are depends on who packaged it; the first one leads to all others.
+            "dashboard": f"http://{LOOPBACK}:{settings.prometheus_port}/",
         },
         "receivers": [
             {"name": "screen", "webhook": {"url": f"http://{LOOPBACK}:{settings.receiver_port}/"}, "watchdog": True}

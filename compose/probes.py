@@ -95,6 +95,17 @@ class Probes:
         answer = self._ask(url, _AlertmanagersAnswer)
         return answer is not None and bool(answer.data.active_alertmanagers)
 
+    def alerts_page(self) -> str:
+        """Return the address of Prometheus' page of alerts; Debian's package has it under /classic."""
+        base = f"http://{LOOPBACK}:{self.settings.prometheus_port}"
+        for path in ("/alerts", "/classic/alerts"):
+            try:
+                if self.session.get(base + path, timeout=ASK_TIMEOUT_SECONDS).ok:
+                    return base + path
+            except requests.RequestException:
+                break
+        return f"{base}/"
+
     def is_alive(self, role: LocalRole) -> bool:
         """Tell whether Prometheus, Alertmanager or the receiver answers."""
         paths = {

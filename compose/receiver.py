@@ -154,7 +154,7 @@ class Receiver:
         """Return the last notifications as text, newest first."""
         with self._lock:
             shown, count = list(self._last), self._count
-        head = f"{count} notifications received, the last {len(shown)} below, newest first.\n\n"
+        head = f"Received: {count}. Below: the last {len(shown)}, newest first.\n\n"
         return head + "\n".join(reversed(shown))
 
     def close(self) -> None:
