@@ -152,7 +152,7 @@ def test_only_the_last_notifications_are_kept(receiver):
 
     page = receiver.page()
 
-    assert f"{KEPT_NOTIFICATIONS + 1} notifications received, the last {KEPT_NOTIFICATIONS} below" in page
+    assert f"Received: {KEPT_NOTIFICATIONS + 1}. Below: the last {KEPT_NOTIFICATIONS}," in page
     assert "Alert0." not in page
     assert page.index(f"Alert{KEPT_NOTIFICATIONS}.") < page.index("Alert1.")
 
@@ -185,7 +185,7 @@ def test_a_good_body_is_acknowledged(url, receiver):
     answer = requests.post(url, data=body(), timeout=5)
 
     assert 200 == answer.status_code
-    assert "1 notifications received" in receiver.page()
+    assert "Received: 1." in receiver.page()
 
 
 def test_the_page_escapes_what_it_shows(url, receiver):
