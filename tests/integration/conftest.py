@@ -69,7 +69,7 @@ class Driven:
         return [alloc for alloc in allocs if alloc["ClientStatus"] == "running" and alloc["DesiredStatus"] == "run"]
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def driven(tmp_path_factory, prometheus_tools):
     settings = LocalSettings(
         directory=tmp_path_factory.mktemp("cluster"),
