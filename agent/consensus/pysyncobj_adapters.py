@@ -4,6 +4,8 @@
 Only this file, `pysyncobj_core` and `pysyncobj_engine` import pysyncobj.
 """
 
+import _socket
+import socket
 import zlib
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +19,10 @@ from agent.consensus.engine_parts import Links
 from agent.consensus.snapshot_store import SnapshotStore
 from agent.consensus.wal import RaftLog
 from telemetry.clock import Clock
+
+# pysyncobj 0.3.17 puts a function of Windows in its place on every system (win_inet_pton.py), and with it breaks psutil
+# and everything else in the process that prints an address.
+socket.inet_ntop = _socket.inet_ntop
 
 BACKLOG_BYTES_MAX = 4 * 1024 * 1024
 """A peer with more than this unread gets nothing new: what it has to read already tells it that the leader lives."""

@@ -1,5 +1,8 @@
 """What one server answers to each message: the promises of Raft, one by one."""
 
+import subprocess
+import sys
+
 import pytest
 
 from agent.consensus.codec import (
@@ -363,3 +366,18 @@ def test_a_conflict_never_points_back_into_what_is_committed():
     (conflict,) = alone.append(2, 5, 2, [2], commit=3, node="s3")
 
     assert (False, True, 4) == (conflict.success, conflict.reset, conflict.next_index)
+
+
+def test_the_engine_leaves_the_socket_module_as_it_was():
+    """
+    Pysyncobj replaces socket.inet_ntop by a function of Windows; whoever shares the process must not meet it.
+    """
+    code = (
+        "import socket; before = dict(vars(socket)); import agent.consensus.pysyncobj_replicator; "
+        "changed = [name for name in before if vars(socket)[name] is not before[name]]; assert not changed, changed; "
+        "assert '127.0.0.1' == socket.inet_ntop(socket.AF_INET, bytes((127, 0, 0, 1)))"
+    )
+
+    finished = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+
+    assert 0 == finished.returncode, finished.stderr
