@@ -1,9 +1,7 @@
 """The text format: numbers as Go prints them, escaping, and two outside judges."""
 
 import math
-import os
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -16,6 +14,7 @@ from telemetry.catalogue import broker, find, job, outrider, raft
 from telemetry.clock import ManualClock
 from telemetry.exposition import CONTENT_TYPE, Family, encode, float32, format_value, header, prefix
 from telemetry.registry import Registry
+from tests.tools import find_or_explain
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "nomad-2.0.5"
 
@@ -175,22 +174,21 @@ def test_a_recorded_scrape_is_reproduced_byte_for_byte(role):
     assert expected == ours
 
 
-def promtool():
-    return shutil.which("promtool") or os.environ.get("OUTRIDER_PROMTOOL")
+PROMTOOLS, NO_PROMTOOL = find_or_explain("promtool")
 
 
-def test_promtool_accepts_a_scrape():
+@pytest.mark.skipif(not PROMTOOLS, reason=NO_PROMTOOL)
+@pytest.mark.parametrize("promtool", PROMTOOLS, ids=str)
+def test_promtool_accepts_a_scrape(promtool):
     """
     Prometheus' own checker parses our text; what it says of names is lint of Nomad's own names.
     """
-    if promtool() is None:
-        pytest.skip("promtool is neither on PATH nor named by OUTRIDER_PROMTOOL")
     registry = rebuilt("leader")
     registry.observe(raft.COMMIT_TIME, 2.5)
     registry.set(job.SUMMARY_LOST, 1.0, ('we"b\\', "default\n", "app", "", ""))
 
     done = subprocess.run(
-        [promtool(), "check", "metrics"],
+        [promtool.path, "check", "metrics"],
         input=registry.exposition(),
         capture_output=True,
         timeout=30,
