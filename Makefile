@@ -64,10 +64,10 @@ lint: $(TESTS) ## Check style, types and who imports whom.
 	@$(BIN)/lint-imports
 
 main-job: $(TESTS) tools ## Run the end-to-end proof alone: faults in, notifications out, with the seconds of each step.
-	@$(BIN)/pytest -s -m main_job $(ARGS)
+	@$(BIN)/pytest -m main_job $(ARGS)
 
 bench: $(TESTS) tools ## Print measurements. One of them: make bench ONLY=failover
-	@$(BIN)/pytest -s -m bench tests/bench $(if $(ONLY),-k "$(ONLY)") $(ARGS)
+	@$(BIN)/python -m tests.bench.run $(ONLY)
 
 build: $(RUNS) ## Write compose/generated from compose/outrider.yaml.
 	@$(BIN)/outrider build -f compose/outrider.yaml -o compose/generated

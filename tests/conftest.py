@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from compose.tools import TOOLS_FOLDER
+from tests.figures import FIGURES
 
 ROOT = Path(__file__).parents[1]
 
@@ -17,3 +18,11 @@ def prometheus_tools():
     if not (folder / "usr/bin/prometheus").exists() and shutil.which("prometheus") is None:
         pytest.fail("Prometheus is not here: `make tools` brings it")
     return folder
+
+
+def pytest_terminal_summary(terminalreporter):
+    """Print what was measured last."""
+    if FIGURES:
+        terminalreporter.section("figures")
+        for line in FIGURES:
+            terminalreporter.write_line(line)

@@ -19,6 +19,7 @@ from compose.generate import build
 from compose.receiver import Record
 from compose.settings import load_settings
 from telemetry.clock import SystemClock
+from tests.figures import record
 
 pytestmark = [pytest.mark.compose, pytest.mark.integration, pytest.mark.timeout(900)]
 
@@ -169,4 +170,6 @@ def test_killed_servers_page_and_their_return_resolves(containers):
     resolved = containers.wait_for(("NomadQuorumLost", "resolved"), 180)
 
     assert {"NomadQuorumAtRisk", "NomadQuorumLost"} == {name for name, _ in containers.notifications()}
-    print(f"\ncompose_at_risk {warned:.1f} s\ncompose_quorum_lost {paged:.1f} s\ncompose_resolved {resolved:.1f} s")
+    record("compose.quorum_at_risk", warned)
+    record("compose.quorum_lost", paged)
+    record("compose.resolved", resolved)

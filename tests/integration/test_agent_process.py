@@ -10,6 +10,7 @@ import psutil
 import pytest
 import requests
 
+from tests.figures import record
 from tests.integration.agents import ADVERTISE, STARTED, Agent, Ports, batch_job, dev_agent, leader_of, server_agents
 from tests.integration.watch import wait_until
 
@@ -190,7 +191,7 @@ def test_signals_stop_at_once(running, tmp_path, number, code):
     received = agent.wait()
     took = time.monotonic() - began
 
-    print(f"stop.{number.name} {took:.2f} s")
+    record(f"stop.{number.name}", took)
     assert code == received
     assert took < STOP_SECONDS_MAX
     assert [] == listening(agent.ports)
@@ -257,7 +258,8 @@ def test_a_leader_that_leaves_hands_over(running, tmp_path):
     ended = time.monotonic() - began
 
     logs = "".join(agent.text().partition(STARTED)[2] for agent in rest)
-    print(f"leave.successor {took:.2f} s, leave.ended {ended:.2f} s")
+    record("leave.successor", took)
+    record("leave.ended", ended)
     assert 0 == code
     assert ended < STOP_SECONDS_MAX
     assert "reason='leadership transfer'" in logs

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 import requests
 
+from tests.figures import record
 from tests.integration.agents import STARTED, batch_job, leader_of, server_agents
 from tests.integration.watch import wait_until
 
@@ -119,7 +120,8 @@ def test_no_acknowledged_job_is_lost_by_kills(cluster):
     start_all(agents)
     found = {id_ for id_, _ in agreed(agents)}
 
-    print(f"durability.acknowledged {len(writer.acknowledged)} count, not_acknowledged {len(writer.refused)} count")
+    record("durability.acknowledged", len(writer.acknowledged), "count")
+    record("durability.not_acknowledged", len(writer.refused), "count")
     assert len(writer.acknowledged) > 10 * KILLS
     assert set() == set(writer.acknowledged) - found
 
@@ -137,7 +139,7 @@ def test_a_full_disk_ends_the_server_that_has_it(cluster):
     said = agent.text()
     start_all([agent])
     found = {id_ for id_, _ in jobs(agent)}
-    print(f"full_disk.acknowledged {len(writer.acknowledged)} count")
+    record("full_disk.acknowledged", len(writer.acknowledged), "count")
     assert 1 == code
     assert "File too large" in said.splitlines()[-1] + "".join(line for line in said.splitlines() if "[ERROR]" in line)
     assert "Traceback" not in agent.errors()

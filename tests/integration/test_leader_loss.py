@@ -7,6 +7,7 @@ import time
 import pytest
 import requests
 
+from tests.figures import record
 from tests.integration.agents import batch_job, leader_of, server_agents
 from tests.integration.watch import wait_until
 
@@ -68,7 +69,8 @@ def test_a_survivor_without_a_majority_says_so(servers, survivor_led):
     stale_leader, _ = timed(survivor, "/v1/status/leader?stale")
     metrics, metrics_seconds = timed(survivor, "/v1/metrics?format=prometheus")
 
-    print(f"leaderless.measured {unled:.2f} s, leaderless.answer {status_seconds:.2f} s")
+    record("leaderless.measured", unled)
+    record("leaderless.answer", status_seconds)
     assert unled < 2.5
     assert (500, "No cluster leader") == (status.status_code, status.text)
     assert HOLD_SECONDS - 0.5 < status_seconds < HOLD_SECONDS + 1.5
@@ -149,6 +151,6 @@ def test_a_follower_finds_the_successor_of_a_paused_leader(servers):
 
     answers = [timed(agent, "/v1/jobs") for agent in rest]
 
-    print(f"paused_leader.read {max(seconds for _, seconds in answers):.2f} s")
+    record("paused_leader.read", max(seconds for _, seconds in answers))
     assert [200, 200] == [answer.status_code for answer, _ in answers], [answer.text for answer, _ in answers]
     assert max(seconds for _, seconds in answers) < HOLD_SECONDS

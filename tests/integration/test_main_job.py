@@ -13,6 +13,7 @@ import pytest
 from compose.links import LinkRelays, PortBlock
 from compose.local import LocalCluster
 from compose.local_settings import LocalSettings
+from tests.figures import record
 from tests.integration.watch import Watch, wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.main_job, pytest.mark.timeout(1_200)]
@@ -39,8 +40,8 @@ class Proof:
         self.watch = Watch(cluster.record)
 
     def say(self, name, value, unit="s"):
-        """Print one line of the table."""
-        print(f"main_job.{name} {value:.2f} {unit}" if isinstance(value, float) else f"main_job.{name} {value} {unit}")
+        """Keep one line of the table."""
+        record(f"main_job.{name}", value, unit)
 
     def leader(self):
         """Return the leader, waiting for one."""
@@ -82,7 +83,6 @@ def proof(tmp_path_factory, prometheus_tools):
             started = time.monotonic()
             cluster.start()
             cluster.wait_ready(120)
-            print()
             Proof(cluster, relays).say("up_to_watched_cluster", time.monotonic() - started)
             yield Proof(cluster, relays)
         finally:
