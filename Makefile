@@ -49,10 +49,10 @@ ps: ## List its processes.
 
 test: lint ## Run the checks and every test. One part: make test ARGS=tests/compose
 	@$(MAKE) --no-print-directory tools
-	@$(BIN)/pytest -rs -m "not bench" $(ARGS)
+	@$(BIN)/pytest -rs $(ARGS)
 
 unit: $(TESTS) tools ## Run the tests that start no agent.
-	@$(BIN)/pytest -rs -m "not integration and not main_job and not compose and not bench" $(ARGS)
+	@$(BIN)/pytest -rs -m "not integration and not main_job and not compose" $(ARGS)
 
 integration: $(TESTS) tools ## Run the tests with real agents, Prometheus and Alertmanager, without the main job.
 	@$(BIN)/pytest -rs -m "integration and not main_job and not compose" $(ARGS)
