@@ -180,5 +180,5 @@ def test_a_lost_quorum_is_notified_once(prometheus, alertmanager, tmp_path):
     assert "NomadQuorumLost" == alert["labels"]["alertname"]
     assert "critical" == alert["labels"]["severity"]
     assert alert["annotations"]["summary"] == "Nomad cluster demo has lost its quorum in region global."
-    assert "Only 1 servers answer" in alert["annotations"]["description"]
+    assert "Servers that answer: 1." in alert["annotations"]["description"]
     assert 0 < after < 15
