@@ -65,8 +65,6 @@ class NodeSync:
         self._rng = rng
         self._logger = logger
         self._on_servers = on_servers
-        self._wake = asyncio.Event()
-        self._changed = False
         self._status = NodeStatus.INITIALIZING
         self._last: float | None = None
         self._ttl = 0.0
@@ -87,21 +85,11 @@ class NodeSync:
         """Call *hook* each time the node was registered: what was known of the servers' state may be void."""
         self._on_registered = hook
 
-    def register_again(self) -> None:
-        """Register soon: the node has changed."""
-        self._changed = True
-        self._wake.set()
-
     async def run(self) -> None:
         """Keep on until cancelled."""
         while True:
-            self._wake.clear()
-            pause = await (self._renew() if self._status is NodeStatus.READY and not self._changed else self._begin())
-            try:
-                async with asyncio.timeout(pause):
-                    await self._wake.wait()
-            except TimeoutError:
-                continue
+            pause_seconds = await (self._renew() if self._status is NodeStatus.READY else self._begin())
+            await asyncio.sleep(pause_seconds)
 
     async def leave(self, timeout_seconds: float) -> None:
         """Tell the servers that this node is down, so that they need not wait for it; raises OutriderError."""
@@ -110,7 +98,6 @@ class NodeSync:
 
     async def _begin(self) -> float:
         """Register and become ready; return the seconds until the next step."""
-        self._changed = False
         try:
             node = msgspec.structs.replace(self._node(), status=NodeStatus.INITIALIZING)
             request = NodeRegisterRequest(region=self._region, node=node)

@@ -31,7 +31,6 @@ class HealthWatch:
         self._version = version
         self._region = region
         self._next_round = 0.0
-        self._verdict: Verdict | None = None
         self._since: dict[str, tuple[bool, float]] = {}
         self._response = m.AutopilotHealthResponse()
 
@@ -39,7 +38,7 @@ class HealthWatch:
         """Hold a round if one is due; forgets everything on a server that does not lead."""
         status = self._status()
         if status.state is not RaftState.LEADER:
-            self._verdict, self._response = None, m.AutopilotHealthResponse()
+            self._response = m.AutopilotHealthResponse()
             self._next_round = self._clock.monotonic() + INTERVAL_SECONDS
             self._since.clear()
             return
@@ -51,7 +50,6 @@ class HealthWatch:
         verdict = judge(tuple(view for view, _ in views), status.last_index)
         self._recorder.set(metrics.HEALTHY, float(verdict.healthy))
         self._recorder.set(metrics.FAILURE_TOLERANCE, float(verdict.failure_tolerance))
-        self._verdict = verdict
         self._response = self._body(status, verdict, views)
 
     def response(self) -> m.AutopilotHealthResponse:

@@ -138,10 +138,3 @@ def path_of(name: str) -> str:
     """Return gRPC's path of the method *name*: `/nomad.Node/Register` for `Node.Register`."""
     endpoint, _, call = name.partition(".")
     return f"{SERVICE_PREFIX}{endpoint}/{call}"
-
-
-def name_of(path: str) -> str:
-    """Return the method's name in gRPC's *path*, or an empty string when the path is none of ours."""
-    if not path.startswith(SERVICE_PREFIX):
-        return ""
-    return path.removeprefix(SERVICE_PREFIX).replace("/", ".")

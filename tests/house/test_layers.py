@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -52,3 +54,22 @@ def test_only_the_adapter_files_import_pysyncobj():
 
     assert importing
     assert all(path.startswith("agent/consensus/pysyncobj_") for path in importing), importing
+
+
+@pytest.mark.parametrize("command", [["agent", "-dev"], ["up"]], ids=" ".join)
+def test_a_command_of_the_agent_says_what_to_install(command):
+    """
+    Without the agent's packages its commands end with one sentence and no traceback.
+    """
+    code = (
+        "import sys\n"
+        "for name in ('grpc', 'pysyncobj', 'aiohttp', 'psutil', 'immutables'): sys.modules[name] = None\n"
+        f"sys.argv = ['outrider', *{command}]\n"
+        "from compose.cli import main\nmain()\n"
+    )
+
+    finished = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert 1 == finished.returncode
+    assert "pip install 'outrider[agent]'" in finished.stderr
+    assert "Traceback" not in finished.stderr

@@ -92,12 +92,11 @@ def test_names_of_fields_on_the_wire_are_nomads():
     assert b"LastContactSeconds" in wire.encode(JobListResponse())
 
 
-def test_every_method_has_a_path_that_leads_back():
+def test_every_method_has_a_path_of_its_own():
     """
-    Path and name of each method are each other's inverse.
+    Each method has a path of its own.
     """
-    for name in METHODS:
-        assert name == wire.name_of(wire.path_of(name))
+    paths = {wire.path_of(name) for name in METHODS}
 
+    assert len(METHODS) == len(paths)
     assert "/nomad.Node/Register" == wire.path_of("Node.Register")
-    assert "" == wire.name_of("/grpc.health.v1.Health/Check")
