@@ -4,15 +4,17 @@ Nomad's gauges exist on every server; those of the leader's parts are 0 elsewher
 only by it, and so stays for 60 s on a server that was it: rules must live with that, as they must on a real Nomad.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from agent.consensus.engine_parts import Timing
+from agent.consensus.engine_parts import POLL_SECONDS_MAX, Timing
 from agent.consensus.replicator import RaftState, ReplicatorStatus
 from agent.leader.duties import LeaderDuties
 from agent.leader.plan_queue import DEPTH_MAX
 from agent.model.job import GroupSummary, Job, JobStatus
-from agent.state.store import State
+from agent.model.node import Eligibility, NodeStatus
+from agent.state.store import State, Table
 from agent.worker import Worker
 from telemetry.catalogue import broker, heartbeat, job, outrider, plan
 from telemetry.catalogue import state as state_metrics
@@ -41,10 +43,14 @@ _SUMMARIES: tuple[tuple[Metric, Callable[[GroupSummary], int]], ...] = (
 )
 
 
+_NODE_KINDS = tuple((status.value, eligibility.value) for status in NodeStatus for eligibility in Eligibility)
+
+
 @dataclass(frozen=True, slots=True)
 class Observed:
-    """The parts of a server that are looked at."""
+    """The parts of a server that are looked at; `name` is its node name."""
 
+    name: str
     status: Callable[[], ReplicatorStatus]
     state: Callable[[], State]
     duties: LeaderDuties
@@ -61,6 +67,9 @@ class ServerObserver:
         self._recorder = recorder
         self._timing = Timing().scaled(observed.raft_multiplier)
         self._heartbeat_due = 0.0
+        self._server = (observed.name,)
+        self._nodes_index = -1
+        self._nodes: tuple[Sampled, ...] = ()
 
     def collect(self) -> None:
         """Emit everything that is due at a collection interval."""
@@ -80,17 +89,52 @@ class ServerObserver:
         # After a longer silence of its Raft thread another may lead: this process may have been stopped.
         leads = status.state is RaftState.LEADER and status.has_quorum and age <= self._timing.lease_seconds
         hears = self._hears_leader(status, age)
-        yield Sampled(outrider.SERVER_IS_LEADER, float(leads))
-        yield Sampled(outrider.SERVER_HAS_LEADER, float(leads or hears))
-        yield Sampled(outrider.RAFT_TERM, float(status.term))
-        yield Sampled(outrider.RAFT_VOTERS, float(1 + sum(entry.voter for entry in status.peers)))
-        yield Sampled(outrider.RAFT_VOTERS_HEALTHY, float(self._voters_healthy(status, age, hears=hears)))
-        yield Sampled(outrider.RAFT_LAST_CONTACT_SECONDS, self._last_contact(status) + age)
-        yield Sampled(outrider.RAFT_TICK_LATENESS_SECONDS, status.tick_lateness_seconds)
-        yield Sampled(outrider.WORKER_COUNT, float(len(self._observed.workers)))
-        yield Sampled(outrider.WORKER_BUSY_COUNT, float(sum(worker.busy for worker in self._observed.workers)))
-        yield Sampled(outrider.QUEUE_DEPTH, float(self._observed.duties.plans.depth), ("plan",))
-        yield Sampled(outrider.QUEUE_CAPACITY, float(DEPTH_MAX), ("plan",))
+        me = self._server
+        yield Sampled(outrider.SERVER_IS_LEADER, float(leads), me)
+        yield Sampled(outrider.SERVER_HAS_LEADER, float(leads or hears), me)
+        yield Sampled(outrider.RAFT_VOTERS, float(1 + sum(entry.voter for entry in status.peers)), me)
+        yield Sampled(outrider.RAFT_VOTERS_HEALTHY, float(self._voters_healthy(status, age, hears=hears)), me)
+        yield Sampled(outrider.RAFT_LAST_CONTACT_SECONDS, self._last_contact(status) + age, me)
+        yield from self._log(status, age)
+        yield from self._counted_nodes()
+        duties, workers = self._observed.duties, self._observed.workers
+        yield Sampled(outrider.EVALUATIONS_FAILED_TOTAL, float(duties.evaluations_failed), me)
+        yield Sampled(outrider.WORKER_COUNT, float(len(workers)), me)
+        yield Sampled(outrider.WORKER_BUSY_COUNT, float(sum(worker.busy for worker in workers)), me)
+        yield Sampled(outrider.QUEUE_DEPTH, float(duties.plans.depth), (*me, "plan"))
+        yield Sampled(outrider.QUEUE_CAPACITY, float(DEPTH_MAX), (*me, "plan"))
+
+    def _log(self, status: ReplicatorStatus, age: float) -> Iterator[Sampled]:
+        me = self._server
+        yield Sampled(outrider.RAFT_TERM, float(status.term), me)
+        # A Raft thread that hangs is late for as long as its last status is old.
+        yield Sampled(
+            outrider.RAFT_TICK_LATENESS_SECONDS, max(status.tick_lateness_seconds, age - POLL_SECONDS_MAX), me
+        )
+        yield Sampled(outrider.RAFT_LAST_INDEX, float(status.last_index), me)
+        yield Sampled(outrider.RAFT_COMMIT_INDEX, float(status.commit_index), me)
+        yield Sampled(outrider.RAFT_APPLIED_INDEX, float(status.applied_index), me)
+        yield Sampled(outrider.RAFT_LOG_ENTRIES, float(status.log_entries), me)
+        yield Sampled(outrider.RAFT_LOG_BYTES, float(status.log_bytes), me)
+        yield Sampled(outrider.RAFT_SNAPSHOT_AGE_SECONDS, status.snapshot_age_seconds + age, me)
+        yield Sampled(outrider.RAFT_ELECTIONS_TOTAL, float(status.totals.elections_won), me)
+        yield Sampled(outrider.RAFT_LEASE_LOSSES_TOTAL, float(status.totals.lease_losses), me)
+
+    def _counted_nodes(self) -> tuple[Sampled, ...]:
+        """Count anew only when a node has changed: 5,000 of them cost milliseconds, and seldom change."""
+        state = self._observed.state()
+        index = state.table_index(Table.NODES)
+        if index != self._nodes_index:
+            nodes = state.nodes()
+            counts = dict.fromkeys(_NODE_KINDS, 0) | Counter(
+                (node.status, node.scheduling_eligibility) for node in nodes
+            )
+            self._nodes = (
+                *(Sampled(outrider.NODES, float(count), (*self._server, *kind)) for kind, count in counts.items()),
+                Sampled(outrider.NODES_DRAINING, float(sum(node.drain for node in nodes)), self._server),
+            )
+            self._nodes_index = index
+        return self._nodes
 
     def _hears_leader(self, status: ReplicatorStatus, age: float) -> bool:
         if status.state is RaftState.LEADER or status.leader is None or status.last_contact_seconds is None:

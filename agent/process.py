@@ -151,7 +151,7 @@ class AgentProcess:
         server = self._server = ServerAgent(config, identity, make, self._clock, self._registry)
         await server.start()
         observed = Observed(
-            server.status, lambda: server.replicated.state, server.duties, server.workers,
+            config.name, server.status, lambda: server.replicated.state, server.duties, server.workers,
             float(config.server.raft_multiplier),
         )  # fmt: skip
         observer = ServerObserver(observed, self._clock, self._registry)

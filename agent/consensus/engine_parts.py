@@ -3,6 +3,7 @@
 Pure, but for the lock that a proposal is claimed with.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
@@ -46,6 +47,37 @@ class Compaction:
     def __post_init__(self) -> None:
         if self.threshold < 1 or self.trailing < 1:
             raise ValueError(f"threshold={self.threshold} and trailing={self.trailing} are at least 1")
+
+
+class RecentWorst:
+    """The largest of what was seen in the last one to two periods: a peak shows however seldom somebody looks.
+
+    Times are of the caller's monotonic clock. Not thread-safe.
+    """
+
+    def __init__(self, period_seconds: float) -> None:
+        self._period_seconds = period_seconds
+        self._until = -math.inf
+        self._now = 0.0
+        self._before = 0.0
+
+    def see(self, value: float, now: float) -> None:
+        """Take a value, not negative, that was measured *now*."""
+        if now >= self._until:
+            # After a pause of more than a period, what was current is too old to be the period before.
+            self._before = self._now if now < self._until + self._period_seconds else 0.0
+            self._now = 0.0
+            self._until = now + self._period_seconds
+        self._now = max(self._now, value)
+
+    @property
+    def value(self) -> float:
+        """The largest value; 0 when there was none."""
+        return max(self._now, self._before)
+
+
+POLL_SECONDS_MAX = 0.25
+"""The longest a Raft thread waits, so that its status is never older unless it hangs."""
 
 
 class Links(Protocol):

@@ -20,7 +20,16 @@ from agent.consensus.codec import BATCH_BYTES_MAX, CommandKind
 from agent.consensus.engine_parts import Compaction, Links, Proposal, Timing
 from agent.consensus.pysyncobj_adapters import LinkAdapter, LogAdapter, PeerNode, SnapshotAdapter
 from agent.consensus.quorum import has_quorum, majority
-from agent.consensus.replicator import Fsm, Observer, Peer, PeerStatus, RaftState, ReplicatorStatus
+from agent.consensus.replicator import (
+    FIRST_INDEX,
+    Fsm,
+    Observer,
+    Peer,
+    PeerStatus,
+    RaftState,
+    RaftTotals,
+    ReplicatorStatus,
+)
 from agent.consensus.snapshot_store import Snapshot, SnapshotStore, WriteState
 from agent.consensus.wal import LogEntry, RaftLog
 from agent.errors import ConfigError, NotLeader, UnknownOutcome
@@ -54,6 +63,17 @@ PRIVATES = (
 
 _STATES = (RaftState.FOLLOWER, RaftState.CANDIDATE, RaftState.LEADER)
 """By pysyncobj's number."""
+
+_TOTALS = (
+    "applied",
+    "apply_failures",
+    "elections",
+    "elections_won",
+    "lease_losses",
+    "snapshots_written",
+    "snapshots_installed",
+    "stale_replies",
+)
 
 _SNAPSHOT_RETRY_SECONDS = 30.0
 """After a snapshot could not be written (a full disk), the log grows for this long before the next attempt."""
@@ -97,15 +117,13 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._connected: set[str] = set()
         self._reason = "started"
         self._last_heard_at: float | None = None
-        self._committed_at = clock.monotonic()
+        self._committed_at = self._snapshot_at = clock.monotonic()
         self._store_seconds = 0.0
         self._stored = 0
         self._snapshot_forced = False
         self._snapshot_paused_until = -math.inf
         self.fsm_seconds = 0.0
-        self.totals: dict[str, float] = dict.fromkeys(
-            ("applied", "apply_failures", "elections", "snapshots_written", "snapshots_installed", "stale_replies"), 0.0
-        )
+        self.totals: dict[str, float] = dict.fromkeys(_TOTALS, 0.0)
         # pysyncobj reads its clock as a global of its module. One clock a process: every engine in it has the same.
         pysyncobj.syncobj.monotonicTime = clock.monotonic
         conf = SyncObjConf(
@@ -209,6 +227,9 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             tick_lateness_seconds=tick_lateness_seconds,
             has_quorum=has_quorum(len(nodes) + 1, recent + 1) if leading else leader is not None,
             taken_at_seconds=now,
+            snapshot_age_seconds=now - self._snapshot_at,
+            log_bytes=self._log.disk_bytes,
+            totals=RaftTotals(int(self.totals["elections_won"]), int(self.totals["lease_losses"])),
         )
 
     # What others may ask.
@@ -278,6 +299,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._SyncObj__raftLastApplied = snapshot.index
         self._SyncObj__raftCommitIndex = max(self.commit_index, snapshot.index)
         self.totals["snapshots_installed"] += 1
+        self._snapshot_at = self._clock.monotonic()
         self._logger.info("raft: installed a snapshot index=%d term=%d", snapshot.index, snapshot.term)
 
     # The log.
@@ -288,13 +310,17 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
     def _restore(self, snapshot: Snapshot | None) -> None:
         """Bring state machine, log and snapshot together as they were left."""
         first = self._log.entries[0][1]
-        covered = 1 if snapshot is None else snapshot.index
+        covered = FIRST_INDEX if snapshot is None else snapshot.index
         if first > covered:
             raise ConfigError(
                 f"the Raft log begins at entry {first} but the snapshot ends at {covered}: entries are missing; "
                 "restore this server's data directory or remove it and rejoin"
             )
         if snapshot is not None:
+            written = self._snapshots.written_at()
+            if written is not None:
+                # The only time that survives a restart is the file's; a clock that went back makes no future.
+                self._snapshot_at -= max(0.0, self._clock.wall() - written)
             try:
                 self._fsm.load(snapshot.state)
             except ValueError as error:
@@ -341,13 +367,14 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         state, index, error = self._snapshots.poll_write()
         if state is WriteState.DONE:
             self.totals["snapshots_written"] += 1
+            self._snapshot_at = self._clock.monotonic()
             self._log.compact_to(max(self._log.entries[0][1], index - self._compaction.trailing))
         elif state is WriteState.FAILED:
             self._snapshot_paused_until = self._clock.monotonic() + _SNAPSHOT_RETRY_SECONDS
             self._logger.warning("raft: cannot write a snapshot index=%d error=%r", index, str(error))
         elif state is WriteState.WRITING:
             return
-        due = self.applied_index - max(self._snapshots.index, 1) >= self._compaction.threshold
+        due = self.applied_index - max(self._snapshots.index, FIRST_INDEX) >= self._compaction.threshold
         if self._snapshot_forced or (due and self._clock.monotonic() >= self._snapshot_paused_until):
             self._snapshot_forced = False
             self._snapshots.begin_write(

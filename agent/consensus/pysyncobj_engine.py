@@ -204,6 +204,7 @@ class Engine(Core):
             self._campaign(self._clock.monotonic())
             return
         self._reason, self._rounds = "won election", 0
+        self.totals["elections_won"] += 1
         self._SyncObj__onBecomeLeader()
         self._lease_sample_at = self._clock.monotonic() + self._timing.lease_seconds
         self._recorder.set(raft.PEERS, len(self._SyncObj__otherNodes) + 1)
@@ -309,6 +310,7 @@ class Engine(Core):
             oldest = max((age for age in ages if age < self._timing.lease_seconds), default=0.0)
             self._lease_sample_at = now + max(0.01, self._timing.lease_seconds - oldest)
         if lost:
+            self.totals["lease_losses"] += 1
             self._recorder.add(raft.TRANSITION_LEADER_LEASE_TIMEOUT)
             self._follow(None, "leader lease timeout")
 

@@ -6,6 +6,7 @@ through a queue; their results are handed to the event loops in batches, one wak
 
 import asyncio
 import logging
+import math
 import os
 import random
 import threading
@@ -14,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.consensus.codec import COMMAND_BYTES_MAX, CommandKind
-from agent.consensus.engine_parts import Compaction, Proposal, Timing
+from agent.consensus.engine_parts import POLL_SECONDS_MAX, Compaction, Proposal, RecentWorst, Timing
 from agent.consensus.pysyncobj_engine import Engine
 from agent.consensus.replicator import Fsm, Observer, Peer, RaftState, ReplicatorStatus
 from agent.consensus.resolver import split_address
@@ -33,8 +34,8 @@ _STOP_SECONDS = 2.0
 _SATURATION_SECONDS = 1.0
 """Saturation is reported for each second. Source: hashicorp/raft saturation.go."""
 
-_POLL_SECONDS_MAX = 0.25
-"""A server alone has nothing to wait for, but its status must not look like that of a thread that hangs."""
+_LATENESS_PERIOD_SECONDS = 15.0
+"""The longest interval of scrapes that is shipped: a late tick shows in at least one of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +95,7 @@ class PysyncobjReplicator:
         self._failure = ""
         self._status: ReplicatorStatus | None = None
         self._finished: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[bytes], bytes | OutriderError]]] = {}
-        self._lateness_seconds = 0.0
+        self._lateness = RecentWorst(_LATENESS_PERIOD_SECONDS)
         self._busy_since = 0.0
         self._busy_seconds = 0.0
         self._fsm_seconds_before = 0.0
@@ -285,15 +286,16 @@ class PysyncobjReplicator:
         began = self._clock.monotonic()
         engine.step()
         self._ticks += 1
-        self._status = engine.status(self._lateness_seconds)
+        self._status = engine.status(self._lateness.value)
         self._deliver()
         now = self._clock.monotonic()
         self._busy_seconds += now - began
         self._report_saturation(engine, now)
-        due = min(engine.next_deadline(), transport.next_deadline(), now + _POLL_SECONDS_MAX)
+        due = min(engine.next_deadline(), transport.next_deadline(), now + POLL_SECONDS_MAX)
         transport.poll(max(0.0, due - now))
         woken = self._clock.monotonic()
-        self._lateness_seconds = max(0.0, woken - due) if due > now else 0.0
+        # Also when it was due already: a step that hangs in a write to disk delays what comes after it.
+        self._lateness.see(max(0.0, woken - due) if due > -math.inf else 0.0, woken)
 
     def _report_saturation(self, engine: Engine, now: float) -> None:
         period = now - self._busy_since

@@ -40,12 +40,26 @@ class PeerStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class RaftTotals:
+    """How often something happened to this server since it started; neither ever falls."""
+
+    elections_won: int = 0
+    lease_losses: int = 0
+
+
+FIRST_INDEX = 1
+"""A new log begins with a mark here that is no entry."""
+
+
+@dataclass(frozen=True, slots=True)
 class ReplicatorStatus:
     """One consistent look at the log and the group, taken in the Raft thread.
 
     `last_contact_seconds` is the time since this server last heard the leader: 0 on the leader, None before the
     first contact. `leader` is None when none is known. `taken_at_seconds` is the monotonic clock when it was taken:
-    a Raft thread that hangs, or a process that was stopped, leaves an old one.
+    a Raft thread that hangs, or a process that was stopped, leaves an old one. `snapshot_index` is 0 and
+    `snapshot_age_seconds` the time since the start while there is no snapshot. `tick_lateness_seconds` is the worst of
+    the last 15 to 30 s. `log_bytes` is the log on disk, 0 in memory.
     """
 
     state: RaftState
@@ -61,6 +75,14 @@ class ReplicatorStatus:
     tick_lateness_seconds: float
     has_quorum: bool
     taken_at_seconds: float
+    snapshot_age_seconds: float = 0.0
+    log_bytes: int = 0
+    totals: RaftTotals = RaftTotals()
+
+    @property
+    def log_entries(self) -> int:
+        """How many entries of the log no snapshot covers."""
+        return max(0, self.last_index - max(self.snapshot_index, FIRST_INDEX))
 
 
 class Fsm(Protocol):

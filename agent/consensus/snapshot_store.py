@@ -128,6 +128,13 @@ class SnapshotStore:
         self._index = snapshot.index
         return snapshot
 
+    def written_at(self) -> float | None:
+        """Return when the snapshot on disk was written, in Unix seconds; None when there is none or it is in memory."""
+        try:
+            return None if self._path is None else self._path.stat().st_mtime
+        except FileNotFoundError:
+            return None
+
     def begin_write(self, index: int, term: int, dump: Callable[[], bytes], finished: Callable[[], None]) -> None:
         """Encode and write a snapshot on a thread of its own, which calls *finished* at its end.
 

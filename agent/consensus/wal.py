@@ -78,6 +78,10 @@ class RaftLog(Protocol):
     def durable_index(self) -> int:
         """The last index that survives a crash."""
 
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of the log's files; 0 for a log in memory."""
+
     def append(self, command: bytes, index: int, term: int) -> None:
         """Add the entry that follows the last one; durable after `sync`."""
 
@@ -133,6 +137,11 @@ class MemoryLog:
         """The last index: memory is as durable as the process."""
         return self.entries[-1][1]
 
+    @property
+    def disk_bytes(self) -> int:
+        """Nothing."""
+        return 0
+
     def append(self, command: bytes, index: int, term: int) -> None:
         """Add the entry that follows the last one."""
         if index != self.entries[-1][1] + 1:
@@ -181,6 +190,8 @@ class _Segment:
     path: Path
     last_index: int
     """The highest index any record of it touches; 0 when it holds none."""
+    size_bytes: int
+    """Of the file, once nothing more is written to it."""
 
 
 class FileLog(MemoryLog):
@@ -206,7 +217,7 @@ class FileLog(MemoryLog):
         if self._segments:
             newest = self._segments[-1]
             self._file = os.open(newest.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-            self._file_bytes = newest.path.stat().st_size
+            self._file_bytes = newest.size_bytes
         else:
             self._begin_segment(1)
             self._write(RecordKind.RESET, *self.entries[0][1:], b"")
@@ -218,6 +229,11 @@ class FileLog(MemoryLog):
     def durable_index(self) -> int:
         """The last index that survives a crash."""
         return self._durable_index
+
+    @property
+    def disk_bytes(self) -> int:
+        """Bytes of all segments, as far as they were handed to the system."""
+        return sum(segment.size_bytes for segment in self._segments[:-1]) + self._file_bytes
 
     def append(self, command: bytes, index: int, term: int) -> None:
         """Add the entry that follows the last one; durable after `sync`."""
@@ -303,12 +319,13 @@ class FileLog(MemoryLog):
             os.fdatasync(self._file)
             os.close(self._file)
             self._file = -1
+            self._segments[-1].size_bytes = self._file_bytes
         path = self._folder / f"log-{sequence:020d}.wal"
         # The header comes by rename, so that a segment without a whole header is damage, never a crash.
         replace_durably(path, _segment_header(sequence))
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
         self._file_bytes = _SEGMENT_HEADER_BYTES
-        self._segments.append(_Segment(sequence, path, 0))
+        self._segments.append(_Segment(sequence, path, 0, 0))
 
     def _load(self) -> None:
         for leftover in self._folder.glob("*.wal.tmp"):
@@ -318,8 +335,9 @@ class FileLog(MemoryLog):
         replay = _Replay(self)
         for number, path in enumerate(paths):
             expected = segments[-1].sequence + 1 if segments else None
-            segment = _Segment(_read_sequence(path, expected), path, 0)
+            segment = _Segment(_read_sequence(path, expected), path, 0, 0)
             _read_records(path, newest=number == len(paths) - 1, replay=replay.take, segment=segment)
+            segment.size_bytes = path.stat().st_size
             segments.append(segment)
         if segments and not replay.started:
             raise ConfigError(f"{paths[0]}: the Raft log holds no record to begin with; restore the data directory")

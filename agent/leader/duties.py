@@ -79,6 +79,8 @@ class LeaderDuties:
         self._plan_ready = asyncio.Event()
         self._due_changed = asyncio.Event()
         self.established = False
+        self.evaluations_failed = 0
+        """Evaluations given up since the server started; kept when the lead is lost, so that it only grows."""
 
     async def establish(self) -> None:
         """Take up all duties: after a barrier, so that everything the last leader committed is known here.
@@ -278,6 +280,7 @@ class LeaderDuties:
         now_ns = self._wall_ns()
         evals = failed_evals(evaluation, self._around.new_id(), now_ns, wait_seconds)
         await self._around.propose(UpdateEvals(request_id=self._around.new_id(), at=now_ns, evals=evals))
+        self.evaluations_failed += 1
 
     async def _plan_loop(self) -> None:
         while True:

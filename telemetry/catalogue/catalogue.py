@@ -27,7 +27,7 @@ from telemetry.catalogue import (
 from telemetry.catalogue.metric import Kind, Metric
 
 TARGET_LABELS = frozenset(
-    {"job", "instance", "cluster", "region", "datacenter", "role", "server", "exported_job", "exported_instance"}
+    {"job", "instance", "cluster", "region", "datacenter", "role", "exported_job", "exported_instance"}
 )
 """Labels that the scrape configuration puts on every series, whatever exports it.
 

@@ -5,7 +5,7 @@ from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
 _OURS = "Outrider"
 
 
-def _gauge(name: str, unit: Unit, meaning: str, exporter: Role = Role.SERVER, labels: tuple[str, ...] = ()) -> Metric:
+def _gauge(name: str, unit: Unit, meaning: str, exporter: Role, labels: tuple[str, ...] = ()) -> Metric:
     return Metric(
         name=name,
         kind=Kind.GAUGE,
@@ -38,39 +38,94 @@ AGENT_INFO = _gauge(
     Role.AGENT,
     ("version", "role", "node", "datacenter"),
 )
-SERVER_HAS_LEADER = _gauge(
+
+# One server. `server` is its node name: an exporter beside a real Nomad says the same of several servers at once.
+
+
+def _of_server(name: str, unit: Unit, meaning: str, extra: tuple[str, ...] = ()) -> Metric:
+    return _gauge(name, unit, meaning, Role.SERVER, ("server", *extra))
+
+
+def _server_total(name: str, meaning: str) -> Metric:
+    return _total(name, meaning, Role.SERVER, ("server",))
+
+
+SERVER_HAS_LEADER = _of_server(
     "outrider_server_has_leader",
     Unit.BOOLEAN,
     "1 while this server has heard a leader within its election timeout, or is one with a live lease.",
 )
-SERVER_IS_LEADER = _gauge(
+SERVER_IS_LEADER = _of_server(
     "outrider_server_is_leader", Unit.BOOLEAN, "1 while this server is the leader and its lease is alive."
 )
-RAFT_TERM = _gauge("outrider_raft_term", Unit.TERM, "The Raft term this server is in.")
-RAFT_VOTERS = _gauge("outrider_raft_voters", Unit.COUNT, "Voters in the configuration as this server knows it.")
-RAFT_VOTERS_HEALTHY = _gauge(
+RAFT_TERM = _of_server("outrider_raft_term", Unit.TERM, "The Raft term this server is in.")
+RAFT_VOTERS = _of_server("outrider_raft_voters", Unit.COUNT, "Voters in the configuration as this server knows it.")
+RAFT_VOTERS_HEALTHY = _of_server(
     "outrider_raft_voters_healthy",
     Unit.COUNT,
     "On the leader, voters heard within the lease, itself included; elsewhere 1 and the leader if one is heard.",
 )
-RAFT_LAST_CONTACT_SECONDS = _gauge(
+RAFT_LAST_CONTACT_SECONDS = _of_server(
     "outrider_raft_last_contact_seconds",
     Unit.SECONDS,
     "Time since this server had contact with a leader, or as leader with a quorum; 0 for a leader of one.",
 )
-RAFT_TICK_LATENESS_SECONDS = _gauge(
+RAFT_TICK_LATENESS_SECONDS = _of_server(
     "outrider_raft_tick_lateness_seconds",
     Unit.SECONDS,
-    "How late the Raft thread woke at worst since the last scrape; elections are lost when it nears their timeout.",
+    "How late the Raft thread woke at worst in the last 15 to 30 s; elections are lost when it nears their timeout.",
 )
-WORKER_COUNT = _gauge("outrider_workers", Unit.COUNT, "Scheduling workers of this server.")
-WORKER_BUSY_COUNT = _gauge("outrider_workers_busy", Unit.COUNT, "Scheduling workers that have an evaluation.")
-QUEUE_DEPTH = _gauge(
-    "outrider_queue_depth", Unit.COUNT, "Items in one of the server's bounded queues.", Role.SERVER, ("queue",)
+RAFT_LAST_INDEX = _of_server(
+    "outrider_raft_last_index", Unit.INDEX, "Index of the last entry in this server's log; exact, unlike Nomad's."
 )
-QUEUE_CAPACITY = _gauge(
-    "outrider_queue_capacity", Unit.COUNT, "Items that queue holds at most.", Role.SERVER, ("queue",)
+RAFT_COMMIT_INDEX = _of_server(
+    "outrider_raft_commit_index", Unit.INDEX, "Index of the last entry that this server knows a quorum to have; exact."
 )
+RAFT_APPLIED_INDEX = _of_server(
+    "outrider_raft_applied_index", Unit.INDEX, "Index of the last entry in this server's state; exact."
+)
+RAFT_LOG_ENTRIES = _of_server(
+    "outrider_raft_log_entries",
+    Unit.COUNT,
+    "Entries in this server's log that no snapshot covers yet; falls whenever one is written.",
+)
+RAFT_LOG_BYTES = _of_server(
+    "outrider_raft_log_bytes",
+    Unit.BYTES,
+    "Size of this server's log on disk, entries that snapshots cover included until their file goes; 0 in memory.",
+)
+RAFT_SNAPSHOT_AGE_SECONDS = _of_server(
+    "outrider_raft_snapshot_age_seconds",
+    Unit.SECONDS,
+    "Time since the newest snapshot was written or received; without one, since the server started.",
+)
+RAFT_ELECTIONS_TOTAL = _server_total(
+    "outrider_raft_elections_total", "Elections that this server won since it started."
+)
+RAFT_LEASE_LOSSES_TOTAL = _server_total(
+    "outrider_raft_lease_losses_total",
+    "Times this server stepped down since it started because no quorum answered within its lease.",
+)
+EVALUATIONS_FAILED_TOTAL = _server_total(
+    "outrider_evaluations_failed_total",
+    "Evaluations this server gave up as leader, because they were delivered to workers too often.",
+)
+NODES = _of_server(
+    "outrider_nodes",
+    Unit.COUNT,
+    "Registered clients by what this server's own state says of them; every combination is always there.",
+    ("status", "eligibility"),
+)
+NODES_DRAINING = _of_server(
+    "outrider_nodes_draining", Unit.COUNT, "Registered clients that are being drained, by this server's own state."
+)
+WORKER_COUNT = _of_server("outrider_workers", Unit.COUNT, "Scheduling workers of this server.")
+WORKER_BUSY_COUNT = _of_server("outrider_workers_busy", Unit.COUNT, "Scheduling workers that have an evaluation.")
+QUEUE_DEPTH = _of_server("outrider_queue_depth", Unit.COUNT, "Items in one of the server's bounded queues.", ("queue",))
+QUEUE_CAPACITY = _of_server("outrider_queue_capacity", Unit.COUNT, "Items that queue holds at most.", ("queue",))
+
+# Every agent.
+
 TASK_FAILURES_TOTAL = _total(
     "outrider_task_failures_total",
     "Times one of the agent's own tasks or threads ended with an error nobody expected.",

@@ -49,7 +49,10 @@ class World:
         for server in self.servers:
             columns = _Server(self, server).run()
             for name, samples in columns.items():
-                found[f'{name}{{cluster="{CLUSTER}",region="{REGION}",role="server",instance="{server}"}}'] = samples
+                own = f',server="{server}"' if name.startswith("outrider_") else ""
+                found[f'{name}{{cluster="{CLUSTER}",region="{REGION}",role="server",instance="{server}"{own}}}'] = (
+                    samples
+                )
         for client in self.clients:
             labels = f'{{cluster="{CLUSTER}",region="{REGION}",role="client",instance="{client}"}}'
             found["up" + labels] = [0.0 if self.is_down(client, time) else 1.0 for time in self.times()]

@@ -13,6 +13,8 @@ from telemetry.catalogue.metric import Unit
         ("nomad_raft_leader_lastcontact > 200", "did you mean 'nomad_raft_leader_lastContact'?"),
         ("absent(nomad_raft_state_leadr)", "unknown metric 'nomad_raft_state_leadr'"),
         ('up{rack="a"} == 1', "up has no label 'rack'"),
+        ('up{server="s1"} == 1', "up has no label 'server'"),
+        ("max by (server) (nomad_raft_appliedIndex)", "max by 'server'"),
         ("rate(nomad_raft_peers[5m]) > 0", "rate() of nomad_raft_peers"),
         ("increase(nomad_raft_leader_lastContact[5m]) > 0", "increase() of nomad_raft_leader_lastContact"),
         ("delta(nomad_raft_state_leader[5m]) > 0", "delta() of the counter nomad_raft_state_leader"),
@@ -46,6 +48,7 @@ def test_a_query_that_cannot_be_right_is_refused(query, problem):
         ("vector(1)", set(), Unit.COUNT),
         ("sum by (cluster) (up) or vector(0)", set(), Unit.COUNT),
         ("max by (cluster, region) (outrider_raft_term)", {"cluster", "region"}, Unit.TERM),
+        ('max by (cluster, server) (outrider_raft_term{server!=""})', {"cluster", "server"}, Unit.TERM),
         ("avg without (instance, job) (up) < 0.5", None, Unit.RATIO),
     ],
 )

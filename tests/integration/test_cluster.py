@@ -82,7 +82,7 @@ def _restarts(driven, alloc):
 
 def test_every_sample_scraped_is_in_the_catalogue(driven, web):
     """
-    No series that an agent exports is unknown, of another kind, or with labels of its own.
+    No series that an agent exports is unknown, of another kind, or with labels of its own, and ours lack none.
     """
     problems = []
     for agent in driven.cluster.settings.agents:
@@ -116,6 +116,10 @@ def _problems(agent, family, sample):
         return [f"{agent}: {sample.name} is not in the catalogue"]
     unknown = set(sample.labels) - set(entry.metric.labels) - HOUSEKEEPING
     wrong = [f"{agent}: {sample.name} has the labels {sorted(unknown)}"] if unknown else []
+    if sample.name.startswith("outrider_") and set(sample.labels) != set(entry.metric.labels):
+        wrong.append(f"{agent}: {sample.name} has only the labels {sorted(sample.labels)}")
+    if sample.labels.get("server", agent) != agent:
+        wrong.append(f"{agent}: {sample.name} speaks of the server {sample.labels['server']}")
     if family.type != entry.metric.kind.value:
         wrong.append(f"{agent}: {sample.name} is a {family.type}, the catalogue says {entry.metric.kind.value}")
     return wrong

@@ -150,12 +150,12 @@ def test_gauges_with_nomads_names_are_float32(registry, scrape):
     An index above 2**24 is rounded as Nomad rounds it; a series of ours is not.
     """
     registry.set(raft.LAST_INDEX, 16_777_217.0)
-    registry.set(outrider.RAFT_TERM, 16_777_217.0)
+    registry.set(outrider.RAFT_TERM, 16_777_217.0, ("s1",))
 
     seen = scrape(registry)
 
     assert 16_777_216.0 == seen["nomad_raft_lastIndex",]
-    assert 16_777_217.0 == seen["outrider_raft_term",]
+    assert 16_777_217.0 == seen["outrider_raft_term", "s1"]
 
 
 def test_series_of_ours_never_expire(registry, clock, scrape):
@@ -194,16 +194,16 @@ def test_the_host_is_a_label_where_hostnames_are_not_disabled(clock):
         meaning="When.",
         source="test",
     )
-    registry = Registry(clock, "s1")
-    registry.register_sampler(lambda: [Sampled(outrider.SERVER_HAS_LEADER, 1.0), Sampled(start, 5.0)])
+    registry = Registry(clock, "h1")
+    registry.register_sampler(lambda: [Sampled(outrider.SERVER_HAS_LEADER, 1.0, ("s1",)), Sampled(start, 5.0)])
 
     registry.add(raft.APPLY)
     registry.set(job.SUMMARY_QUEUED, 2.0, ("web", "default", "app", "", ""))
     body = registry.exposition().decode()
 
-    assert '\nnomad_raft_apply{host="s1"} 1\n' in body
-    assert 'queued{host="s1",job="web",namespace="default",task_group="app"} 2\n' in body
-    assert '\noutrider_server_has_leader{host="s1"} 1\n' in body
+    assert '\nnomad_raft_apply{host="h1"} 1\n' in body
+    assert 'queued{host="h1",job="web",namespace="default",task_group="app"} 2\n' in body
+    assert '\noutrider_server_has_leader{host="h1",server="s1"} 1\n' in body
     assert "\nprocess_start_time_seconds 5\n" in body
 
 
@@ -212,14 +212,14 @@ def test_samplers_are_asked_at_each_scrape(registry, clock, scrape):
     A sampled gauge says what holds at the moment of the scrape and needs no collection loop.
     """
     state = {"leader": 0.0}
-    registry.register_sampler(lambda: [Sampled(outrider.SERVER_HAS_LEADER, state["leader"])])
+    registry.register_sampler(lambda: [Sampled(outrider.SERVER_HAS_LEADER, state["leader"], ("s1",))])
 
     first = scrape(registry)
     state["leader"] = 1.0
     clock.advance(1_000.0)
 
-    assert 0.0 == first["outrider_server_has_leader",]
-    assert 1.0 == scrape(registry)["outrider_server_has_leader",]
+    assert 0.0 == first["outrider_server_has_leader", "s1"]
+    assert 1.0 == scrape(registry)["outrider_server_has_leader", "s1"]
 
 
 def test_a_sampler_that_raises_blinds_nobody(registry, scrape):
@@ -231,11 +231,11 @@ def test_a_sampler_that_raises_blinds_nobody(registry, scrape):
         raise RuntimeError("no")
 
     registry.register_sampler(broken, "broken")
-    registry.register_sampler(lambda: [Sampled(outrider.RAFT_TERM, 7.0)])
+    registry.register_sampler(lambda: [Sampled(outrider.RAFT_TERM, 7.0, ("s1",))])
 
     seen = scrape(registry)
 
-    assert 7.0 == seen["outrider_raft_term",]
+    assert 7.0 == seen["outrider_raft_term", "s1"]
     assert b'outrider_task_failures_total{task="sampler broken"} 2\n' in registry.exposition()
 
 
@@ -243,11 +243,13 @@ def test_a_series_said_twice_is_printed_once(registry):
     """
     When two samplers claim a series, the last word counts, so that the scrape stays valid.
     """
-    registry.register_sampler(lambda: [Sampled(outrider.RAFT_TERM, 7.0), Sampled(outrider.RAFT_TERM, 8.0)])
+    registry.register_sampler(
+        lambda: [Sampled(outrider.RAFT_TERM, 7.0, ("s1",)), Sampled(outrider.RAFT_TERM, 8.0, ("s1",))]
+    )
 
     lines = registry.exposition().decode().splitlines()
 
-    assert ["outrider_raft_term 8"] == [line for line in lines if line.startswith("outrider_raft_term")]
+    assert ['outrider_raft_term{server="s1"} 8'] == [line for line in lines if line.startswith("outrider_raft_term")]
 
 
 @pytest.mark.parametrize(

@@ -255,9 +255,10 @@ def test_an_evaluation_that_nobody_finishes_is_given_up():
         follow_up = server.state.eval(failed.next_eval)
         await until(lambda: broker.stats().unacked == 0)
         broker.check_invariants()
-        return failed, follow_up, server.clock.wall(), broker.stats()
+        counted = (server.state.evals(), server.duties.evaluations_failed)
+        return failed, follow_up, server.clock.wall(), broker.stats(), counted
 
-    failed, follow_up, wall, stats = lead(scenario, Server.job)
+    failed, follow_up, wall, stats, (evaluations, given_up) = lead(scenario, Server.job)
 
     assert "evaluation reached delivery limit (3)" == failed.status_description
     assert ("failed-follow-up", "e", "pending") == (
@@ -265,11 +266,12 @@ def test_an_evaluation_that_nobody_finishes_is_given_up():
     )  # fmt: skip
     assert FOLLOW_UP_SECONDS_MIN - 1 <= follow_up.wait_until / 1e9 - wall <= 600
     assert (0, 1) == (stats.ready, stats.waiting)
+    assert 1 == sum(each.status == "failed" for each in evaluations) == given_up
 
 
 def test_giving_up_is_tried_again_after_a_failed_write():
     """
-    Without a majority the evaluation stays the leader's.
+    Without a majority the evaluation stays the leader's, and it counts once it is written that it failed.
     """
 
     async def scenario(server):
@@ -280,8 +282,11 @@ def test_giving_up_is_tried_again_after_a_failed_write():
             broker.nack(EvalID("e"), delivery.token, server.clock.monotonic())
             server.clock.advance(SUBSEQUENT_NACK_DELAY_SECONDS + 1)
         await until(lambda: any(isinstance(command, UpdateEvals) for command in server.proposed))
+        unwritten = server.duties.evaluations_failed
         server.broken = None
         server.clock.advance(SUBSEQUENT_NACK_DELAY_SECONDS + 1)
         await until(lambda: server.state.eval("e").status == "failed")
+        await until(lambda: server.duties.evaluations_failed)
+        return unwritten, server.duties.evaluations_failed
 
-    lead(scenario, Server.job)
+    assert (0, 1) == lead(scenario, Server.job)
