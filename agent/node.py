@@ -27,8 +27,10 @@ from agent.model.node import DriverInfo, Node
 from agent.model.times import rfc3339
 from agent.rpc.caller import Caller
 from agent.tasks import Tasks
+from telemetry.catalogue import outrider
 from telemetry.clock import Clock
 from telemetry.recorder import Recorder
+from telemetry.registry import Sampled
 
 LEAVE_SECONDS = 3.0
 """How long a client that leaves waits for the servers to hear its last words."""
@@ -54,6 +56,7 @@ class ClientAgent:
         self._caller = caller
         self._recorder = recorder
         self._clock = clock
+        self._made_at = clock.monotonic()
         self._logger = logger
         self._rng = rng or random.Random()
         self._background = Tasks(logger, recorder)
@@ -126,6 +129,19 @@ class ClientAgent:
         """Emit the series of a client; called once a collection interval."""
         if self._allocs is not None:
             await self._telemetry.collect(self.node(), self._allocs.runners)
+
+    def sample(self) -> tuple[Sampled, ...]:
+        """Return the present values of the `outrider_*` series of a client; from any thread, also before start()."""
+        age, ttl, me = None, 0.0, (self._settings.node_name,)
+        if self._sync is not None:
+            status = self._sync.status()
+            age, ttl = status.last_heartbeat_age_seconds, status.ttl_seconds
+        if age is None:
+            age = self._clock.monotonic() - self._made_at
+        return (
+            Sampled(outrider.CLIENT_LAST_HEARTBEAT_SECONDS, age, me),
+            Sampled(outrider.CLIENT_HEARTBEAT_TTL_SECONDS, ttl, me),
+        )
 
     def stats(self) -> dict[str, str]:
         """Return what `GET /v1/agent/self` shows under stats.client, under Nomad's words."""

@@ -171,6 +171,7 @@ class AgentProcess:
             self._remote = RpcClient(self._registry, logging.getLogger("client.rpc"))
             caller = ServerPool(settings.servers, self._remote, self._clock, random.Random(os.urandom(16)), logger)
         self._client = ClientAgent(settings, caller, self._registry, self._clock, logger)
+        self._registry.register_sampler(self._client.sample, "client")
         self._collectors.append(self._client.collect)
 
     async def _start_http(self) -> None:

@@ -124,6 +124,23 @@ WORKER_BUSY_COUNT = _of_server("outrider_workers_busy", Unit.COUNT, "Scheduling 
 QUEUE_DEPTH = _of_server("outrider_queue_depth", Unit.COUNT, "Items in one of the server's bounded queues.", ("queue",))
 QUEUE_CAPACITY = _of_server("outrider_queue_capacity", Unit.COUNT, "Items that queue holds at most.", ("queue",))
 
+# One client; `node` is its node name.
+
+CLIENT_LAST_HEARTBEAT_SECONDS = _gauge(
+    "outrider_client_last_heartbeat_seconds",
+    Unit.SECONDS,
+    "Time since a server last acknowledged a heartbeat or registration; without one, since the client started.",
+    Role.CLIENT,
+    ("node",),
+)
+CLIENT_HEARTBEAT_TTL_SECONDS = _gauge(
+    "outrider_client_heartbeat_ttl_seconds",
+    Unit.SECONDS,
+    "For how long the last acknowledgement lets the client be silent, grace not counted; 0 before the first.",
+    Role.CLIENT,
+    ("node",),
+)
+
 # Every agent.
 
 TASK_FAILURES_TOTAL = _total(
