@@ -172,7 +172,7 @@ class ServerObserver:
         put(broker.TOTAL_WAITING, float(stats.waiting))
         put(broker.TOTAL_CANCELABLE, float(stats.cancelable))
         for scheduler, (ready, unacked) in stats.by_scheduler.items():
-            if scheduler in broker.SCHEDULERS:
+            if scheduler in broker.SCHEDULER_READY.expansions:
                 put(broker.SCHEDULER_READY, float(ready), (), scheduler)
                 put(broker.SCHEDULER_UNACKED, float(unacked), (), scheduler)
         blocked = duties.blocked.stats()

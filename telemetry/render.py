@@ -22,6 +22,8 @@ words in braces stands for one metric a word.
   than going from 0 to 1; every series with one of Nomad's names is gone 60 s after its last update.
 - A **summary** has the quantiles 0.5, 0.9 and 0.99 of the last 10 s, which are NaN when there was nothing, and `_sum` and
   `_count` since its birth.
+- A **gauge** with one of Nomad's names is a float32: whole numbers above 16.7 million (2^24) move in steps. Counters and
+  summaries add up in float64.
 - Series named `outrider_*` are always there, in base units, and never expire.
 - Labels of the target (`cluster`, `region`, `role`, `instance`, `job` …) come on top; they are set where Prometheus scrapes.
 - *Nomad only* marks what a real Nomad exports and Outrider's agent does not, or not yet.

@@ -49,6 +49,7 @@ _LATENCY: dict[str, Metric] = {
     m.ALLOC_LIST.name: metrics.ALLOC_LIST,
     m.EVAL_DEQUEUE.name: metrics.EVAL_DEQUEUE,
     m.EVAL_ACK.name: metrics.EVAL_ACK,
+    m.EVAL_NACK.name: metrics.EVAL_NACK,
     m.EVAL_CREATE.name: metrics.EVAL_CREATE,
     m.EVAL_UPDATE.name: metrics.EVAL_UPDATE,
     m.EVAL_REBLOCK.name: metrics.EVAL_REBLOCK,

@@ -301,6 +301,8 @@ class LeaderDuties:
         started = self._now()
         result = evaluate_plan(self._around.state(), plan)
         self._took(plan_metrics.EVALUATE, started)
+        for node_id in result.rejected_nodes:
+            self._around.recorder.add(plan_metrics.NODE_REJECTED, labels=(node_id,))
         updated = [
             alloc
             for group in (result.node_update, result.node_allocation)

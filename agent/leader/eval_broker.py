@@ -198,7 +198,7 @@ class EvalBroker:
         """Count what is where."""
         by_scheduler = {name: [len(queue.heap), 0] for name, queue in self._ready.items()}
         for held in self._unacked.values():
-            by_scheduler.setdefault(held.evaluation.type, [0, 0])[1] += 1
+            by_scheduler.setdefault(self._queue_of(held.evaluation), [0, 0])[1] += 1
         return BrokerStats(
             ready=sum(len(queue.heap) for queue in self._ready.values()),
             unacked=len(self._unacked),
@@ -241,6 +241,11 @@ class EvalBroker:
         failed = self._deliveries.get(evaluation.id, 0) >= DELIVERY_LIMIT
         queue = self._ready.setdefault(FAILED_QUEUE if failed else evaluation.type, _Ready())
         heapq.heappush(queue.heap, (-evaluation.priority, self._next(), evaluation, now))
+
+    def _queue_of(self, unacked: Evaluation) -> str:
+        """Return the queue that *unacked* came from: one more delivery than workers get is the leader's."""
+        given_up = self._deliveries.get(unacked.id, 0) > DELIVERY_LIMIT
+        return FAILED_QUEUE if given_up else unacked.type
 
     def _take_back(self, eval_id: EvalID, now: float) -> None:
         evaluation = self._unacked.pop(eval_id).evaluation

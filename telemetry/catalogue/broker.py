@@ -5,6 +5,9 @@ from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
 SCHEDULERS = ("service", "batch", "system", "sysbatch", "_core")
 """The words in names that hold a scheduler type."""
 
+FAILED = "_failed"
+"""Stands for a scheduler type where evaluations are kept that were delivered too often."""
+
 _BROKER_GO = "nomad/eval_broker.go"
 _BLOCKED_GO = "nomad/blocked_evals.go"
 _EVAL_LABELS = ("eval_type", "job", "namespace", "triggered_by")
@@ -35,7 +38,7 @@ def _of_scheduler(name: str, meaning: str, key: str) -> Metric:
         meaning=meaning,
         source=_BROKER_GO,
         key=key,
-        expansions=SCHEDULERS,
+        expansions=(*SCHEDULERS, FAILED),
     )
 
 
@@ -97,12 +100,14 @@ TOTAL_CANCELABLE = _total(
 )
 SCHEDULER_READY = _of_scheduler(
     "nomad_nomad_broker_{}_ready",
-    "Evaluations for one type of scheduler that a worker may take now; on the leader, once there was one.",
+    "Evaluations for one type of scheduler that a worker may take now, or `_failed` for the leader to give up; "
+    "on the leader, once there was one.",
     "nomad.nomad.broker.{}.ready",
 )
 SCHEDULER_UNACKED = _of_scheduler(
     "nomad_nomad_broker_{}_unacked",
-    "Evaluations for one type of scheduler that are being worked on; on the leader, once there was one.",
+    "Evaluations for one type of scheduler that are being worked on, or `_failed` given up; on the leader, once "
+    "there was one.",
     "nomad.nomad.broker.{}.unacked",
 )
 EVAL_WAITING = Metric(

@@ -22,6 +22,7 @@ from telemetry.catalogue import (
     runtime,
     serf,
     state,
+    tls,
     worker,
 )
 from telemetry.catalogue.metric import Kind, Metric
@@ -54,6 +55,7 @@ MODULES = {
         runtime,
         serf,
         state,
+        tls,
         worker,
     )
 }

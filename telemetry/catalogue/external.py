@@ -1,16 +1,28 @@
-"""Series of neighbours that rules and dashboards use: Prometheus, Alertmanager, and the process collectors."""
+"""Series of neighbours that rules and dashboards use: Prometheus, Alertmanager, and the process collectors.
+
+Labels are those that Prometheus 2.42 and 3.5, and Alertmanager 0.25 and 0.33, all give; what only the newer ones have is
+named in the meaning. A test holds the entries against whichever of them the machine has.
+"""
 
 from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
 
 
-def _foreign(name: str, kind: Kind, unit: Unit, meaning: str, source: str, labels: tuple[str, ...] = ()) -> Metric:
+def _foreign(
+    name: str,
+    kind: Kind,
+    unit: Unit,
+    meaning: str,
+    source: str,
+    labels: tuple[str, ...] = (),
+    present: Presence = Presence.ALWAYS,
+) -> Metric:
     return Metric(
         name=name,
         kind=kind,
         unit=unit,
         labels=labels,
         exporter=Role.FOREIGN,
-        present=Presence.ALWAYS,
+        present=present,
         meaning=meaning,
         source=source,
         exported=False,
@@ -72,13 +84,26 @@ ALERTS_FOR_STATE = _foreign(
 
 # Prometheus and Alertmanager about themselves.
 
+_BUILD_LABELS = ("branch", "goarch", "goos", "goversion", "revision", "version")
+
+
+def _prometheus(name: str, kind: Kind, unit: Unit, meaning: str, *labels: str) -> Metric:
+    return _foreign(name, kind, unit, meaning, "Prometheus", labels)
+
+
+def _alertmanager(
+    name: str, kind: Kind, unit: Unit, meaning: str, *labels: str, present: Presence = Presence.ALWAYS
+) -> Metric:
+    return _foreign(name, kind, unit, meaning, "Alertmanager", labels, present)
+
+
 PROMETHEUS_BUILD_INFO = _foreign(
     "prometheus_build_info",
     Kind.GAUGE,
     Unit.BOOLEAN,
-    "Always 1; its labels say what was built.",
+    "Always 1; its labels say what was built; newer ones say `tags` as well.",
     "Prometheus",
-    ("branch", "goarch", "goos", "goversion", "revision", "tags", "version"),
+    _BUILD_LABELS,
 )
 PROMETHEUS_CONFIG_LAST_RELOAD_SUCCESSFUL = _foreign(
     "prometheus_config_last_reload_successful",
@@ -109,6 +134,12 @@ PROMETHEUS_NOTIFICATIONS_ERRORS_TOTAL = _foreign(
     "Prometheus",
     ("alertmanager",),
 )
+PROMETHEUS_NOTIFICATIONS_QUEUE_LENGTH = _prometheus(
+    "prometheus_notifications_queue_length", Kind.GAUGE, Unit.COUNT, "Alerts that wait to be sent."
+)
+PROMETHEUS_NOTIFICATIONS_QUEUE_CAPACITY = _prometheus(
+    "prometheus_notifications_queue_capacity", Kind.GAUGE, Unit.COUNT, "Alerts that may wait; beyond, they are dropped."
+)
 PROMETHEUS_NOTIFICATIONS_SENT_TOTAL = _foreign(
     "prometheus_notifications_sent_total",
     Kind.COUNTER,
@@ -116,6 +147,56 @@ PROMETHEUS_NOTIFICATIONS_SENT_TOTAL = _foreign(
     "Alerts that were sent to an Alertmanager.",
     "Prometheus",
     ("alertmanager",),
+)
+PROMETHEUS_CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS = _prometheus(
+    "prometheus_config_last_reload_success_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.UNIX_SECONDS,
+    "When a configuration was accepted last.",
+)
+PROMETHEUS_ENGINE_QUERIES = _prometheus(
+    "prometheus_engine_queries", Kind.GAUGE, Unit.COUNT, "Queries that run or wait now, those of rules included."
+)
+PROMETHEUS_ENGINE_QUERIES_CONCURRENT_MAX = _prometheus(
+    "prometheus_engine_queries_concurrent_max", Kind.GAUGE, Unit.COUNT, "Queries that may run at the same time."
+)
+PROMETHEUS_RULE_EVALUATIONS_TOTAL = _prometheus(
+    "prometheus_rule_evaluations_total", Kind.COUNTER, Unit.COUNT, "Evaluations of rules.", "rule_group"
+)
+PROMETHEUS_RULE_GROUP_ITERATIONS_TOTAL = _prometheus(
+    "prometheus_rule_group_iterations_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Times a group was due to be evaluated, missed ones included.",
+    "rule_group",
+)
+PROMETHEUS_RULE_GROUP_INTERVAL_SECONDS = _prometheus(
+    "prometheus_rule_group_interval_seconds",
+    Kind.GAUGE,
+    Unit.SECONDS,
+    "How often a group is to be evaluated.",
+    "rule_group",
+)
+PROMETHEUS_RULE_GROUP_LAST_DURATION_SECONDS = _prometheus(
+    "prometheus_rule_group_last_duration_seconds",
+    Kind.GAUGE,
+    Unit.SECONDS,
+    "How long the last evaluation of a group took.",
+    "rule_group",
+)
+PROMETHEUS_RULE_GROUP_LAST_EVALUATION_TIMESTAMP_SECONDS = _prometheus(
+    "prometheus_rule_group_last_evaluation_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.UNIX_SECONDS,
+    "When a group was evaluated last.",
+    "rule_group",
+)
+PROMETHEUS_RULE_GROUP_LAST_EVALUATION_SAMPLES = _prometheus(
+    "prometheus_rule_group_last_evaluation_samples",
+    Kind.GAUGE,
+    Unit.COUNT,
+    "Samples that the last evaluation of a group wrote.",
+    "rule_group",
 )
 PROMETHEUS_RULE_EVALUATION_FAILURES_TOTAL = _foreign(
     "prometheus_rule_evaluation_failures_total",
@@ -140,6 +221,47 @@ PROMETHEUS_TARGET_SCRAPES_EXCEEDED_SAMPLE_LIMIT_TOTAL = _foreign(
     "Scrapes that were thrown away because they held too many samples.",
     "Prometheus",
 )
+PROMETHEUS_TARGET_SCRAPE_POOL_TARGETS = _prometheus(
+    "prometheus_target_scrape_pool_targets", Kind.GAUGE, Unit.COUNT, "Targets of a scrape job now.", "scrape_job"
+)
+PROMETHEUS_TARGET_SCRAPE_POOL_SYNC_TOTAL = _prometheus(
+    "prometheus_target_scrape_pool_sync_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Times discovery gave a scrape job its targets.",
+    "scrape_job",
+)
+PROMETHEUS_TARGET_SCRAPE_POOL_EXCEEDED_TARGET_LIMIT_TOTAL = _prometheus(
+    "prometheus_target_scrape_pool_exceeded_target_limit_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Times a scrape job had more targets than its target_limit, so that none of them was scraped.",
+)
+PROMETHEUS_TARGET_SCRAPE_POOL_EXCEEDED_LABEL_LIMITS_TOTAL = _prometheus(
+    "prometheus_target_scrape_pool_exceeded_label_limits_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Times a scrape had more, or longer, labels than its job allows.",
+)
+PROMETHEUS_TARGET_SCRAPE_POOL_RELOADS_FAILED_TOTAL = _prometheus(
+    "prometheus_target_scrape_pool_reloads_failed_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Times a scrape job could not be changed at a reload.",
+)
+PROMETHEUS_TARGET_SCRAPE_POOLS_FAILED_TOTAL = _prometheus(
+    "prometheus_target_scrape_pools_failed_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Times a scrape job could not be made.",
+)
+PROMETHEUS_TARGET_SYNC_FAILED_TOTAL = _prometheus(
+    "prometheus_target_sync_failed_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Targets that relabelling left without an address or with labels that cannot be.",
+    "scrape_job",
+)
 PROMETHEUS_TSDB_HEAD_SERIES = _foreign(
     "prometheus_tsdb_head_series", Kind.GAUGE, Unit.COUNT, "Series in memory.", "Prometheus"
 )
@@ -150,21 +272,53 @@ ALERTMANAGER_CONFIG_LAST_RELOAD_SUCCESSFUL = _foreign(
     "1 when the configuration was accepted at the last reload.",
     "Alertmanager",
 )
-ALERTMANAGER_NOTIFICATIONS_TOTAL = _foreign(
+ALERTMANAGER_CONFIG_LAST_RELOAD_SUCCESS_TIMESTAMP_SECONDS = _alertmanager(
+    "alertmanager_config_last_reload_success_timestamp_seconds",
+    Kind.GAUGE,
+    Unit.UNIX_SECONDS,
+    "When a configuration was accepted last.",
+)
+ALERTMANAGER_CONFIG_HASH = _alertmanager(
+    "alertmanager_config_hash",
+    Kind.GAUGE,
+    Unit.NONE,
+    "A number made of the configuration: Alertmanagers of a pair that differ in it send different notifications.",
+)
+ALERTMANAGER_BUILD_INFO = _alertmanager(
+    "alertmanager_build_info",
+    Kind.GAUGE,
+    Unit.BOOLEAN,
+    "Always 1; its labels say what was built; newer ones say `tags` as well.",
+    *_BUILD_LABELS,
+)
+ALERTMANAGER_NOTIFICATIONS_TOTAL = _alertmanager(
     "alertmanager_notifications_total",
     Kind.COUNTER,
     Unit.COUNT,
-    "Notifications that were tried.",
-    "Alertmanager",
-    ("integration", "receiver_name"),
+    "Notifications that were to be sent, by kind of receiver; `receiver_name` only with the feature "
+    "receiver-name-in-metrics.",
+    "integration",
 )
-ALERTMANAGER_NOTIFICATIONS_FAILED_TOTAL = _foreign(
+ALERTMANAGER_NOTIFICATIONS_FAILED_TOTAL = _alertmanager(
     "alertmanager_notifications_failed_total",
     Kind.COUNTER,
     Unit.COUNT,
-    "Notifications that no receiver took.",
-    "Alertmanager",
-    ("integration", "reason", "receiver_name"),
+    "Notifications that were given up after all tries, at the end of a group_interval; newer ones give a `reason` as well.",
+    "integration",
+)
+ALERTMANAGER_NOTIFICATION_REQUESTS_TOTAL = _alertmanager(
+    "alertmanager_notification_requests_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Requests to receivers, each try of a notification.",
+    "integration",
+)
+ALERTMANAGER_NOTIFICATION_REQUESTS_FAILED_TOTAL = _alertmanager(
+    "alertmanager_notification_requests_failed_total",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Requests to receivers that failed: grows at once, where notifications_failed_total waits for the last try.",
+    "integration",
 )
 ALERTMANAGER_ALERTS = _foreign(
     "alertmanager_alerts", Kind.GAUGE, Unit.COUNT, "Alerts by state.", "Alertmanager", ("state",)
@@ -177,8 +331,29 @@ ALERTMANAGER_ALERTS_RECEIVED_TOTAL = _foreign(
     "Alertmanager",
     ("status", "version"),
 )
-ALERTMANAGER_CLUSTER_MEMBERS = _foreign(
-    "alertmanager_cluster_members", Kind.GAUGE, Unit.COUNT, "Alertmanagers that know each other.", "Alertmanager"
+ALERTMANAGER_CLUSTER_ENABLED = _alertmanager(
+    "alertmanager_cluster_enabled", Kind.GAUGE, Unit.BOOLEAN, "1 when it listens for other Alertmanagers."
+)
+ALERTMANAGER_CLUSTER_MEMBERS = _alertmanager(
+    "alertmanager_cluster_members",
+    Kind.GAUGE,
+    Unit.COUNT,
+    "Alertmanagers that know each other, itself included; only where clustering is on.",
+    present=Presence.WHEN_CONFIGURED,
+)
+ALERTMANAGER_CLUSTER_FAILED_PEERS = _alertmanager(
+    "alertmanager_cluster_failed_peers",
+    Kind.GAUGE,
+    Unit.COUNT,
+    "Alertmanagers that it lost; only where clustering is on.",
+    present=Presence.WHEN_CONFIGURED,
+)
+ALERTMANAGER_CLUSTER_HEALTH_SCORE = _alertmanager(
+    "alertmanager_cluster_health_score",
+    Kind.GAUGE,
+    Unit.COUNT,
+    "0 when its gossip is well, higher the worse; only where clustering is on.",
+    present=Presence.WHEN_CONFIGURED,
 )
 
 # The process, as every Prometheus client library tells it; these never expire.

@@ -65,6 +65,29 @@ OUTSTANDING_APPLY = Metric(
     key="nomad.nomad.plan.outstanding_apply",
     exported=False,
 )
+NODE_REJECTED = Metric(
+    name="nomad_nomad_plan_node_rejected",
+    kind=Kind.COUNTER,
+    unit=Unit.COUNT,
+    labels=("node_id",),
+    exporter=Role.SERVER,
+    present=Presence.AFTER_FIRST_EVENT,
+    meaning="Times the part of a plan that was for one client was refused, as it no longer fitted; on the leader.",
+    source=f"{_APPLY_GO} evaluatePlanPlacements",
+    key="nomad.nomad.plan.node_rejected",
+)
+REJECTION_TRACKER_NODE_SCORE = Metric(
+    name="nomad_nomad_plan_rejection_tracker_node_score",
+    kind=Kind.GAUGE,
+    unit=Unit.COUNT,
+    labels=("node_id",),
+    exporter=Role.SERVER,
+    present=Presence.WHEN_CONFIGURED,
+    meaning="Refusals of one client within plan_rejection_tracker's node_window; only where that block is enabled.",
+    source="nomad/plan_apply_node_tracker.go",
+    key="nomad.nomad.plan.rejection_tracker.node_score",
+    exported=False,
+)
 SIGN_IDENTITIES = _timer(
     "nomad_nomad_plan_sign_identities",
     "Signing the identities of a plan's workloads; on the leader.",

@@ -172,14 +172,16 @@ APPLIED_INDEX = _metric(
     Kind.GAUGE,
     Unit.INDEX,
     Presence.ALWAYS,
-    "Index of the last entry applied to the state; float32, so in steps of more than 1 above 16.7 million.",
+    "Index of the last entry applied to the state; float32, so in steps of more than 1 above 16.7 million. A Nomad "
+    "refreshes it every 10 s.",
 )
 LAST_INDEX = _metric(
     "nomad_raft_lastIndex",
     Kind.GAUGE,
     Unit.INDEX,
     Presence.ALWAYS,
-    "Index of the last entry in the log; float32, so in steps of more than 1 above 16.7 million.",
+    "Index of the last entry in the log; float32, so in steps of more than 1 above 16.7 million. A Nomad refreshes "
+    "it every 10 s.",
 )
 FSM_APPLY = _timer(
     "nomad_raft_fsm_apply",
@@ -204,6 +206,42 @@ THREAD_FSM_SATURATION = _metric(
     Presence.ALWAYS,
     "Share of the last second in which the thread that applies entries was busy.",
     "hashicorp/raft fsm.go",
+)
+
+# Only a real Nomad: its snapshots. Each is there for 60 s after one was taken, restored or received.
+
+
+def _snapshot(name: str, meaning: str, source: str = "hashicorp/raft snapshot.go") -> Metric:
+    return _metric(name, Kind.SAMPLE, Unit.MILLISECONDS, Presence.AFTER_FIRST_EVENT, meaning, source, exported=False)
+
+
+SNAPSHOT_TAKE_SNAPSHOT = _snapshot(
+    "nomad_raft_snapshot_takeSnapshot",
+    "The whole of taking a snapshot and compacting the log; also when it failed.",
+)
+SNAPSHOT_CREATE = _snapshot("nomad_raft_snapshot_create", "Beginning the file of a snapshot.")
+SNAPSHOT_PERSIST = _snapshot("nomad_raft_snapshot_persist", "Writing the state to the file of a snapshot.")
+FSM_SNAPSHOT = _snapshot(
+    "nomad_raft_fsm_snapshot",
+    "Freezing the state for a snapshot; nothing is applied meanwhile.",
+    "hashicorp/raft fsm.go",
+)
+FSM_RESTORE = _snapshot(
+    "nomad_raft_fsm_restore",
+    "Loading the state from a snapshot, at the start or from the leader.",
+    "hashicorp/raft fsm.go",
+)
+FSM_LAST_RESTORE_DURATION = _metric(
+    "nomad_raft_fsm_lastRestoreDuration",
+    Kind.GAUGE,
+    Unit.MILLISECONDS,
+    Presence.AFTER_FIRST_EVENT,
+    "How long the last load from a snapshot took, in whole milliseconds; set once, so gone 60 s after it.",
+    "hashicorp/raft fsm.go",
+    exported=False,
+)
+RPC_INSTALL_SNAPSHOT = _snapshot(
+    "nomad_raft_rpc_installSnapshot", "On a follower, receiving and loading a snapshot of the leader.", _RAFT_GO
 )
 
 # Only a real Nomad: its transport, and BoltDB under its log.

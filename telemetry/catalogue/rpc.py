@@ -62,6 +62,7 @@ ALLOC_GET_ALLOCS = _latency("nomad_nomad_alloc_get_allocs", "nomad.nomad.alloc.g
 ALLOC_LIST = _latency("nomad_nomad_alloc_list", "nomad.nomad.alloc.list", "Alloc.List")
 EVAL_DEQUEUE = _latency("nomad_nomad_eval_dequeue", "nomad.nomad.eval.dequeue", "Eval.Dequeue")
 EVAL_ACK = _latency("nomad_nomad_eval_ack", "nomad.nomad.eval.ack", "Eval.Ack")
+EVAL_NACK = _latency("nomad_nomad_eval_nack", "nomad.nomad.eval.nack", "Eval.Nack")
 EVAL_CREATE = _latency("nomad_nomad_eval_create", "nomad.nomad.eval.create", "Eval.Create")
 EVAL_UPDATE = _latency("nomad_nomad_eval_update", "nomad.nomad.eval.update", "Eval.Update")
 EVAL_REBLOCK = _latency("nomad_nomad_eval_reblock", "nomad.nomad.eval.reblock", "Eval.Reblock")

@@ -8,7 +8,8 @@ SNAPSHOT_INDEX = Metric(
     unit=Unit.INDEX,
     exporter=Role.SERVER,
     present=Presence.ALWAYS,
-    meaning="Index of the latest write in the state; float32, so in steps of more than 1 above 16.7 million.",
+    meaning="Index of the latest write in the state; float32, so in steps of more than 1 above 16.7 million. A Nomad "
+    "refreshes it every 10 s.",
     source="nomad/server.go",
 )
 

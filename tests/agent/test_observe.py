@@ -9,9 +9,11 @@ import pytest
 
 from agent.consensus.replicator import Peer, PeerStatus, RaftState, RaftTotals, ReplicatorStatus
 from agent.leader.duties import LeaderDuties, Surroundings
+from agent.leader.eval_broker import DELIVERY_LIMIT, FAILED_QUEUE
 from agent.leader.heartbeats import HeartbeatSettings
 from agent.model.base import NodeID
 from agent.model.command import RegisterNode, UpdateNodeStatus
+from agent.model.evaluation import Evaluation
 from agent.model.node import Eligibility, Node, NodeStatus
 from agent.observe import Observed, ServerObserver
 from agent.state.fsm import apply
@@ -19,6 +21,7 @@ from agent.state.store import State
 from telemetry.catalogue import outrider
 from telemetry.clock import ManualClock
 from telemetry.recorder import NullRecorder
+from telemetry.registry import Registry
 
 NOW = 1_000.0
 LEADER = Peer("id-1", "s1", "127.0.0.1:1", "127.0.0.1:11")
@@ -230,3 +233,38 @@ def test_a_server_without_clients_says_so():
 
     assert 8 == len(counts)
     assert {0} == set(counts.values())
+
+
+def test_evaluations_to_be_given_up_are_a_queue_of_their_own():
+    """
+    As on a Nomad, `_failed` stands beside the types of schedulers, ready and in the leader's hands.
+    """
+    registry = Registry(ManualClock(NOW))
+
+    async def run():
+        clock = ManualClock(NOW)
+        around = Surroundings(
+            propose=None, barrier=None, state=State, new_id=str, clock=clock, recorder=registry,
+            logger=logging.getLogger("test"), rng=random.Random(1),
+        )  # fmt: skip
+        duties = LeaderDuties(around, HeartbeatSettings())
+        observer = ServerObserver(Observed("s1", status, State, duties, (), 1.0), clock, registry)
+        broker = duties.broker
+        broker.enable()
+        for name in ("a", "b"):
+            broker.enqueue(Evaluation(id=name, job_id=name, triggered_by="test", type="batch"), NOW)
+            for round_ in range(1, DELIVERY_LIMIT + 1):
+                token = broker.dequeue(["batch"], NOW + 100 * round_).token
+                broker.nack(name, token, NOW + 100 * round_)
+        broker.dequeue([FAILED_QUEUE], NOW + 1_000)
+        observer.collect()
+
+    asyncio.run(run())
+
+    lines = registry.exposition().decode().splitlines()
+    assert {
+        "nomad_nomad_broker__failed_ready 1",
+        "nomad_nomad_broker__failed_unacked 1",
+        "nomad_nomad_broker_batch_ready 0",
+        "nomad_nomad_broker_batch_unacked 0",
+    } == {line for line in lines if line.startswith(("nomad_nomad_broker__", "nomad_nomad_broker_batch"))}

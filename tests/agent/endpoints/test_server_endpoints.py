@@ -242,6 +242,19 @@ def test_a_plan_with_an_old_token_is_refused(start_server):
     run(start_server, scenario)
 
 
+def test_work_that_comes_back_is_timed(start_server):
+    """
+    A worker's refusal is measured as Nomad measures it, also one that came too late.
+    """
+
+    async def scenario(server):
+        with pytest.raises(RequestRefused):
+            await call(server, m.EVAL_NACK, m.EvalAckRequest(eval_id="gone", token="old"))
+        return server.context.recorder.exposition().decode()
+
+    assert "\nnomad_nomad_eval_nack_count 1\n" in run(start_server, scenario)
+
+
 def test_a_server_that_lays_down_its_duties_forgets_them(start_server):
     """
     Broker, heartbeats and plans are gone; the caller learns that there is no leader.

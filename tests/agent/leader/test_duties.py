@@ -5,6 +5,7 @@ import itertools
 import logging
 import random
 
+import msgspec
 import pytest
 
 from agent.errors import NotLeader, OutriderError, UnknownOutcome
@@ -12,16 +13,17 @@ from agent.leader import duties as module
 from agent.leader.duties import FOLLOW_UP_SECONDS_MIN, LeaderDuties, Surroundings
 from agent.leader.eval_broker import DELIVERY_LIMIT, SUBSEQUENT_NACK_DELAY_SECONDS
 from agent.leader.heartbeats import HeartbeatSettings
-from agent.model.base import EvalID, JobID, NodeID
+from agent.model.alloc import Allocation
+from agent.model.base import AllocID, EvalID, JobID, NodeID
 from agent.model.command import RegisterJob, RegisterNode, UpdateEvals
 from agent.model.evaluation import Evaluation
-from agent.model.job import Job, TaskGroup
-from agent.model.node import Node
+from agent.model.job import Job, Resources, TaskGroup
+from agent.model.node import Node, NodeCpu, NodeDisk, NodeMemory, NodeResources
 from agent.model.plan import Plan, PlanResult
 from agent.state.fsm import apply
 from agent.state.store import State
 from telemetry.clock import ManualClock
-from telemetry.recorder import NullRecorder
+from telemetry.registry import Registry
 
 SETTINGS = HeartbeatSettings(
     min_heartbeat_ttl_seconds=1.0, heartbeat_grace_seconds=1.0, failover_heartbeat_ttl_seconds=30
@@ -36,11 +38,12 @@ class Server:
         self.clock = ManualClock()
         self.broken: OutriderError | asyncio.Event | None = None
         self.proposed = []
+        self.registry = Registry(self.clock)
         ids = itertools.count()
         self.duties = LeaderDuties(
             Surroundings(
                 propose=self.propose, barrier=self.barrier, state=lambda: self.state, new_id=lambda: f"id-{next(ids)}",
-                clock=self.clock, recorder=NullRecorder(), logger=logging.getLogger("test.duties"),
+                clock=self.clock, recorder=self.registry, logger=logging.getLogger("test.duties"),
                 rng=random.Random(1),
             ),
             SETTINGS,
@@ -290,3 +293,42 @@ def test_giving_up_is_tried_again_after_a_failed_write():
         return unwritten, server.duties.evaluations_failed
 
     assert (0, 1) == lead(scenario, Server.job)
+
+
+def test_a_refused_part_of_a_plan_is_counted_by_client():
+    """
+    A client that cannot take what was planned for it is named, once a plan; the one that can is not.
+    """
+    small, large = Resources(cpu=10, memory_mb=10), Resources(cpu=10**6, memory_mb=10)
+
+    def placing(**wanted):
+        placed = {
+            NodeID(node_id): [
+                Allocation(
+                    id=AllocID(f"a-{node_id}"), name="web.g[0]", eval_id=EvalID("e"), node_id=NodeID(node_id),
+                    node_name=node_id, job_id=JobID("web"), task_group="g", resources=resources,
+                )
+            ]
+            for node_id, resources in wanted.items()
+        }  # fmt: skip
+        return msgspec.structs.replace(plan(), node_allocation=placed)
+
+    async def scenario(server):
+        for wanted in ({"n1": large, "n2": small}, {"n1": large}, {"gone": small}):
+            await server.duties.submit_plan(placing(**wanted))
+        lines = server.registry.exposition().decode().splitlines()
+        return {line for line in lines if line.startswith("nomad_nomad_plan_node_rejected")}
+
+    def before(server):
+        for name in ("n1", "n2"):
+            server.write(RegisterNode(request_id=name, at=0, node=node_with_room(name)))
+
+    assert {
+        'nomad_nomad_plan_node_rejected{node_id="n1"} 2',
+        'nomad_nomad_plan_node_rejected{node_id="gone"} 1',
+    } == lead(scenario, before)
+
+
+def node_with_room(name):
+    room = NodeResources(cpu=NodeCpu(cpu_shares=1000), memory=NodeMemory(memory_mb=1000), disk=NodeDisk(disk_mb=1000))
+    return Node(id=NodeID(name), name=name, status="ready", node_resources=room)
