@@ -81,7 +81,9 @@ class ClientAgent:
         """Return the node as it stands with the servers; only after start()."""
         assert self._node is not None
         assert self._sync is not None
-        return msgspec.structs.replace(self._node, status=self._sync.node_status)
+        return msgspec.structs.replace(
+            self._node, status=self._sync.node_status, scheduling_eligibility=self._sync.eligibility
+        )
 
     async def start(self) -> None:
         """Fingerprint the host, take up what an earlier agent left running, and begin to register.

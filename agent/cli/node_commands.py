@@ -1,4 +1,4 @@
-"""`outrider node`: the clients, and what runs on one."""
+"""`outrider node`: the clients, what runs on one, and whether it may be given new work."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ import click
 from agent.cli.dashes import DashedGroup
 from agent.cli.formats import boolean, mebibytes, short, stamp
 from agent.cli.job_status import allocs_table
-from agent.cli.session import World, even_prefix, one_of, show_json, told, uses_api
+from agent.cli.session import World, even_prefix, fail, one_of, show_json, told, uses_api
 from agent.cli.tables import columns, key_values
 from telemetry.nomad_api import NomadApi
 
@@ -17,7 +17,7 @@ _TERMINAL = frozenset({"complete", "failed", "lost"})
 
 @click.group(cls=DashedGroup)
 def node() -> None:
-    """Look at clients."""
+    """Look at clients, and say which may be given new work."""
 
 
 @node.command("status")
@@ -47,6 +47,46 @@ def node_status(api: NomadApi, world: World, *, node_id: str | None, as_json: bo
     click.echo(_events(found["Events"] or ()))
     click.echo(_allocated(found, allocs))
     click.echo("\nAllocations\n" + (allocs_table(allocs, world.now()) if allocs else "No allocations placed"))
+
+
+@node.command("eligibility")
+@click.argument("node_id", metavar="NODE", required=False)
+@click.option("--enable", is_flag=True, help="Let new allocations onto the client.")
+@click.option("--disable", is_flag=True, help="Keep new allocations off the client; those it has go on.")
+@click.option("--self", "itself", is_flag=True, help="Mean the client that is asked.")
+@uses_api
+def node_eligibility(
+    api: NomadApi, _world: World, *, node_id: str | None, enable: bool, disable: bool, itself: bool
+) -> None:
+    """Say whether a client may be given new work. NODE may be the beginning of an id."""
+    if enable == disable:
+        fail(f"Either the '-enable' or '-disable' flag must be set\n{_HELP}")
+    if itself == (node_id is not None):
+        fail(f"Node ID must be specified if -self isn't being used\n{_HELP}")
+    wanted = _own_id(api) if node_id is None else node_id
+    if len(wanted) == 1:
+        fail("Identifier must contain at least two characters.")
+    with told("Error updating scheduling eligibility"):
+        nodes = api.get("/v1/nodes", {"prefix": even_prefix(wanted)}).value
+        found = one_of(nodes, wanted, "node", lambda: _table(nodes, verbose=True))
+        body = {"Eligibility": "eligible" if enable else "ineligible"}
+        api.put(f"/v1/node/{found['ID']}/eligibility", body)
+    click.echo(f'Node "{found["ID"]}" scheduling eligibility set: {body["Eligibility"]} for scheduling')
+
+
+_HELP = "For additional help try 'outrider node eligibility -h'"
+
+
+def _own_id(api: NomadApi) -> str:
+    """Return the id of the client that is asked; ends when it is none."""
+    with told("Error querying agent info"):
+        stats = api.get("/v1/agent/self").value["stats"]
+    if "client" not in stats:
+        fail("Nomad not running in client mode")
+    found = stats["client"].get("node_id", "")
+    if not found:
+        fail("Failed to determine node ID")
+    return str(found)
 
 
 def _table(nodes: Sequence[Mapping[str, Any]], *, verbose: bool) -> str:

@@ -13,7 +13,7 @@ import msgspec
 
 from agent.client import heartbeat
 from agent.errors import NotFound, OutriderError
-from agent.model.node import Node, NodeStatus
+from agent.model.node import Eligibility, Node, NodeStatus
 from agent.rpc.caller import Caller
 from agent.rpc.methods import (
     NODE_REGISTER,
@@ -66,6 +66,7 @@ class NodeSync:
         self._logger = logger
         self._on_servers = on_servers
         self._status = NodeStatus.INITIALIZING
+        self._eligibility: str = Eligibility.ELIGIBLE
         self._last: float | None = None
         self._ttl = 0.0
         self._failures = 0
@@ -75,6 +76,11 @@ class NodeSync:
     def node_status(self) -> NodeStatus:
         """What the servers were last told, and accepted."""
         return self._status
+
+    @property
+    def eligibility(self) -> str:
+        """What the servers said last of the node; a heartbeat tells, as Nomad's client learns it."""
+        return self._eligibility
 
     def status(self) -> HeartbeatStatus:
         """Return how the node stands; `failures` counts since the start."""
@@ -137,6 +143,7 @@ class NodeSync:
         self._failures = 0
         self._last = self._clock.monotonic()
         self._ttl = response.heartbeat_ttl_seconds or self._ttl or TTL_FALLBACK_SECONDS
+        self._eligibility = response.scheduling_eligibility or self._eligibility
         self._on_servers(response.servers)
 
     def _failed(self, what: str, error: OutriderError) -> None:

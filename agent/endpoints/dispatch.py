@@ -39,6 +39,7 @@ R = TypeVar("R", bound=Response)
 _LATENCY: dict[str, Metric] = {
     m.NODE_REGISTER.name: metrics.CLIENT_REGISTER,
     m.NODE_UPDATE_STATUS.name: metrics.CLIENT_UPDATE_STATUS,
+    m.NODE_UPDATE_ELIGIBILITY.name: metrics.CLIENT_UPDATE_ELIGIBILITY,
     m.NODE_UPDATE_ALLOC.name: metrics.CLIENT_UPDATE_ALLOC,
     m.NODE_GET_CLIENT_ALLOCS.name: metrics.CLIENT_GET_CLIENT_ALLOCS,
     m.NODE_GET_ALLOCS.name: metrics.CLIENT_GET_ALLOCS,

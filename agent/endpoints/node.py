@@ -7,11 +7,12 @@ from agent.errors import RequestRefused
 from agent.leader.node_evals import evals_for_node
 from agent.model.alloc import Allocation, ClientStatus
 from agent.model.base import EvalID, JobKey, NodeID
-from agent.model.command import RegisterNode, UpdateAllocsFromClient, UpdateNodeStatus
+from agent.model.command import RegisterNode, UpdateAllocsFromClient, UpdateNodeEligibility, UpdateNodeStatus
 from agent.model.evaluation import Evaluation, Trigger
-from agent.model.node import Node, NodeEvent, NodeStatus, NodeStub
+from agent.model.node import Eligibility, Node, NodeEvent, NodeStatus, NodeStub
 from agent.model.times import rfc3339_seconds
 from agent.rpc import methods as m
+from agent.state.nodes import DRAINING
 from agent.state.store import State, Table
 
 
@@ -26,6 +27,7 @@ class NodeEndpoint:
         return {
             m.NODE_REGISTER: self.register,
             m.NODE_UPDATE_STATUS: self.update_status,
+            m.NODE_UPDATE_ELIGIBILITY: self.update_eligibility,
             m.NODE_UPDATE_ALLOC: self.update_alloc,
             m.NODE_GET_NODE: self.get_node,
             m.NODE_GET_ALLOCS: self.get_allocs,
@@ -39,6 +41,9 @@ class NodeEndpoint:
         for field, value in (("ID", node.id), ("datacenter", node.datacenter), ("name", node.name)):
             if not value:
                 raise RequestRefused(f"missing node {field} for client registration", 400)
+        _require_status(node.status)
+        # What a label of a series says must come from a closed set, not from whoever registers.
+        _require_eligibility(node.scheduling_eligibility)
         before = self._context.state.node(node.id)
         result = await self._context.propose(
             RegisterNode(request_id=self._context.new_id(), at=self._context.now_ns(), node=node)
@@ -51,8 +56,7 @@ class NodeEndpoint:
 
     async def update_status(self, request: m.NodeUpdateStatusRequest) -> m.NodeUpdateResponse:
         """Renew a heartbeat; goes through Raft only when the status changes."""
-        if request.status not in {status.value for status in NodeStatus}:
-            raise RequestRefused(f"invalid status for node: {request.status!r}", 400)
+        _require_status(request.status)
         before = self._context.state.node(request.node_id)
         if before is None:
             # Not a 404 page for a person but a protocol answer: the client registers again when it reads it.
@@ -61,6 +65,35 @@ class NodeEndpoint:
         if before.status != request.status:
             index, evals = await self._change_status(before, request)
         return self._answer(request.node_id, self._context.state.node(request.node_id), index, evals)
+
+    async def update_eligibility(self, request: m.NodeUpdateEligibilityRequest) -> m.NodeEligibilityUpdateResponse:
+        """Let new work onto a client or keep it off; raises RequestRefused in Nomad's words.
+
+        A client that becomes eligible gets an evaluation for each system job, which may have been registered meanwhile.
+        """
+        context = self._context
+        if not request.node_id:
+            raise RequestRefused("missing node ID for setting scheduling eligibility")
+        wanted = _require_eligibility(request.eligibility)
+        node = context.state.node(request.node_id)
+        if node is None:
+            raise RequestRefused("node not found")
+        if node.drain_strategy is not None and wanted is Eligibility.ELIGIBLE:
+            raise RequestRefused(DRAINING)
+        if node.scheduling_eligibility == wanted:
+            return context.fresh(m.NodeEligibilityUpdateResponse(), 0)
+        context.logger.info("node transitioning to %s state: node_id=%s", wanted.value, node.id)
+        now_ns = context.now_ns()
+        evals = evals_for_node(context.state, node, context.new_id, now_ns) if wanted is Eligibility.ELIGIBLE else []
+        result = await context.propose(
+            UpdateNodeEligibility(
+                request_id=context.new_id(), at=now_ns, node_id=node.id, eligibility=wanted, evals=evals
+            )
+        )
+        answer = m.NodeEligibilityUpdateResponse(
+            eval_ids=[evaluation.id for evaluation in evals], eval_create_index=result.index if evals else 0
+        )
+        return context.fresh(answer, result.index)
 
     async def update_alloc(self, request: m.AllocUpdateRequest) -> m.Response:
         """Take what a client says of its allocations; a failed one makes an evaluation of its job."""
@@ -116,6 +149,7 @@ class NodeEndpoint:
             servers=self._context.server_addresses(),
             leader_rpc_addr=leader.rpc_address if leader else "",
             eval_ids=[evaluation.id for evaluation in evals],
+            scheduling_eligibility=node.scheduling_eligibility if node is not None else "",
         )
         return self._context.fresh(response, index)
 
@@ -149,6 +183,18 @@ class NodeEndpoint:
                 )
             )
         return evals
+
+
+def _require_status(status: str) -> None:
+    if status not in {known.value for known in NodeStatus}:
+        raise RequestRefused(f"invalid status for node: {status!r}", 400)
+
+
+def _require_eligibility(eligibility: str) -> Eligibility:
+    try:
+        return Eligibility(eligibility)
+    except ValueError:
+        raise RequestRefused(f'invalid scheduling eligibility "{eligibility}"') from None
 
 
 def _became_useful(before: Node | None, after: Node) -> bool:

@@ -13,7 +13,7 @@ from agent.model.alloc import Allocation, AllocStub
 from agent.model.evaluation import Evaluation
 from agent.model.job import Job
 from agent.model.node import Node
-from agent.rpc.methods import JobRegisterResponse, JobWithSummary
+from agent.rpc.methods import JobRegisterResponse, JobWithSummary, NodeEligibilityUpdateResponse
 
 EVALUATION_ALWAYS = frozenset({
     "CreateIndex", "CreateTime", "ID", "JobID", "ModifyIndex", "ModifyTime", "Namespace", "Priority", "SnapshotIndex",
@@ -64,6 +64,14 @@ def alloc_stub_body(stub: AllocStub) -> dict[str, Any]:
 def node_body(node: Node) -> Node:
     """Return *node* without its secret."""
     return msgspec.structs.replace(node, secret_id="")
+
+
+def eligibility_body(response: NodeEligibilityUpdateResponse) -> dict[str, Any]:
+    """Return the answer to a change of eligibility; Nomad never fills NodeModifyIndex in."""
+    return {
+        "NodeModifyIndex": 0, "EvalIDs": response.eval_ids or None, "EvalCreateIndex": response.eval_create_index,
+        "Index": response.index,
+    }  # fmt: skip
 
 
 def job_stub_body(entry: JobWithSummary) -> dict[str, Any]:

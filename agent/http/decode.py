@@ -1,17 +1,22 @@
-"""Bodies of requests: JSON into the model, with errors in the words Go's decoder uses. Pure.
+"""Bodies of requests: JSON into the model, with errors in the words Go's decoder uses. Pure but for `read_body`.
 
 Source: encoding/json; bodies recorded from Nomad 2.0.5.
 """
 
+import asyncio
 import json
 import re
 from typing import Any, TypeVar
 
 import msgspec
+from aiohttp import web
 
 from agent.errors import RequestRefused
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+BODY_TIMEOUT_SECONDS = 30.0
+"""For a body to arrive whole; a job is a few kilobytes."""
 
 DEPTH_MAX = 200
 """Levels of nesting in a body; a job has about ten."""
@@ -26,6 +31,16 @@ _GO_TYPE = {"str": "string", "int": "int", "float": "float64", "bool": "bool", "
 
 _CARRIED_UNREAD = frozenset({"Config", "Meta", "Env"})
 """Maps whose null values belong to whoever reads them."""
+
+
+async def read_body(request: web.Request) -> bytes:
+    """Return the whole body; a sender that trickles is refused with 408."""
+    try:
+        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
+            return await request.read()
+    except TimeoutError as error:
+        message = f"the body did not arrive within {BODY_TIMEOUT_SECONDS:.0f} s"
+        raise RequestRefused(message, 408) from error
 
 
 def decode_body(body: bytes, kind: type[T]) -> T:

@@ -9,7 +9,7 @@ from aiohttp import web
 from agent.errors import ConfigError, RequestRefused
 from agent.http.api import AgentApi
 from agent.http.bodies import alloc_stub_body, deregister_body, evaluation_body, job_stub_body, register_body
-from agent.http.decode import decode_body
+from agent.http.decode import decode_body, read_body
 from agent.http.query import CALL_TIMEOUT_SECONDS, boolean, read_query
 from agent.http.reply import Reply, Route, get, json_reply, paged, read_headers, text_reply, write_headers
 from agent.model.base import JobID, Model
@@ -27,9 +27,6 @@ from agent.rpc.methods import (
     JobSpecificRequest,
     Request,
 )
-
-BODY_TIMEOUT_SECONDS = 30.0
-"""For a body to arrive whole; a job is a few kilobytes."""
 
 NO_JOB = "job not found"
 
@@ -68,7 +65,7 @@ async def jobs(api: AgentApi, request: web.Request) -> Reply:
 async def register(api: AgentApi, request: web.Request) -> Reply:
     """Create a job or change it; answers with the evaluation that will place it."""
     query = read_query(api, request)
-    body = await _body(request)
+    body = await read_body(request)
     posted = decode_body(body, RegisterBody)
     if not posted.job:
         raise RequestRefused("Job must be specified" if posted.job is None else "Job ID hasn't been provided", 400)
@@ -97,7 +94,7 @@ async def parse(_api: AgentApi, request: web.Request) -> Reply:
     # Late, because few agents are ever asked, and the parser of job files is large.
     from agent.config.jobspec import parse_job  # noqa: PLC0415
 
-    posted = decode_body(await _body(request), ParseBody)
+    posted = decode_body(await read_body(request), ParseBody)
     if not posted.job_hcl:
         raise RequestRefused("Job spec is empty", 400)
     try:
@@ -159,16 +156,6 @@ def _one_namespace(namespace: str) -> str:
     if namespace == "*":
         raise RequestRefused("a job is written in one namespace, not in *", 400)
     return namespace
-
-
-async def _body(request: web.Request) -> bytes:
-    """Return the whole body; a sender that trickles is refused with 408."""
-    try:
-        async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
-            return await request.read()
-    except TimeoutError as error:
-        message = f"the body did not arrive within {BODY_TIMEOUT_SECONDS:.0f} s"
-        raise RequestRefused(message, 408) from error
 
 
 def _variables(text: str) -> dict[str, str]:

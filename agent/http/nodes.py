@@ -1,14 +1,29 @@
-"""Clients: /v1/nodes, /v1/node/:id and its allocations."""
+"""Clients: /v1/nodes, /v1/node/:id, its allocations and its eligibility."""
 
 from aiohttp import web
 
 from agent.http.api import AgentApi
-from agent.http.bodies import allocation_body, node_body
+from agent.http.bodies import allocation_body, eligibility_body, node_body
+from agent.http.decode import decode_body, read_body
 from agent.http.failures import require_uuid
 from agent.http.query import CALL_TIMEOUT_SECONDS, read_query
-from agent.http.reply import Reply, get, json_reply, paged, read_headers, text_reply
-from agent.model.base import NodeID
-from agent.rpc.methods import NODE_GET_ALLOCS, NODE_GET_NODE, NODE_LIST, NodeSpecificRequest, Request
+from agent.http.reply import Reply, Route, get, json_reply, paged, read_headers, text_reply, write_headers
+from agent.model.base import Model, NodeID
+from agent.rpc.methods import (
+    NODE_GET_ALLOCS,
+    NODE_GET_NODE,
+    NODE_LIST,
+    NODE_UPDATE_ELIGIBILITY,
+    NodeSpecificRequest,
+    NodeUpdateEligibilityRequest,
+    Request,
+)
+
+
+class EligibilityBody(Model, frozen=True):
+    """What is posted to change a node's eligibility; the node is the one in the path."""
+
+    eligibility: str = ""
 
 
 async def nodes(api: AgentApi, request: web.Request) -> Reply:
@@ -28,6 +43,15 @@ async def node(api: AgentApi, request: web.Request) -> Reply:
     return json_reply(node_body(response.node), headers=read_headers(response))
 
 
+async def set_eligibility(api: AgentApi, request: web.Request) -> Reply:
+    """Let new work onto one node, or keep it off."""
+    query = read_query(api, request)
+    posted = decode_body(await read_body(request), EligibilityBody)
+    asked = NodeUpdateEligibilityRequest(region=query.region, node_id=_node_id(request), eligibility=posted.eligibility)
+    response = await api.caller.call(NODE_UPDATE_ELIGIBILITY, asked, CALL_TIMEOUT_SECONDS)
+    return json_reply(eligibility_body(response), headers=write_headers(response))
+
+
 async def allocations(api: AgentApi, request: web.Request) -> Reply:
     """Answer with the whole allocations of one node."""
     asked = _asked(api, request)
@@ -38,13 +62,18 @@ async def allocations(api: AgentApi, request: web.Request) -> Reply:
 def _asked(api: AgentApi, request: web.Request) -> NodeSpecificRequest:
     """Return the question about the node in the path; refuses what cannot be an id."""
     query = read_query(api, request)
+    return NodeSpecificRequest(node_id=_node_id(request), **query.options())
+
+
+def _node_id(request: web.Request) -> NodeID:
     node_id = NodeID(request.match_info["node_id"])
     require_uuid("node", node_id)
-    return NodeSpecificRequest(node_id=node_id, **query.options())
+    return node_id
 
 
 ROUTES = (
     get("/v1/nodes", nodes),
     get("/v1/node/{node_id}/allocations", allocations),
+    Route("/v1/node/{node_id}/eligibility", {"POST": set_eligibility, "PUT": set_eligibility}),
     get("/v1/node/{node_id}", node),
 )

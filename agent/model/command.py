@@ -12,7 +12,7 @@ from agent.model.alloc import Allocation
 from agent.model.base import AllocID, EvalID, Model, NodeID
 from agent.model.evaluation import Evaluation
 from agent.model.job import Job
-from agent.model.node import Node, NodeEvent
+from agent.model.node import Eligibility, Node, NodeEvent
 
 VERSION = 1
 
@@ -39,6 +39,16 @@ class UpdateNodeStatus(Command, tag="node_status_update", frozen=True):
     kind: ClassVar[str] = "node_status_update"
     node_id: NodeID
     status: str
+    event: NodeEvent | None = None
+    evals: list[Evaluation] = []
+
+
+class UpdateNodeEligibility(Command, tag="node_eligibility_update", frozen=True):
+    """An operator says whether new work may be placed on a client; evaluations for its jobs come with it."""
+
+    kind: ClassVar[str] = "node_eligibility_update"
+    node_id: NodeID
+    eligibility: Eligibility
     event: NodeEvent | None = None
     evals: list[Evaluation] = []
 
@@ -109,6 +119,7 @@ class Noop(Command, tag="noop", frozen=True):
 AnyCommand = (
     RegisterNode
     | UpdateNodeStatus
+    | UpdateNodeEligibility
     | RegisterJob
     | DeregisterJob
     | UpdateEvals

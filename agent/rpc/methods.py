@@ -88,6 +88,22 @@ class NodeUpdateResponse(Response, frozen=True, kw_only=True):
     servers: list[str] = []
     leader_rpc_addr: str = ""
     eval_ids: list[EvalID] = []
+    scheduling_eligibility: str = ""
+    """What the servers hold of the node, by which a client learns it; empty when they do not know the node."""
+
+
+class NodeUpdateEligibilityRequest(Request, frozen=True, kw_only=True):
+    """An operator says whether new work may be placed on a client: "eligible" or "ineligible"."""
+
+    node_id: NodeID
+    eligibility: str
+
+
+class NodeEligibilityUpdateResponse(Response, frozen=True, kw_only=True):
+    """The evaluations that a client which became eligible got; an index of 0 says that nothing was to change."""
+
+    eval_ids: list[EvalID] = []
+    eval_create_index: int = 0
 
 
 class NodeSpecificRequest(Request, frozen=True, kw_only=True):
@@ -122,6 +138,9 @@ class AllocUpdateRequest(Request, frozen=True, kw_only=True):
 
 NODE_REGISTER = Method("Node.Register", NodeRegisterRequest, NodeUpdateResponse, Access.WRITE)
 NODE_UPDATE_STATUS = Method("Node.UpdateStatus", NodeUpdateStatusRequest, NodeUpdateResponse, Access.WRITE)
+NODE_UPDATE_ELIGIBILITY = Method(
+    "Node.UpdateEligibility", NodeUpdateEligibilityRequest, NodeEligibilityUpdateResponse, Access.WRITE
+)
 NODE_UPDATE_ALLOC = Method("Node.UpdateAlloc", AllocUpdateRequest, Response, Access.WRITE)
 NODE_GET_NODE = Method("Node.GetNode", NodeSpecificRequest, NodeResponse, Access.READ)
 NODE_LIST = Method("Node.List", Request, NodeListResponse, Access.READ)

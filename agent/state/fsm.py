@@ -19,6 +19,7 @@ from agent.model.command import (
     Result,
     UpdateAllocsFromClient,
     UpdateEvals,
+    UpdateNodeEligibility,
     UpdateNodeStatus,
     decode,
     decode_result,
@@ -82,6 +83,8 @@ def _carry_out(draft: Draft, command: AnyCommand) -> Result:
             return nodes.register(draft, command)
         case UpdateNodeStatus():
             return nodes.update_status(draft, command)
+        case UpdateNodeEligibility():
+            return nodes.update_eligibility(draft, command)
         case RegisterJob():
             return jobs.register(draft, command)
         case DeregisterJob():

@@ -4,9 +4,17 @@ from datetime import UTC, datetime, timedelta
 
 import msgspec
 
-from agent.model.command import RegisterNode, Result, UpdateNodeStatus
-from agent.model.node import NODE_EVENTS_MAX, Node, NodeEvent, NodeStatus
+from agent.model.command import RegisterNode, Result, UpdateNodeEligibility, UpdateNodeStatus
+from agent.model.node import NODE_EVENTS_MAX, Eligibility, Node, NodeEvent, NodeStatus
 from agent.state.draft import Draft
+
+DRAINING = "can not set node's scheduling eligibility to eligible while it is draining"
+
+ELIGIBILITY_EVENTS = {
+    Eligibility.ELIGIBLE: "Node marked as eligible for scheduling",
+    Eligibility.INELIGIBLE: "Node marked as ineligible for scheduling",
+}
+"""What a node's events say of it; Nomad's words."""
 
 _UNRESPONSIVE = frozenset({NodeStatus.DOWN, NodeStatus.DISCONNECTED})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -63,6 +71,32 @@ def update_status(draft: Draft, command: UpdateNodeStatus) -> Result:
             status_updated_at=draft.at // _SECOND_NS,
             events=events,
             last_missed_heartbeat_index=_missed(draft, old, command.status),
+        )
+    )
+    for evaluation in command.evals:
+        draft.put_eval(msgspec.structs.replace(evaluation, node_modify_index=draft.index))
+    return Result(index=draft.index)
+
+
+def update_eligibility(draft: Draft, command: UpdateNodeEligibility) -> Result:
+    """Let new work onto a known node or keep it off, remember why, and insert the evaluations that come with it.
+
+    Source: Nomad, state store, updateNodeEligibilityImpl.
+    """
+    old = draft.nodes.get(command.node_id)
+    if old is None:
+        return Result(index=draft.index, error="node not found", status=500)
+    if old.drain_strategy is not None and command.eligibility == Eligibility.ELIGIBLE:
+        return Result(index=draft.index, error=DRAINING, status=500)
+    event = command.event or NodeEvent(message=ELIGIBILITY_EVENTS[command.eligibility])
+    timestamp = event.timestamp or rfc3339(draft.at)
+    event = msgspec.structs.replace(event, create_index=draft.index, timestamp=timestamp)
+    draft.put_node(
+        msgspec.structs.replace(
+            old,
+            scheduling_eligibility=command.eligibility.value,
+            status_updated_at=draft.at // _SECOND_NS,
+            events=_with_event(old, event),
         )
     )
     for evaluation in command.evals:

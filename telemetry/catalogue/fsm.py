@@ -21,6 +21,11 @@ REGISTER_NODE = _apply("nomad_nomad_fsm_register_node", "nomad.nomad.fsm.registe
 NODE_STATUS_UPDATE = _apply(
     "nomad_nomad_fsm_node_status_update", "nomad.nomad.fsm.node_status_update", "changes the status of a client"
 )
+NODE_ELIGIBILITY_UPDATE = _apply(
+    "nomad_nomad_fsm_node_eligibility_update",
+    "nomad.nomad.fsm.node_eligibility_update",
+    "lets new work onto a client or keeps it off",
+)
 UPSERT_NODE_EVENTS = _apply(
     "nomad_nomad_fsm_upsert_node_events",
     "nomad.nomad.fsm.upsert_node_events",

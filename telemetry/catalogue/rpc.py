@@ -46,7 +46,6 @@ CLIENT_UPDATE_ELIGIBILITY = _latency(
     "nomad_nomad_client_update_eligibility",
     "nomad.nomad.client.update_eligibility",
     "Node.UpdateEligibility",
-    exported=False,
 )
 CLIENT_EMIT_EVENTS = _latency(
     "nomad_nomad_client_emit_events", "nomad.nomad.client.emit_events", "Node.EmitEvents", exported=False

@@ -76,3 +76,18 @@ def test_a_client_that_no_server_has_heard_counts_from_its_start(tmp_path):
 
     assert (outrider.CLIENT_LAST_HEARTBEAT_SECONDS, 90.0, ("c1",)) == age
     assert (outrider.CLIENT_HEARTBEAT_TTL_SECONDS, 0.0, ("c1",)) == ttl
+
+
+def test_a_client_learns_its_eligibility_by_heartbeat():
+    """
+    What an answer says stands until another says otherwise; one that says nothing changes nothing.
+    """
+
+    def then(clock, servers, sync):
+        return sync.eligibility
+
+    answers = [
+        NodeUpdateResponse(heartbeat_ttl_seconds=9.0, scheduling_eligibility=word) for word in ("ineligible", "")
+    ]
+
+    assert ["ineligible", "eligible"] == [registered(answer, then) for answer in answers]

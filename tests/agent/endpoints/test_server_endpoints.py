@@ -3,6 +3,7 @@
 import asyncio
 import time
 
+import msgspec
 import pytest
 
 from agent.errors import NoClusterLeader, NotFound, RequestRefused
@@ -132,6 +133,105 @@ def test_heartbeats_do_not_go_through_raft(start_server):
     before, after = run(start_server, scenario)
 
     assert before == after
+
+
+def mark(server, name, eligibility):
+    request = m.NodeUpdateEligibilityRequest(node_id=node(name).id, eligibility=eligibility)
+    return call(server, m.NODE_UPDATE_ELIGIBILITY, request)
+
+
+def test_an_ineligible_node_keeps_its_work_and_gets_no_new(start_server):
+    """
+    What runs there stays, what is new is blocked until the node is eligible again; the client hears of both.
+    """
+
+    async def scenario(server):
+        state = lambda: server.replicated.state  # noqa: E731 - said five times below
+        beat = m.NodeUpdateStatusRequest(node_id=node("1").id, status="ready")
+        await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("1")))
+        await call(server, m.JOB_REGISTER, m.JobRegisterRequest(job=job("old")))
+        await until(lambda: state().allocs_by_job("default", "old"))
+        disabled = await mark(server, "1", "ineligible")
+        again = await mark(server, "1", "ineligible")
+        await call(server, m.JOB_REGISTER, m.JobRegisterRequest(job=job("new")))
+        await until(lambda: server.duties.blocked.stats().blocked == 1)
+        kept = [alloc.desired_status for alloc in state().allocs_by_node(node("1").id)]
+        heard = [(await call(server, m.NODE_UPDATE_STATUS, beat)).scheduling_eligibility]
+        enabled = await mark(server, "1", "eligible")
+        heard.append((await call(server, m.NODE_UPDATE_STATUS, beat)).scheduling_eligibility)
+        await until(lambda: state().allocs_by_job("default", "new"))
+        return disabled, again, enabled, kept, heard, state().node(node("1").id), state()
+
+    disabled, again, enabled, kept, heard, after, state = run(start_server, scenario)
+
+    assert ["run"] == kept
+    assert ["ineligible", "eligible"] == heard
+    assert [[], 0] == [disabled.eval_ids, disabled.eval_create_index]
+    assert 0 < disabled.index < enabled.index == enabled.eval_create_index
+    assert (0, []) == (again.index, again.eval_ids)
+    assert ["old"] == [state.eval(eval_id).job_id for eval_id in enabled.eval_ids]
+    assert [
+        "Node registered", "Node marked as ineligible for scheduling", "Node marked as eligible for scheduling",
+    ] == [event.message for event in after.events]  # fmt: skip
+
+
+def test_a_system_job_reaches_a_node_that_becomes_eligible(start_server):
+    """
+    It was registered while the node took no work, so only the change can make it look again.
+    """
+    system = msgspec.structs.replace(job("everywhere"), type="system")
+
+    async def scenario(server):
+        await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("1")))
+        await mark(server, "1", "ineligible")
+        answer = await call(server, m.JOB_REGISTER, m.JobRegisterRequest(job=system))
+        await until(lambda: _ended(server.replicated.state.eval(answer.eval_id)))
+        before = server.replicated.state.allocs_by_job("default", "everywhere")
+        await mark(server, "1", "eligible")
+        after = await until(lambda: server.replicated.state.allocs_by_job("default", "everywhere"))
+        return len(before), len(after)
+
+    assert (0, 1) == run(start_server, scenario)
+
+
+@pytest.mark.parametrize(
+    ("name", "eligibility", "message"),
+    [
+        ("1", "maybe", 'invalid scheduling eligibility "maybe"'),
+        ("1", "", 'invalid scheduling eligibility ""'),
+        ("2", "eligible", "node not found"),
+    ],
+)
+def test_an_eligibility_that_cannot_be_is_refused_in_nomads_words(start_server, name, eligibility, message):
+    """
+    Nothing is written, and the status is Nomad's.
+    """
+
+    async def scenario(server):
+        await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("1")))
+        before = server.status().last_index
+        with pytest.raises(RequestRefused) as refused:
+            await mark(server, name, eligibility)
+        return str(refused.value), refused.value.status, server.status().last_index - before
+
+    assert (message, 500, 0) == run(start_server, scenario)
+
+
+@pytest.mark.parametrize("field", ["status", "scheduling_eligibility"])
+def test_a_client_registers_with_words_that_are_known(start_server, field):
+    """
+    They become labels of series, so what nobody knows is refused.
+    """
+
+    async def scenario(server):
+        with pytest.raises(RequestRefused, match=r"invalid .*bogus"):
+            await call(
+                server,
+                m.NODE_REGISTER,
+                m.NodeRegisterRequest(node=msgspec.structs.replace(node("1"), **{field: "bogus"})),
+            )
+
+    run(start_server, scenario)
 
 
 def test_an_unknown_node_is_told_to_register(start_server):

@@ -6,6 +6,7 @@ import pytest
 
 from agent.rpc import methods as rpc
 
+NODE_ID = "cfef12ce-ddcc-3d83-e15c-c30de4b45557"
 REGISTERED = rpc.JobRegisterResponse(index=90, eval_id="e1", eval_create_index=90, job_modify_index=89, warnings="w")
 
 
@@ -218,3 +219,53 @@ job "web" {
   }
 }
 """
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_eligibility(agent, ask, body, method):
+    """
+    The node is the one in the path, and an answer without a change is the recorded one.
+    """
+    agent.answer(rpc.NODE_UPDATE_ELIGIBILITY, rpc.NodeEligibilityUpdateResponse())
+
+    answer = ask(method, f"/v1/node/{NODE_ID}/eligibility", data='{"NodeID": "other", "Eligibility": "eligible"}')
+
+    (request,) = agent.requests()
+    assert (NODE_ID, "eligible", "global") == (request.node_id, request.eligibility, request.region)
+    assert body("node-eligibility") == answer.json
+    assert (200, "0") == (answer.status, answer.headers["X-Nomad-Index"])
+
+
+def test_eligibility_with_evaluations(agent, ask):
+    """
+    What a node that became eligible got is told, with the index of the write.
+    """
+    response = rpc.NodeEligibilityUpdateResponse(index=90, eval_ids=["e1", "e2"], eval_create_index=90)
+    agent.answer(rpc.NODE_UPDATE_ELIGIBILITY, response)
+
+    answer = ask("PUT", f"/v1/node/{NODE_ID}/eligibility", data='{"Eligibility": "eligible"}')
+
+    assert {"NodeModifyIndex": 0, "EvalIDs": ["e1", "e2"], "EvalCreateIndex": 90, "Index": 90} == answer.json
+    assert "90" == answer.headers["X-Nomad-Index"]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data", "status", "text"),
+    [
+        ("GET", f"/v1/node/{NODE_ID}/eligibility", "", 405, "Invalid method"),
+        ("PUT", f"/v1/node/{NODE_ID}/eligibility", "", 400, "EOF"),
+        ("PUT", "/v1/node/zz/eligibility", "{}", 500, "node lookup failed: index error: UUID must be 36 characters"),
+        (
+            "PUT", f"/v1/node/{NODE_ID}/eligibility", '{"Eligibility": 1}', 400,
+            "json: cannot unmarshal number into Go struct field EligibilityBody.Eligibility of type string",
+        ),
+    ],
+)  # fmt: skip
+def test_eligibility_that_is_refused(agent, ask, method, path, data, status, text):
+    """
+    What is wrong with the request itself is said without asking a server.
+    """
+    answer = ask(method, path, data=data)
+
+    assert (status, text) == (answer.status, answer.text)
+    assert [] == agent.caller.asked

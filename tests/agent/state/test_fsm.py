@@ -13,6 +13,7 @@ from agent.model.command import (
     RegisterNode,
     UpdateAllocsFromClient,
     UpdateEvals,
+    UpdateNodeEligibility,
     UpdateNodeStatus,
 )
 from agent.model.evaluation import EvalStatus, Evaluation
@@ -125,6 +126,58 @@ def test_the_status_of_an_unknown_node_is_refused(log):
     applied = log(UpdateNodeStatus, node_id=NodeID("nobody"), status=NodeStatus.READY, evals=[evaluation()])
 
     assert ("node not found", 404) == (applied.result.error, applied.result.status)
+    assert [] == log.state.evals()
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (Eligibility.INELIGIBLE, "Node marked as ineligible for scheduling"),
+        (Eligibility.ELIGIBLE, "Node marked as eligible for scheduling"),
+    ],
+)
+def test_the_eligibility_of_a_node_is_changed_and_remembered(log, wanted, message):
+    """
+    The node, its events, its times and the evaluations that come with it say so; its status stays.
+    """
+    before = next(other for other in Eligibility if other is not wanted)
+    log(RegisterNode, node=Node(id=NodeID("n"), status=NodeStatus.READY, scheduling_eligibility=before))
+
+    applied = log(UpdateNodeEligibility, node_id=NodeID("n"), eligibility=wanted, evals=[evaluation()])
+
+    node = log.state.node("n")
+    assert (wanted, NodeStatus.READY, 2, AT // 10**9) == (
+        node.scheduling_eligibility, node.status, node.modify_index, node.status_updated_at,
+    )  # fmt: skip
+    assert (message, "Cluster", "2026-11-22T19:25:11Z", 2) == (
+        node.events[-1].message, node.events[-1].subsystem, node.events[-1].timestamp, node.events[-1].create_index,
+    )  # fmt: skip
+    assert [("e", 2)] == [(each.id, each.node_modify_index) for each in log.state.evals()]
+    assert (("n",), ("e",)) == (applied.changes.nodes, applied.changes.evals)
+    assert (wanted is Eligibility.ELIGIBLE) == node.ready
+
+
+def test_a_draining_node_does_not_become_eligible(log):
+    """
+    The drain would end with new work on the node; it may become ineligible.
+    """
+    log(RegisterNode, node=Node(id=NodeID("n"), drain=True, drain_strategy={"Deadline": 1}))
+
+    refused = log(UpdateNodeEligibility, node_id=NodeID("n"), eligibility=Eligibility.ELIGIBLE, evals=[evaluation()])
+    log(UpdateNodeEligibility, node_id=NodeID("n"), eligibility=Eligibility.INELIGIBLE)
+
+    assert "can not set node's scheduling eligibility to eligible while it is draining" == refused.result.error
+    assert [] == log.state.evals()
+    assert Eligibility.INELIGIBLE == log.state.node("n").scheduling_eligibility
+
+
+def test_the_eligibility_of_an_unknown_node_is_refused(log):
+    """
+    There is no node to update, and nothing comes of it.
+    """
+    applied = log(UpdateNodeEligibility, node_id=NodeID("no"), eligibility=Eligibility.ELIGIBLE, evals=[evaluation()])
+
+    assert ("node not found", 500) == (applied.result.error, applied.result.status)
     assert [] == log.state.evals()
 
 

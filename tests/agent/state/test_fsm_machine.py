@@ -19,6 +19,7 @@ from agent.model.command import (
     RegisterNode,
     UpdateAllocsFromClient,
     UpdateEvals,
+    UpdateNodeEligibility,
     UpdateNodeStatus,
     encode,
 )
@@ -77,6 +78,13 @@ _commands: st.SearchStrategy[AnyCommand] = st.one_of(
     st.builds(RegisterNode, node=_nodes, **_COMMON),
     st.builds(
         UpdateNodeStatus, node_id=_NODE_IDS, status=st.sampled_from(NodeStatus), evals=st.lists(_evals, max_size=2), **_COMMON
+    ),
+    st.builds(
+        UpdateNodeEligibility,
+        node_id=_NODE_IDS,
+        eligibility=st.sampled_from(Eligibility),
+        evals=st.lists(_evals, max_size=2),
+        **_COMMON,
     ),
     st.builds(
         RegisterJob, job=_jobs, eval=st.none() | _evals, enforce_index=st.booleans(), job_modify_index=st.integers(0, 4), **_COMMON
