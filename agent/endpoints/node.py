@@ -3,7 +3,7 @@
 import msgspec
 
 from agent.endpoints.context import Context, Handlers
-from agent.errors import RequestRefused
+from agent.errors import NotFound, RequestRefused
 from agent.leader.node_evals import evals_for_node
 from agent.model.alloc import Allocation, ClientStatus
 from agent.model.base import EvalID, JobKey, NodeID
@@ -59,8 +59,8 @@ class NodeEndpoint:
         _require_status(request.status)
         before = self._context.state.node(request.node_id)
         if before is None:
-            # Not a 404 page for a person but a protocol answer: the client registers again when it reads it.
-            raise RequestRefused("node not found")
+            # A protocol answer: the client registers again when it reads it.
+            raise NotFound("node not found")
         index, evals = self._context.state.index, list[Evaluation]()
         if before.status != request.status:
             index, evals = await self._change_status(before, request)

@@ -1,16 +1,21 @@
 """What a server answers: jobs, nodes, evaluations and plans, through the same door as everybody."""
 
 import asyncio
+import dataclasses
+import logging
+import random
 import time
 
 import msgspec
 import pytest
 
+from agent.client.sync import NodeSync
 from agent.errors import NoClusterLeader, NotFound, RequestRefused
 from agent.model.base import NodeID
 from agent.model.job import Job, Task, TaskGroup
 from agent.model.node import DriverInfo, Node, NodeCpu, NodeDisk, NodeMemory, NodeResources
 from agent.rpc import methods as m
+from telemetry.clock import SystemClock
 
 pytestmark = pytest.mark.integration
 
@@ -240,10 +245,32 @@ def test_an_unknown_node_is_told_to_register(start_server):
     """
 
     async def scenario(server):
-        with pytest.raises(RequestRefused, match="node not found"):
+        with pytest.raises(NotFound, match="node not found"):
             await call(server, m.NODE_UPDATE_STATUS, m.NodeUpdateStatusRequest(node_id="x", status="ready"))
 
     run(start_server, scenario)
+
+
+def test_a_client_that_the_servers_forgot_registers_again(start_server):
+    """
+    Servers that lost their state get their clients back without a restart.
+    """
+
+    async def scenario(server):
+        known = node("1")
+        sync = NodeSync(
+            lambda: known, "global", server.caller, SystemClock(), random.Random(1), logging.getLogger("test"), list
+        )
+        task = asyncio.create_task(sync.run())
+        try:
+            await asyncio.wait_for(sync.registered.wait(), 10)
+            replicated = server.replicated
+            replicated._state = dataclasses.replace(replicated.state, nodes_by_id=type(replicated.state.nodes_by_id)())
+            return await until(lambda: replicated.state.node(known.id))
+        finally:
+            task.cancel()
+
+    assert "Node registered" == run(start_server, scenario).events[0].message
 
 
 def test_an_invalid_job_is_refused_in_nomads_words(start_server):
