@@ -41,7 +41,8 @@ MALLOC_COUNT = _gauge(
     "nomad_runtime_malloc_count",
     "nomad.runtime.malloc_count",
     Unit.COUNT,
-    "Objects a Nomad has made since its start; in an Outrider the sum of the objects held and freed.",
+    "Objects a Nomad has made since its start; in an Outrider at least so many. Grows at every collection interval, so "
+    "one that stands still while scrapes succeed is the sign of a loop that hangs.",
 )
 FREE_COUNT = _gauge(
     "nomad_runtime_free_count",

@@ -126,3 +126,22 @@ def test_a_pause_is_measured_without_touching_the_registry():
     assert "nomad_runtime_gc_pause_ns_count 1\n" in body
     assert "nomad_runtime_total_gc_pause_ns 2e+06\n" in body
     assert "nomad_runtime_gc_pause_ns_sum 2e+06\n" in body
+
+
+def test_the_loop_shows_that_it_lives(monkeypatch):
+    """
+    A process that holds and frees nothing still shows a growing number at each collection, also as a float32.
+    """
+    monkeypatch.setattr("sys.getallocatedblocks", lambda: 900_000)
+    monkeypatch.setattr("gc.get_stats", lambda: [{"collected": 7, "collections": 3}])
+    clock = ManualClock()
+    registry, process = Registry(clock), Process(clock)
+    shown = []
+    for _ in range(100):
+        process.record_runtime(registry, 0)
+        lines = registry.exposition().decode().splitlines()
+        shown += [float(line.split()[1]) for line in lines if line.startswith("nomad_runtime_malloc_count ")]
+
+    assert 900_007 == shown[0]
+    assert 100 == len(set(shown))
+    assert sorted(shown) == shown
