@@ -4,7 +4,10 @@ The series are those of a recorded scrape of a real Nomad's leader. CPU time, th
 machine disturbs little. Run: `python tests/bench/scrape_bench.py`; prints `name value unit [baseline ratio]` lines.
 """
 
+import asyncio
+import logging
 import math
+import random
 import sys
 import time
 import timeit
@@ -15,9 +18,19 @@ from prometheus_client.core import Metric as ClientMetric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
+from agent.consensus.replicator import Peer, PeerStatus, RaftState, ReplicatorStatus
+from agent.leader.duties import LeaderDuties, Surroundings
+from agent.leader.heartbeats import HeartbeatSettings
+from agent.model.base import NodeID
+from agent.model.command import RegisterNode, UpdateNodeStatus
+from agent.model.node import Node
+from agent.observe import Observed, ServerObserver
+from agent.state.fsm import apply
+from agent.state.store import State
 from telemetry import exposition, process
 from telemetry.catalogue import Kind, find, raft
 from telemetry.clock import ManualClock, SystemClock
+from telemetry.recorder import NullRecorder
 from telemetry.registry import Registry
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "nomad-2.0.5" / "leader.prom"
@@ -25,6 +38,7 @@ ROUNDS = 40
 CALLS = 50_000
 NOMAD_SCRAPE_MS = 2.8  # a real Nomad with these series, measured on a machine like this one
 CARDINALITY = 10_000
+CLIENTS = 1_000
 
 
 def families():
@@ -117,6 +131,44 @@ def bench_scrape():
     line("scrape.json", cpu_us(registry.in_memory) / 1e3, "ms")
 
 
+def bench_sampler():
+    """
+    What a server says at each scrape, with 1,000 clients; and the same when one of them has just changed.
+    """
+    nodes = [Node(id=NodeID(f"node-{number}"), status="ready") for number in range(CLIENTS)]
+    states = [State()]
+    for index, node in enumerate(nodes, start=1):
+        states = [apply(states[-1], index, RegisterNode(request_id="", at=0, node=node)).state]
+    changed = UpdateNodeStatus(request_id="", at=0, node_id=nodes[0].id, status="down")
+    states.append(apply(states[-1], CLIENTS + 1, changed).state)
+    peers = tuple(PeerStatus(Peer(f"id-{number}", f"s{number}", "a", "b"), True, True, 0.1, 9) for number in range(4))
+    status = ReplicatorStatus(
+        state=RaftState.LEADER, term=3, leader=peers[0].peer, last_index=9, commit_index=9, applied_index=9, last_term=3,
+        snapshot_index=0, last_contact_seconds=0.0, peers=peers, tick_lateness_seconds=0.0, has_quorum=True,
+        taken_at_seconds=1_000.0,
+    )  # fmt: skip
+    clock = ManualClock(1_000.0)
+    around = Surroundings(
+        propose=None, barrier=None, state=lambda: states[0], new_id=str, clock=clock, recorder=NullRecorder(),
+        logger=logging.getLogger("bench"), rng=random.Random(1),
+    )  # fmt: skip
+    duties = asyncio.run(_made(LeaderDuties, around, HeartbeatSettings()))
+    registry = Registry(clock)
+    observer = ServerObserver(Observed("s0", lambda: status, lambda: states[0], duties, (), 1.0), clock, registry)
+    registry.register_sampler(observer.sample, "server")
+
+    def after_a_change():
+        states.reverse()
+        return registry.exposition()
+
+    line("scrape.server_sampled", cpu_us(registry.exposition) / 1e3, "ms")
+    line("scrape.server_sampled_after_a_change", cpu_us(after_a_change) / 1e3, "ms")
+
+
+async def _made(kind, *arguments):
+    return kind(*arguments)
+
+
 def bench_cardinality():
     registry = Registry(SystemClock())
     gauge = Gauge("g", "g", ["peer_id"], registry=(client := CollectorRegistry()))
@@ -153,6 +205,7 @@ def bench_record():
 
 if __name__ == "__main__":
     bench_scrape()
+    bench_sampler()
     bench_cardinality()
     bench_record()
     sys.stdout.flush()
