@@ -63,7 +63,7 @@ RAFT_VOTERS = _of_server("outrider_raft_voters", Unit.COUNT, "Voters in the conf
 RAFT_VOTERS_HEALTHY = _of_server(
     "outrider_raft_voters_healthy",
     Unit.COUNT,
-    "On the leader, voters heard within the lease, itself included; elsewhere 1 and the leader if one is heard.",
+    "On the leader, voters heard within the longest election timeout, itself included; elsewhere 1, and 1 for a leader heard.",
 )
 RAFT_LAST_CONTACT_SECONDS = _of_server(
     "outrider_raft_last_contact_seconds",
