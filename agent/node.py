@@ -64,6 +64,7 @@ class ClientAgent:
         if settings.mock_enabled:
             self._drivers["mock_driver"] = MockDriver()
         self._telemetry = ClientTelemetry(settings, self._drivers, recorder, clock)
+        self._connected = 0
         self._node: Node | None = None
         self._sync: NodeSync | None = None
         self._allocs: AllocSync | None = None
@@ -129,6 +130,8 @@ class ClientAgent:
 
     async def collect(self) -> None:
         """Emit the series of a client; called once a collection interval."""
+        # A client beside its server speaks to it in the same process.
+        self._connected = self._caller.connected() if isinstance(self._caller, ServerPool) else 1
         if self._allocs is not None:
             await self._telemetry.collect(self.node(), self._allocs.runners)
 
@@ -143,6 +146,7 @@ class ClientAgent:
         return (
             Sampled(outrider.CLIENT_LAST_HEARTBEAT_SECONDS, age, me),
             Sampled(outrider.CLIENT_HEARTBEAT_TTL_SECONDS, ttl, me),
+            Sampled(outrider.CLIENT_SERVERS_CONNECTED, float(self._connected), me),
         )
 
     def stats(self) -> dict[str, str]:

@@ -83,6 +83,15 @@ def resolve(text: str, catalogue: Catalogue = KNOWN) -> Query:
     return Query(text, shape, frozenset(reader.metrics))
 
 
+def is_selector(matchers: str) -> bool:
+    """Say whether *matchers* may stand between braces."""
+    try:
+        tree = pp.parse(f"up{{{matchers}}}")
+    except ValueError:
+        return False
+    return isinstance(tree, pp.VectorSelector)
+
+
 @dataclass(slots=True)
 class _Reader:
     """Walks one parsed query and gathers problems on the way."""

@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from alert_rules.alertmanager import alertmanager_config
+from alert_rules.kubernetes import prometheus_rule
 from alert_rules.render import to_yaml, write_if_changed
 from alert_rules.rules import rule_files
 from alert_rules.runbooks import runbook_pages
 from compose.settings import Settings
 from compose.tools import Tool, ToolError, find_tool
 from dashboards.render import dashboard_files
-from telemetry.scrape.configuration import prometheus_config, target_files
+from telemetry.scrape.configuration import prometheus_config, scrape_configs, target_files
 
 _CHECK_TIMEOUT_SECONDS = 60.0
 
@@ -34,6 +35,9 @@ def artefacts(settings: Settings) -> dict[str, str]:
     }
     for name, content in rule_files(settings.rules).items():
         files[name] = to_yaml(content)
+    # For a Prometheus that its Operator runs, and for one whose configuration is somebody else's.
+    files["kubernetes/prometheusrule.yml"] = to_yaml(prometheus_rule(settings.rules, settings.manifest))
+    files["fragments/scrape_configs.yml"] = to_yaml({"scrape_configs": scrape_configs(settings.description)})
     for name, page in runbook_pages().items():
         files[f"runbooks/{name}.md"] = page
     for name, text in dashboard_files(settings.rules.links).items():

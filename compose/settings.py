@@ -4,9 +4,12 @@ One region can stand at the top level; several stand under `regions`. Secrets ar
 files that hold them, as the program that uses them (Alertmanager) sees those paths.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
+from alert_rules.kubernetes import Manifest
+from alert_rules.rule import RuleError
+from alert_rules.rules import rule_set
 from alert_rules.settings import (
     NOTIFYING,
     EmailReceiver,
@@ -18,6 +21,7 @@ from alert_rules.settings import (
     Times,
     WebhookReceiver,
 )
+from compose.rule_settings import label_names, label_values, manifest_of, rule_choices, selectors, windows_of
 from compose.yaml_reader import Section, SettingsError, read_sections
 from telemetry.scrape.description import ClusterDescription, Discovery, Region, Target
 
@@ -32,6 +36,7 @@ class Settings:
 
     description: ClusterDescription
     rules: RuleSettings
+    manifest: Manifest = field(default_factory=Manifest)
 
     @property
     def cluster(self) -> str:
@@ -53,25 +58,50 @@ def load_settings(path: Path) -> Settings:
 def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
     """Return the settings in *text*; *file* names it in errors."""
     top = read_sections(text, file)
-    cluster = top.text("cluster")
     times = _times(top)
-    regions = _regions(top)
+    cluster, regions = _clusters(top)
     links = _links(top.section("links"))
     receivers = tuple(_receiver(section) for section in top.sections("receivers"))
     _check_unique(top, receivers)
+    watchers = {name: _addresses(top, name, default) for name, default in _WATCHERS.items()}
+    external_labels = label_values(top, "external_labels")
     description = ClusterDescription(
         cluster=cluster,
         regions=regions,
-        prometheus=_address(top, "prometheus", "127.0.0.1:9090"),
-        alertmanager=_address(top, "alertmanager", "127.0.0.1:9093"),
+        prometheus=watchers["prometheus"][0],
+        other_prometheus=watchers["prometheus"][1:],
+        alertmanager=watchers["alertmanager"][0],
+        other_alertmanagers=watchers["alertmanager"][1:],
+        external_labels=external_labels,
+        replica_label=_replica_label(top, external_labels),
         scrape_interval_seconds=times.scrape_interval_seconds,
         evaluation_interval_seconds=times.evaluation_interval_seconds,
         discovery=top.choice("discovery", _DISCOVERIES, Discovery.STATIC),
     )
+    rules = RuleSettings(
+        cluster=cluster,
+        regions=tuple(
+            ExpectedRegion(name=region.name, expected_servers=region.expected_servers, cluster=region.cluster)
+            for region in regions
+        ),
+        times=times,
+        windows=windows_of(top, times),
+        links=links,
+        receivers=receivers,
+        choices=rule_choices(top),
+        alert_labels=label_values(top, "alert_labels"),
+        label_names=label_names(top),
+        selectors=selectors(top),
+        prometheus_servers=len(watchers["prometheus"]),
+        alertmanagers=len(watchers["alertmanager"]),
+    )
+    manifest = manifest_of(top)
     top.finish()
-    expected = tuple(ExpectedRegion(name=region.name, expected_servers=region.expected_servers) for region in regions)
-    rules = RuleSettings(cluster=cluster, regions=expected, times=times, links=links, receivers=receivers)
-    return Settings(description=description, rules=rules)
+    try:
+        rule_set(rules)
+    except RuleError as error:
+        raise top.error("rules", f"cannot be: {error}") from None
+    return Settings(description=description, rules=rules, manifest=manifest)
 
 
 def _times(top: Section) -> Times:
@@ -95,15 +125,36 @@ def _times(top: Section) -> Times:
     return times
 
 
-def _regions(top: Section) -> tuple[Region, ...]:
+def _clusters(top: Section) -> tuple[str, tuple[Region, ...]]:
+    """Return the name of the first cluster, and the regions of all."""
+    if not top.has("clusters"):
+        return top.text("cluster"), _regions(top, "")
+    for name in ("cluster", "regions", *_OF_A_REGION):
+        if top.has(name):
+            raise top.error(name, "stands beside `clusters`; move it into one of the clusters")
+    names: list[str] = []
+    regions: list[Region] = []
+    for section in top.sections("clusters"):
+        names.append(section.text("name"))
+        regions += _regions(section, names[-1])
+        section.finish()
+    if not names or len(set(names)) != len(names):
+        raise top.error("clusters", f"are {names}; name each cluster once")
+    return names[0], tuple(regions)
+
+
+_OF_A_REGION = ("region", "servers", "clients", "expected_servers")
+
+
+def _regions(top: Section, cluster: str) -> tuple[Region, ...]:
     if not top.has("regions"):
-        return (_region(top, top.optional_text("region") or DEFAULT_REGION),)
-    for name in ("region", "servers", "clients", "expected_servers"):
+        return (_region(top, top.optional_text("region") or DEFAULT_REGION, cluster),)
+    for name in _OF_A_REGION:
         if top.has(name):
             raise top.error(name, "stands beside `regions`; move it into one of the regions")
     regions = []
     for section in top.sections("regions"):
-        regions.append(_region(section, section.text("name")))
+        regions.append(_region(section, section.text("name"), cluster))
         section.finish()
     names = [region.name for region in regions]
     if not regions or len(set(names)) != len(names):
@@ -111,7 +162,7 @@ def _regions(top: Section) -> tuple[Region, ...]:
     return tuple(regions)
 
 
-def _region(section: Section, name: str) -> Region:
+def _region(section: Section, name: str, cluster: str) -> Region:
     servers = tuple(_target(entry) for entry in section.sections("servers"))
     clients = tuple(_target(entry) for entry in section.sections("clients"))
     if not servers:
@@ -120,7 +171,7 @@ def _region(section: Section, name: str) -> Region:
     if expected < 1:
         raise section.error("expected_servers", f"is {expected}; it must be at least 1")
     try:
-        return Region(name=name, expected_servers=expected, servers=servers, clients=clients)
+        return Region(name=name, expected_servers=expected, servers=servers, clients=clients, cluster=cluster)
     except ValueError as error:
         raise section.error("servers", f"cannot be used: {error}; rename one") from None
 
@@ -134,14 +185,27 @@ def _target(section: Section) -> Target:
         raise section.error("address", f'is {address!r}; write host:port, such as "10.0.0.5:4646"') from None
 
 
-def _address(top: Section, name: str, default: str) -> str:
-    address = top.optional_text(name)
-    if address is None:
-        return default
-    try:
-        return Target(name=name, address=address).address
-    except ValueError:
-        raise top.error(name, f"is {address!r}; write host:port, such as {default!r}") from None
+_WATCHERS = {"prometheus": "127.0.0.1:9090", "alertmanager": "127.0.0.1:9093"}
+
+
+def _addresses(top: Section, name: str, default: str) -> tuple[str, ...]:
+    """Return the address under *name*, or those of a list of several."""
+    texts = top.texts(name, (default,))
+    for address in texts:
+        try:
+            Target(name=name, address=address)
+        except ValueError:
+            raise top.error(name, f"is {address!r}; write host:port, such as {default!r}") from None
+    if not texts or len(set(texts)) != len(texts):
+        raise top.error(name, f"is {list(texts)}; name each address once")
+    return texts
+
+
+def _replica_label(top: Section, external_labels: dict[str, str]) -> str:
+    name = top.optional_text("replica_label") or ""
+    if name and name not in external_labels:
+        raise top.error("replica_label", f"is {name!r}, which external_labels do not have; add it there")
+    return name
 
 
 def _links(section: Section | None) -> Links:

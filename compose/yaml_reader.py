@@ -67,6 +67,21 @@ class Section:
             raise self.error(name, "is empty; give a value or remove the line")
         return value
 
+    def names(self) -> list[str]:
+        """Return the names of all fields, in the order of the file."""
+        return list(self._values)
+
+    def raw_text(self, name: str) -> str:
+        """Return a text that must be given and may be empty."""
+        if not self.has(name):
+            raise self.error(name, "is missing; write it here")
+        return self._scalar(name)
+
+    def duration(self, name: str) -> float:
+        """Return a duration in seconds that must be given and may be 0."""
+        value = self.text(name)
+        return self._converted(name, value, parse_duration, 'a duration such as "0s", "90s" or "1h"')
+
     def integer(self, name: str, default: int) -> int:
         """Return a whole number, or *default* when it is not given."""
         value = self.optional_text(name)
@@ -103,6 +118,17 @@ class Section:
         if not self.has(name):
             return default
         return tuple(self._chosen(name, str(item.value), choices) for item in self._items(name))
+
+    def texts(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the text under *name*, or each text of the list there, or *default* when it is not given."""
+        if not self.has(name):
+            return default
+        if not isinstance(self._values[name], yaml.SequenceNode):
+            return (self.text(name),)
+        items = self._items(name)
+        if not all(isinstance(item, yaml.ScalarNode) and item.value for item in items):
+            raise self.error(name, "is a list of something else than texts; write one `- text` line for each")
+        return tuple(str(item.value) for item in items)
 
     def section(self, name: str) -> "Section | None":
         """Return the mapping under *name*, or None when it is not given."""

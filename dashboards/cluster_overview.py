@@ -56,10 +56,10 @@ _QUORUM = Row(
             height=4,
         ),
         Panel(
-            title="Elections in ten minutes",
-            about=recorded.ELECTIONS_10M,
+            title="Recent elections",
+            about=recorded.ELECTIONS,
             kind=PanelKind.STAT,
-            series=(Series(f"outrider:elections_10m{{{_WHERE}}}", "elections"),),
+            series=(Series(f"outrider:elections{{{_WHERE}}}", "elections"),),
             when_empty="0",
             steps=((None, Color.GOOD), (1, Color.CAUTION), (3, Color.BAD)),
             width=4,

@@ -27,6 +27,9 @@ class Wire(Protocol):
     async def call(self, address: str, method: Method[Q, R], request: Q, timeout_seconds: float) -> R:
         """Return the answer of the server at *address*."""
 
+    def is_connected(self, address: str) -> bool:
+        """Say whether a connection to *address* is ready."""
+
 
 class ServerPool:
     """Asks the servers in turn, beginning with the one that answered last; a `Caller` for client agents."""
@@ -47,6 +50,10 @@ class ServerPool:
     def servers(self) -> list[str]:
         """The addresses known, the one to be asked next first."""
         return list(self._servers)
+
+    def connected(self) -> int:
+        """Return how many of the servers known a connection is ready to."""
+        return sum(self._wire.is_connected(address) for address in self._servers)
 
     def refresh(self, addresses: list[str]) -> None:
         """Take *addresses*, as the leader told them, for the servers there are; an empty list changes nothing."""

@@ -141,6 +141,14 @@ CLIENT_HEARTBEAT_TTL_SECONDS = _gauge(
     ("node",),
 )
 
+CLIENT_SERVERS_CONNECTED = _gauge(
+    "outrider_client_servers_connected",
+    Unit.COUNT,
+    "Servers the client has a connection to, as of the last collection; one that was paused counts for 15 s more.",
+    Role.CLIENT,
+    ("node",),
+)
+
 # Every agent.
 
 TASK_FAILURES_TOTAL = _total(

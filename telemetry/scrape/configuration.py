@@ -26,22 +26,39 @@ _JOBS = {AgentRole.SERVER: JOB_SERVERS, AgentRole.CLIENT: JOB_CLIENTS}
 def scrape_configs(description: ClusterDescription) -> list[dict[str, Any]]:
     """Return the list that stands under `scrape_configs` in prometheus.yml, in an order that never varies."""
     configs = [_agents(description, role) for role in AgentRole if _has_targets(description, role)]
-    configs.append(_neighbour(JOB_PROMETHEUS, description.prometheus, description.cluster))
-    configs.append(_neighbour(JOB_ALERTMANAGER, description.alertmanager, description.cluster))
+    configs.append(_neighbours(JOB_PROMETHEUS, prometheus_addresses(description), description))
+    configs.append(_neighbours(JOB_ALERTMANAGER, alertmanager_addresses(description), description))
     return configs
+
+
+def prometheus_addresses(description: ClusterDescription) -> list[str]:
+    """Return the address of every Prometheus of the pair, or of the only one."""
+    return [description.prometheus, *description.other_prometheus]
+
+
+def alertmanager_addresses(description: ClusterDescription) -> list[str]:
+    """Return the address of every Alertmanager that alerts go to."""
+    return [description.alertmanager, *description.other_alertmanagers]
 
 
 def prometheus_config(description: ClusterDescription, rule_files: list[str]) -> dict[str, Any]:
     """Return the whole of prometheus.yml; *rule_files* are patterns relative to that file."""
+    alerting: dict[str, Any] = {}
+    if description.replica_label:
+        # Alerts that differ in it would be two to Alertmanager, and notified twice.
+        alerting["alert_relabel_configs"] = [{"action": "labeldrop", "regex": description.replica_label}]
+    alerting["alertmanagers"] = [{"static_configs": [{"targets": alertmanager_addresses(description)}]}]
+    external = {"external_labels": dict(description.external_labels)} if description.external_labels else {}
     return {
         "global": {
             "scrape_interval": format_duration(description.scrape_interval_seconds),
             # Not longer than the interval, or Prometheus refuses the file; a hung agent costs one interval.
             "scrape_timeout": format_duration(min(description.scrape_interval_seconds, 10.0)),
             "evaluation_interval": format_duration(description.evaluation_interval_seconds),
+            **external,
         },
         "rule_files": rule_files,
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [description.alertmanager]}]}]},
+        "alerting": alerting,
         "scrape_configs": scrape_configs(description),
     }
 
@@ -73,8 +90,11 @@ def _agents(description: ClusterDescription, role: AgentRole) -> dict[str, Any]:
     return config
 
 
-def _neighbour(job: str, address: str, cluster: str) -> dict[str, Any]:
-    return {"job_name": job, "static_configs": [{"targets": [address], "labels": {"cluster": cluster}}]}
+def _neighbours(job: str, addresses: list[str], description: ClusterDescription) -> dict[str, Any]:
+    config: dict[str, Any] = {"targets": addresses}
+    if len(description.clusters) == 1:
+        config["labels"] = {"cluster": description.clusters[0]}
+    return {"job_name": job, "static_configs": [config]}
 
 
 def _static_configs(description: ClusterDescription, role: AgentRole) -> Iterator[dict[str, Any]]:
@@ -83,7 +103,7 @@ def _static_configs(description: ClusterDescription, role: AgentRole) -> Iterato
             yield {
                 "targets": [target.address],
                 "labels": {
-                    "cluster": description.cluster,
+                    "cluster": region.cluster or description.cluster,
                     "region": region.name,
                     "role": role.value,
                     "instance": target.name,

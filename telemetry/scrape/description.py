@@ -3,7 +3,8 @@
 Pure values; where they come from (a file, a live cluster) is the business of others.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 
 
@@ -50,6 +51,8 @@ class Region:
     expected_servers: int
     servers: tuple[Target, ...]
     clients: tuple[Target, ...] = ()
+    cluster: str = ""
+    """Empty for the one cluster that the description names."""
 
     def __post_init__(self) -> None:
         if self.expected_servers < 1:
@@ -73,12 +76,21 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterDescription:
-    """One cluster, and how often and from where it is watched."""
+    """Clusters that one Prometheus watches, and how often; *cluster* is the name of the regions that have none.
+
+    *other_prometheus* and *other_alertmanagers* are the further addresses where there is more than one of them.
+    """
 
     cluster: str
     regions: tuple[Region, ...]
     prometheus: str = "127.0.0.1:9090"
     alertmanager: str = "127.0.0.1:9093"
+    other_prometheus: tuple[str, ...] = ()
+    other_alertmanagers: tuple[str, ...] = ()
+    external_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels of this Prometheus on all that leaves it, such as which of a pair it is."""
+    replica_label: str = ""
+    """The one of them that tells a pair apart; alerts are sent without it, so that the pair's are the same."""
     scrape_interval_seconds: float = 5.0
     evaluation_interval_seconds: float = 5.0
     discovery: Discovery = Discovery.STATIC
@@ -88,8 +100,13 @@ class ClusterDescription:
             raise ValueError("a cluster needs a name")
         if not self.regions:
             raise ValueError(f"cluster {self.cluster!r} has no region")
-        names = [region.name for region in self.regions]
+        names = [(region.cluster or self.cluster, region.name) for region in self.regions]
         if len(set(names)) != len(names):
             raise ValueError(f"cluster {self.cluster!r}: a region stands twice in {names}")
         if self.scrape_interval_seconds <= 0 or self.evaluation_interval_seconds <= 0:
             raise ValueError("scrape and evaluation intervals must be longer than 0s")
+
+    @property
+    def clusters(self) -> tuple[str, ...]:
+        """The names of the clusters, in the order of their first region."""
+        return tuple(dict.fromkeys(region.cluster or self.cluster for region in self.regions))

@@ -156,11 +156,21 @@ class _Server:
         return {
             "outrider_server_has_leader": float(leader is not None),
             "outrider_server_is_leader": float(leads),
+            "outrider_raft_last_contact_seconds": 0.0 if leader is not None else time - self._lost(time),
             "outrider_raft_voters": float(self._world.voters_at(time)),
             "outrider_raft_voters_healthy": float(
                 self._world.live_servers(time) if leads else 1 + (leader is not None)
             ),
         }
+
+    def _lost(self, time: float) -> float:
+        """Return when the last leader was lost."""
+        since = time
+        for moment, name in self._world.leaders:
+            if moment > time:
+                break
+            since = moment if name is None else time
+        return since
 
     def _add(self, name: str, amount: float, time: float) -> None:
         self._values[name] = (self._values.get(name, (0.0, 0.0))[0] + amount, time)

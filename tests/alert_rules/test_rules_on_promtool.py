@@ -118,7 +118,7 @@ CASES = (
             dead={**gone("s5"), **gone("s4", start=50), **gone("s3", start=250)},
             voters=((FAULT + 44, 4), (FAULT + 94, 3)),
         ),
-        ("NomadQuorumAtRisk", "NomadServerDown"),
+        ("NomadClusterShrunk", "NomadQuorumAtRisk", "NomadServerDown"),
     ),
     Case(
         "three of five dead",
@@ -151,6 +151,7 @@ CASES = (
 )
 CAUSED_LATER = {
     ("one dead for long, then a second, then both back", "NomadQuorumLost"): 120.0,
+    ("five pruned to three voters, then a third lost", "NomadClusterShrunk"): 94.0,
     ("five pruned to three voters, then a third lost", "NomadQuorumAtRisk"): 250.0,
     ("leader changes every forty seconds", "NomadLeaderFlapping"): 160.0,
 }

@@ -22,7 +22,7 @@ SHIPPED = Times()
 PROOF = Times(
     scrape_interval_seconds=1.0, evaluation_interval_seconds=1.0, group_wait_seconds=1.0, group_interval_seconds=2.0
 )
-_FIRING = 'count by (alertname) (ALERTS{alertstate="firing", alertname!="Watchdog"})'
+_FIRING = 'count by (alertname) (ALERTS{alertstate="firing", severity=~"critical|warning"})'
 _ANSWER = re.compile(r"expr: .*, time: (?P<time>\S+),\s*exp: .*\s*got: (?P<got>.*)")
 _NAME = re.compile(r'alertname="(\w+)"')
 

@@ -13,6 +13,7 @@ BENCHES = {
     "scrape": "tests.bench.scrape_bench",
     "raft": "tests.bench.raft_bench",
     "scheduler": "tests.bench.scheduler_bench",
+    "rules": "tests.bench.rules_bench",
 }
 TIMEOUT_SECONDS = 900
 _FIGURE = re.compile(r"\S+ [-+0-9.einfa]+ \S+( [-+0-9.einfa]+ [-+0-9.einfa]+)?\Z")

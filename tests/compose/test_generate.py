@@ -164,7 +164,7 @@ def test_the_alerts_are_listed_with_their_promises(file):
     result = CliRunner().invoke(alert_group, ["list", "-f", str(file)])
 
     [line] = [line for line in result.output.splitlines() if line.startswith("NomadQuorumLost")]
-    assert ["NomadQuorumLost", "critical", "5s", "42s", "print"] == line.split()
+    assert ["NomadQuorumLost", "critical", "5s", "26s", "print"] == line.split()
 
 
 def test_a_test_alert_that_cannot_be_sent_names_the_address(file):

@@ -51,15 +51,17 @@ def test_a_client_registers_and_heartbeats_at_the_ttl_it_is_given(tmp_path):
         leader = Leader(ttl_seconds=0.6)
         async with serving(leader) as address, client(settings_for(tmp_path), address) as agent:
             await leader.until(lambda: len(leader.heartbeats) >= 6)
+            await agent.collect()
             return leader, agent.node(), agent.stats(), [entry.value for entry in agent.sample()]
 
-    leader, node, stats, (age, ttl) = asyncio.run(run())
+    leader, node, stats, (age, ttl, connected) = asyncio.run(run())
 
     assert "ready" == leader.nodes[node.id].status
     assert "ready" == node.status
     assert stats["known_servers"].startswith("127.0.0.1:")
     assert "600ms" == stats["heartbeat_ttl"]
     assert 0.6 == ttl
+    assert 1 == connected
     assert 0 <= age <= leader.heartbeats[-1][0] - leader.heartbeats[0][0] + 0.6
     times = [at for at, _ in leader.heartbeats]
     gaps = [later - earlier for earlier, later in itertools.pairwise(times)]

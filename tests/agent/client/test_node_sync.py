@@ -66,16 +66,17 @@ def test_the_last_heartbeat_is_as_old_as_the_answer_to_it():
 
 def test_a_client_that_no_server_has_heard_counts_from_its_start(tmp_path):
     """
-    Both series are there from the first moment, the time to live at zero, whatever the servers do.
+    All its series are there from the first moment, the time to live at zero, whatever the servers do.
     """
     clock = ManualClock(500.0)
     agent = ClientAgent(settings_for(tmp_path), Servers(clock, Unreachable("no server")), NullRecorder(), clock, LOGGER)
     clock.advance(90.0)
 
-    age, ttl = agent.sample()
+    age, ttl, connected = agent.sample()
 
     assert (outrider.CLIENT_LAST_HEARTBEAT_SECONDS, 90.0, ("c1",)) == age
     assert (outrider.CLIENT_HEARTBEAT_TTL_SECONDS, 0.0, ("c1",)) == ttl
+    assert (outrider.CLIENT_SERVERS_CONNECTED, 0.0, ("c1",)) == connected
 
 
 def test_a_client_learns_its_eligibility_by_heartbeat():

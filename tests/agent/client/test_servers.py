@@ -22,6 +22,9 @@ class Network:
         self.answers = answers
         self.asked = []
 
+    def is_connected(self, address):
+        return not isinstance(self.answers.get(address, Unreachable(address)), Exception)
+
     async def call(self, address, method, request, timeout_seconds):
         self.asked.append(address)
         answer = self.answers.get(address, Unreachable(address))
@@ -176,3 +179,12 @@ def test_without_a_server_the_error_says_what_to_set():
 
     with pytest.raises(Unreachable, match=r"client\.servers"):
         ask(pool)
+
+
+def test_a_pool_counts_the_servers_it_has_a_connection_to():
+    """
+    Servers that cannot be reached are not counted.
+    """
+    pool, _ = pool_of("a", "b", "c", a="answer", c="answer")
+
+    assert 2 == pool.connected()

@@ -6,6 +6,7 @@ import signal
 import sys
 from pathlib import Path
 
+import grpc
 import pytest
 
 from agent.errors import UnknownOutcome, Unreachable
@@ -93,3 +94,27 @@ def test_a_killed_server_is_unreachable_at_once():
             await ended(process)
 
     assert asyncio.run(run()) < 4.0
+
+
+@pytest.mark.parametrize(("number", "seconds"), [(signal.SIGKILL, 5.0), (signal.SIGSTOP, 30.0)], ids=["kill", "stop"])
+def test_a_connection_to_a_server_that_is_gone_is_no_connection(number, seconds):
+    """
+    A killed server is disconnected at once, a stopped one when it has not answered the keepalive.
+    """
+
+    async def run():
+        process, address = await started()
+        client = RpcClient(NullRecorder(), LOGGER)
+        try:
+            await client.call(address, STATUS_PING, Request(), 5)
+            before = client.is_connected(address)
+            process.send_signal(number)
+            channel = client._channels[address]
+            async with asyncio.timeout(seconds):
+                await channel.wait_for_state_change(grpc.ChannelConnectivity.READY)
+            return before, client.is_connected(address)
+        finally:
+            await client.close()
+            await ended(process)
+
+    assert (True, False) == asyncio.run(run())

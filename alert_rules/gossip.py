@@ -1,0 +1,92 @@
+"""Alerts about the servers' gossip: who is called failed, comes and goes, and whether all have the same list."""
+
+from alert_rules import budget
+from alert_rules.budget import Onset
+from alert_rules.quorum import KEPT_SECONDS
+from alert_rules.recording import events
+from alert_rules.settings import Severity
+from alert_rules.spec import AlertSpec, Context, Number
+from telemetry.catalogue.metric import Unit
+
+FLAPPING = AlertSpec(
+    alert="NomadMemberFlapping",
+    expr=events("nomad_serf_member_flap", "$events", aggregate="max").rstrip() + " >= $flaps",
+    onset=budget.EVENT,
+    hold_seconds=0.0,
+    hold_why="The count is patience enough.",
+    keep_firing_seconds=KEPT_SECONDS,
+    numbers=(
+        Number(
+            name="flaps",
+            default=3.0,
+            unit=Unit.COUNT,
+            least=1.0,
+            why="A server that is restarted without leaving flaps once; a rolling restart of three servers makes two"
+            " on each of the others.",
+        ),
+    ),
+    severity=Severity.WARNING,
+    summary="Servers of Nomad cluster {{ $labels.cluster }} keep failing and coming back in region {{ $labels.region }}.",
+    description="""
+    {{ $value | printf "%.0f" }} times within $events a member was back soon after it had been called failed. Its host
+    stands still now and then, or packets of UDP between the servers are lost.
+    """,
+)
+
+FAILED = AlertSpec(
+    alert="NomadMemberFailed",
+    # While all servers answer: a server that is gone has an alert of its own.
+    expr=events("nomad_serf_member_failed", "$events", aggregate="max").rstrip()
+    + " > 0\n    and outrider:servers_up >= outrider:servers_expected",
+    onset=budget.EVENT,
+    hold_seconds=150.0,
+    hold_why="Longer than a dead server takes to be noticed. One that was restarted without leaving may be called"
+    " failed after it is back.",
+    keep_firing_seconds=KEPT_SECONDS,
+    counts_events=True,
+    severity=Severity.WARNING,
+    summary="A server of Nomad cluster {{ $labels.cluster }} that answers is called failed in region {{ $labels.region }}.",
+    description="""
+    {{ $value | printf "%.0f" }} failures within $events by the account of one server, while Prometheus reaches all of
+    them. Gossip (port 4648, TCP and UDP) does not pass between them: autopilot will remove the one that is called failed.
+    """,
+)
+
+
+def _lists(context: Context) -> Onset:
+    return budget.over(context.numbers["lists"])
+
+
+DISAGREE = AlertSpec(
+    alert="NomadMembersDisagree",
+    expr="""
+    max by (cluster, region) (max_over_time(nomad_memberlist_node_instances{node_state="alive"}[$lists]))
+    - min by (cluster, region) (max_over_time(nomad_memberlist_node_instances{node_state="alive"}[$lists]))
+    > 0
+    """,
+    onset=_lists,
+    hold_seconds=600.0,
+    hold_why="The lists are up to two minutes old, and changes take rounds.",
+    hold_is_stated=True,
+    numbers=(
+        Number(
+            name="lists",
+            default=180.0,
+            unit=Unit.SECONDS,
+            least=120.0,
+            most=600.0,
+            is_window=True,
+            why="Each server refreshes its list once a minute at best, was seen to take two, and forgets it in between.",
+        ),
+    ),
+    keep_firing_seconds=KEPT_SECONDS,
+    severity=Severity.WARNING,
+    summary="Servers of Nomad cluster {{ $labels.cluster }} disagree on who is alive in region {{ $labels.region }}.",
+    description="""
+    For longer than $hold the longest list of live members has been {{ $value }} longer than the shortest. Gossip is split:
+    compare `nomad server members` of each server, and look at port 4648 between those that differ.
+    """,
+)
+
+GOSSIP = (FLAPPING, FAILED, DISAGREE)
+"""Causes before what they bring about."""

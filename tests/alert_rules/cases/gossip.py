@@ -1,0 +1,87 @@
+"""Cases of the alerts about the servers' gossip."""
+
+from tests.alert_rules.case import Case, fires
+from tests.alert_rules.cases.common import born, flat, led, then
+
+_LONG = 900.0
+
+
+def _born(series: str, server: str, births: tuple[tuple[int, float], ...]) -> dict[str, str]:
+    return born(f'{series}{{instance="{server}"}}', _LONG, *births)
+
+
+def _alive(server: str, *parts: tuple[float, int]) -> dict[str, str]:
+    """Return how many live members a server counts, at the minutes at which it looks."""
+    samples = [f"{value:g} stale _x10" for value, count in parts for _ in range(count)]
+    return {f'nomad_memberlist_node_instances{{instance="{server}",node_state="alive"}}': " ".join(samples)}
+
+
+CASES = (
+    Case(
+        alert="NomadMemberFlapping",
+        name="a server sees three flaps in five minutes",
+        series={
+            **led(_LONG),
+            **_born("nomad_serf_member_flap", "s1", ((20, 1), (28, 2), (50, 1))),
+            **_born("nomad_serf_member_flap", "s2", ((20, 1),)),
+        },
+        fires=(fires(300.0, value=3), fires(600.0, value=3)),
+        silent=(110.0, 240.0, 850.0),
+    ),
+    Case(
+        alert="NomadMemberFlapping",
+        name="a rolling restart: two flaps on each server",
+        series={
+            **led(_LONG),
+            **{
+                key: value
+                for server in ("s1", "s2", "s3")
+                for key, value in _born("nomad_serf_member_flap", server, ((20, 1), (40, 1))).items()
+            },
+        },
+        silent=(110.0, 300.0, 600.0),
+    ),
+    Case(
+        alert="NomadMemberFailed",
+        name="a server that answers is called failed by the others",
+        series={
+            **led(_LONG),
+            **_born("nomad_serf_member_failed", "s1", ((20, 1),)),
+            **_born("nomad_serf_member_failed", "s2", ((20, 1), (25, 2))),
+        },
+        fires=(fires(300.0, value=2), fires(600.0, value=2)),
+        silent=(110.0, 230.0, 850.0),
+    ),
+    Case(
+        alert="NomadMemberFailed",
+        name="a server that is gone is called failed",
+        expected_servers=5,
+        series={
+            **led(_LONG, "s1", "s1", "s2", "s3", "s4"),
+            'up{role="server",instance="s5"}': then((1, 12), (0, 169)),
+            **_born("nomad_serf_member_failed", "s1", ((20, 1),)),
+        },
+        silent=(300.0, 600.0),
+    ),
+    Case(
+        alert="NomadMembersDisagree",
+        name="one server misses another for more than ten minutes",
+        series={**led(960.0), **_alive("s1", (3, 16)), **_alive("s2", (3, 3), (2, 13))},
+        # The last 3 that the second one said is forgotten after three minutes.
+        fires=(fires(930.0, value=1),),
+        silent=(170.0, 890.0),
+    ),
+    Case(
+        alert="NomadMembersDisagree",
+        name="a server is gone, and the others hear of it one after the other",
+        series={**led(960.0), **_alive("s1", (3, 3), (2, 13)), **_alive("s2", (3, 5), (2, 11))},
+        silent=(170.0, 500.0, 930.0),
+    ),
+    Case(
+        alert="NomadMembersDisagree",
+        name="all count the same",
+        series={**led(960.0), **_alive("s1", (3, 16)), **_alive("s2", (3, 16))}
+        | {'nomad_memberlist_node_instances{instance="s2",node_state="dead"}': flat(1, 960)},
+        silent=(500.0, 930.0),
+    ),
+)
