@@ -5,6 +5,7 @@ from itertools import combinations
 import pytest
 import yaml
 
+from alert_rules.dialect import Dialect
 from alert_rules.settings import Links
 from compose.tools import Tool, ToolError, find_tool
 from dashboards.panel import substituted
@@ -160,3 +161,18 @@ def test_alerts_link_to_a_dashboard_that_exists():
     The address alerts carry by default ends in the identity of one of the dashboards.
     """
     assert Links().dashboard_url.rpartition("/")[2] in {dashboard.uid for dashboard in DASHBOARDS}
+
+
+def test_a_dashboard_speaks_of_the_labels_there_are():
+    """
+    Renamed labels are asked for by their names, and a choice of a label that targets lack falls away.
+    """
+    dialect = Dialect(labels={"cluster": "env", "region": "", "instance": "node"}, clusters=("eu",))
+
+    text = render(DASHBOARDS[0], LINKS, dialect)
+
+    assert ["datasource", "cluster"] == [choice["name"] for choice in json.loads(text)["templating"]["list"]]
+    assert "label_values(outrider:servers_expected, env)" in text
+    assert "{{node}}" in text
+    assert 'env=\\"$cluster\\"' in text
+    assert not any(word in text for word in ("{{instance}}", "$region", 'cluster=\\"', 'env=\\"eu'))
