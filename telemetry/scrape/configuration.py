@@ -26,8 +26,8 @@ _JOBS = {AgentRole.SERVER: JOB_SERVERS, AgentRole.CLIENT: JOB_CLIENTS}
 def scrape_configs(description: ClusterDescription) -> list[dict[str, Any]]:
     """Return the list that stands under `scrape_configs` in prometheus.yml, in an order that never varies."""
     configs = [_agents(description, role) for role in AgentRole if _has_targets(description, role)]
-    configs.append(_neighbour(JOB_PROMETHEUS, description.prometheus, description.cluster))
-    configs.append(_neighbour(JOB_ALERTMANAGER, description.alertmanager, description.cluster))
+    configs.append(_neighbours(JOB_PROMETHEUS, [description.prometheus], description.cluster))
+    configs.append(_neighbours(JOB_ALERTMANAGER, list(description.alertmanagers), description.cluster))
     return configs
 
 
@@ -41,7 +41,7 @@ def prometheus_config(description: ClusterDescription, rule_files: list[str]) ->
             "evaluation_interval": format_duration(description.evaluation_interval_seconds),
         },
         "rule_files": rule_files,
-        "alerting": {"alertmanagers": [{"static_configs": [{"targets": [description.alertmanager]}]}]},
+        "alerting": {"alertmanagers": [{"static_configs": [{"targets": list(description.alertmanagers)}]}]},
         "scrape_configs": scrape_configs(description),
     }
 
@@ -73,8 +73,8 @@ def _agents(description: ClusterDescription, role: AgentRole) -> dict[str, Any]:
     return config
 
 
-def _neighbour(job: str, address: str, cluster: str) -> dict[str, Any]:
-    return {"job_name": job, "static_configs": [{"targets": [address], "labels": {"cluster": cluster}}]}
+def _neighbours(job: str, addresses: list[str], cluster: str) -> dict[str, Any]:
+    return {"job_name": job, "static_configs": [{"targets": addresses, "labels": {"cluster": cluster}}]}
 
 
 def _static_configs(description: ClusterDescription, role: AgentRole) -> Iterator[dict[str, Any]]:

@@ -73,12 +73,16 @@ class Region:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClusterDescription:
-    """One cluster, and how often and from where it is watched."""
+    """One cluster, and how often and from where it is watched.
+
+    *other_alertmanagers* stand beside the first one and gossip with it.
+    """
 
     cluster: str
     regions: tuple[Region, ...]
     prometheus: str = "127.0.0.1:9090"
     alertmanager: str = "127.0.0.1:9093"
+    other_alertmanagers: tuple[str, ...] = ()
     scrape_interval_seconds: float = 5.0
     evaluation_interval_seconds: float = 5.0
     discovery: Discovery = Discovery.STATIC
@@ -93,3 +97,8 @@ class ClusterDescription:
             raise ValueError(f"cluster {self.cluster!r}: a region stands twice in {names}")
         if self.scrape_interval_seconds <= 0 or self.evaluation_interval_seconds <= 0:
             raise ValueError("scrape and evaluation intervals must be longer than 0s")
+
+    @property
+    def alertmanagers(self) -> tuple[str, ...]:
+        """Every Alertmanager, as Prometheus reaches it: all are told of each alert."""
+        return (self.alertmanager, *self.other_alertmanagers)
