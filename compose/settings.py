@@ -7,22 +7,12 @@ files that hold them, as the program that uses them (Alertmanager) sees those pa
 from dataclasses import dataclass
 from pathlib import Path
 
-from alert_rules.settings import (
-    NOTIFYING,
-    EmailReceiver,
-    ExpectedRegion,
-    Links,
-    Receiver,
-    RuleSettings,
-    Severity,
-    Times,
-    WebhookReceiver,
-)
+from alert_rules.settings import ExpectedRegion, Links, RuleSettings, Times
+from compose.receivers import read_mute_times, read_receivers, read_version
 from compose.yaml_reader import Section, SettingsError, read_sections
 from telemetry.scrape.description import ClusterDescription, Discovery, Region, Target
 
 DEFAULT_REGION = "global"
-_SEVERITIES = {severity.value: severity for severity in NOTIFYING}
 _DISCOVERIES = {discovery.value: discovery for discovery in Discovery}
 
 
@@ -57,20 +47,30 @@ def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
     times = _times(top)
     regions = _regions(top)
     links = _links(top.section("links"))
-    receivers = tuple(_receiver(section) for section in top.sections("receivers"))
-    _check_unique(top, receivers)
+    mute_times = read_mute_times(top)
+    receivers = read_receivers(top, read_version(top), mute_times)
+    alertmanagers = _alertmanagers(top)
     description = ClusterDescription(
         cluster=cluster,
         regions=regions,
         prometheus=_address(top, "prometheus", "127.0.0.1:9090"),
-        alertmanager=_address(top, "alertmanager", "127.0.0.1:9093"),
+        alertmanager=alertmanagers[0],
+        other_alertmanagers=alertmanagers[1:],
         scrape_interval_seconds=times.scrape_interval_seconds,
         evaluation_interval_seconds=times.evaluation_interval_seconds,
         discovery=top.choice("discovery", _DISCOVERIES, Discovery.STATIC),
     )
     top.finish()
     expected = tuple(ExpectedRegion(name=region.name, expected_servers=region.expected_servers) for region in regions)
-    rules = RuleSettings(cluster=cluster, regions=expected, times=times, links=links, receivers=receivers)
+    rules = RuleSettings(
+        cluster=cluster,
+        regions=expected,
+        times=times,
+        links=links,
+        receivers=receivers,
+        mute_times=mute_times,
+        alertmanagers=len(alertmanagers),
+    )
     return Settings(description=description, rules=rules)
 
 
@@ -138,10 +138,27 @@ def _address(top: Section, name: str, default: str) -> str:
     address = top.optional_text(name)
     if address is None:
         return default
+    _check_address(top, name, address, default)
+    return address
+
+
+def _check_address(top: Section, name: str, address: str, example: str) -> None:
     try:
-        return Target(name=name, address=address).address
+        Target(name=name, address=address)
     except ValueError:
-        raise top.error(name, f"is {address!r}; write host:port, such as {default!r}") from None
+        raise top.error(name, f"is {address!r}; write host:port, such as {example!r}") from None
+
+
+def _alertmanagers(top: Section) -> tuple[str, ...]:
+    """Return the addresses of all Alertmanagers: `alertmanager` is one, or the list of a pair that gossips."""
+    if not top.is_list("alertmanager"):
+        return (_address(top, "alertmanager", "127.0.0.1:9093"),)
+    addresses = top.texts("alertmanager")
+    if not addresses or len(set(addresses)) != len(addresses):
+        raise top.error("alertmanager", f"is {list(addresses)}; name each Alertmanager once")
+    for address in addresses:
+        _check_address(top, "alertmanager", address, "127.0.0.1:9093")
+    return addresses
 
 
 def _links(section: Section | None) -> Links:
@@ -154,52 +171,3 @@ def _links(section: Section | None) -> Links:
     )
     section.finish()
     return links
-
-
-def _receiver(section: Section) -> Receiver:
-    name = section.text("name")
-    severities = section.choices("severities", _SEVERITIES, NOTIFYING)
-    watchdog = section.boolean("watchdog", default=False)
-    webhook, email = section.section("webhook"), section.section("email")
-    section.finish()
-    if webhook is not None and email is None:
-        return _webhook(webhook, name, severities, watchdog=watchdog)
-    if email is not None and webhook is None:
-        return _email(email, name, severities, watchdog=watchdog)
-    raise section.error("name", f"is {name!r}, a receiver that needs one of webhook, email; give exactly one")
-
-
-def _webhook(section: Section, name: str, severities: tuple[Severity, ...], *, watchdog: bool) -> WebhookReceiver:
-    url = section.text("url")
-    if not url.startswith(("http://", "https://")):
-        raise section.error("url", f"is {url!r}; write an http:// or https:// address")
-    token_file = section.optional_text("token_file")
-    section.finish()
-    return WebhookReceiver(name=name, url=url, token_file=token_file, severities=severities, watchdog=watchdog)
-
-
-def _email(section: Section, name: str, severities: tuple[Severity, ...], *, watchdog: bool) -> EmailReceiver:
-    receiver = EmailReceiver(
-        name=name,
-        to=section.text("to"),
-        sender=section.text("from"),
-        smarthost=section.text("smarthost"),
-        username=section.optional_text("username"),
-        password_file=section.optional_text("password_file"),
-        require_tls=section.boolean("require_tls", default=True),
-        severities=severities,
-        watchdog=watchdog,
-    )
-    if section.has("password"):
-        raise section.error("password", "does not belong here; put it into a file and name it in password_file")
-    section.finish()
-    if receiver.password_file is not None and receiver.username is None:
-        raise section.error("password_file", "stands without username; add it")
-    return receiver
-
-
-def _check_unique(top: Section, receivers: tuple[Receiver, ...]) -> None:
-    names = [receiver.name for receiver in receivers]
-    for name in names:
-        if names.count(name) > 1 or name == "nobody":
-            raise top.error("receivers", f"has the name {name!r} twice or it is reserved; choose another")
