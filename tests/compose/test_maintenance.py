@@ -116,6 +116,7 @@ def test_a_region_is_silenced_but_for_its_pages():
         expected = ["region global"] if rule.severity.value == "warning" else []
         assert expected == covered(plan, labels), rule.alert
         assert [] == covered(plan, labels | {"region": "other"})
+    assert [] == covered(plan, labels_of("AnyOtherPage", "critical"))
     assert ("Pages still come, of every kind.",) == plan.notes
 
 
