@@ -86,7 +86,7 @@ def read_mute_times(top: Section) -> tuple[MuteTime, ...]:
     if section is None:
         return ()
     found = []
-    for name in section.names:
+    for name in section.names():
         if section.is_list(name):
             intervals = tuple(_interval(entry) for entry in section.sections(name))
         else:
@@ -103,11 +103,11 @@ def _receiver(section: Section, version: AlertmanagerVersion) -> Receiver:
     chosen = [kind for kind in KINDS if section.has(kind)]
     severities = section.choices("severities", _SEVERITIES, NOTIFYING)
     choices: dict[str, Any] = {
-        "teams": section.texts("teams"),
-        "clusters": section.texts("clusters"),
+        "teams": section.texts("teams", ()),
+        "clusters": section.texts("clusters", ()),
         "watchdog": section.boolean("watchdog", default=False),
         "send_resolved": section.boolean("send_resolved", default=True),
-        "mute": section.texts("mute"),
+        "mute": section.texts("mute", ()),
         "mute_critical": section.boolean("mute_critical", default=False),
     }
     section.finish()
@@ -139,7 +139,7 @@ def _check_version(
     parent: Section, section: Section, channel: type[TypedChannel], receiver: str, version: AlertmanagerVersion
 ) -> None:
     """Raise SettingsError that names the first Alertmanager with all that is asked for, when *version* is older."""
-    given = [each for each in options_of(channel) if each.key in section.names and each.option.since is not None]
+    given = [each for each in options_of(channel) if each.key in section.names() and each.option.since is not None]
     newest = max(given, key=lambda each: each.option.since or channel.since, default=None)
     since = None if newest is None else newest.option.since
     if newest is not None and since is not None and since > max(channel.since, version):
@@ -151,7 +151,7 @@ def _check_version(
 def _refuse_secrets(section: Section, options: tuple[OptionField, ...]) -> None:
     """Raise SettingsError when a secret stands where only the path of its file may."""
     keys = {each.key for each in options}
-    for name in section.names:
+    for name in section.names():
         if name not in keys and f"{name}_file" in keys:
             raise section.error(name, f"does not belong here; put it into a file and name it in {name}_file")
 
@@ -162,7 +162,7 @@ def _value(section: Section, field: OptionField) -> Any:
     if field.type is bool:
         return section.boolean(key, default=field.default)
     if field.type == tuple[str, ...]:
-        return section.texts(key)
+        return section.texts(key, ())
     text = section.text(key) if field.is_required else section.optional_text(key)
     if text is None:
         return None
@@ -191,10 +191,10 @@ def _check_url(section: Section, key: str, url: str, *, has_file: bool) -> None:
 def _raw(parent: Section, receiver: str, version: AlertmanagerVersion) -> Channel:
     section = parent.section(Raw.kind)
     assert section is not None, "the caller saw the key"
-    if not section.names:
+    if not section.names():
         raise parent.error(Raw.kind, f"of receiver {receiver!r} is empty; write a list such as pushover_configs")
     configs: dict[str, Any] = {}
-    for kind in section.names:
+    for kind in section.names():
         configs[kind] = section.plain(kind)
         for refusal in refusals(kind, configs[kind], version):
             raise section.error_at(refusal.path, f"of receiver {receiver!r} {refusal.problem}")
@@ -228,7 +228,7 @@ def _times(section: Section) -> Iterator[tuple[str, str]]:
 
 def _ranges(section: Section, name: str) -> tuple[str, ...]:
     order, examples = _RANGES[name]
-    values = section.texts(name)
+    values = section.texts(name, ())
     for value in values:
         ends = value.lower().split(":")
         if len(ends) > 2 or not set(ends) <= set(order):

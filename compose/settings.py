@@ -49,11 +49,14 @@ def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
     links = _links(top.section("links"))
     mute_times = read_mute_times(top)
     receivers = read_receivers(top, read_version(top), mute_times)
-    alertmanagers = _alertmanagers(top)
+    prometheus = _addresses(top, "prometheus", "127.0.0.1:9090")
+    if len(prometheus) > 1:
+        raise top.error("prometheus", f"is {list(prometheus)}; name one")
+    alertmanagers = _addresses(top, "alertmanager", "127.0.0.1:9093")
     description = ClusterDescription(
         cluster=cluster,
         regions=regions,
-        prometheus=_address(top, "prometheus", "127.0.0.1:9090"),
+        prometheus=prometheus[0],
         alertmanager=alertmanagers[0],
         other_alertmanagers=alertmanagers[1:],
         scrape_interval_seconds=times.scrape_interval_seconds,
@@ -134,31 +137,17 @@ def _target(section: Section) -> Target:
         raise section.error("address", f'is {address!r}; write host:port, such as "10.0.0.5:4646"') from None
 
 
-def _address(top: Section, name: str, default: str) -> str:
-    address = top.optional_text(name)
-    if address is None:
-        return default
-    _check_address(top, name, address, default)
-    return address
-
-
-def _check_address(top: Section, name: str, address: str, example: str) -> None:
-    try:
-        Target(name=name, address=address)
-    except ValueError:
-        raise top.error(name, f"is {address!r}; write host:port, such as {example!r}") from None
-
-
-def _alertmanagers(top: Section) -> tuple[str, ...]:
-    """Return the addresses of all Alertmanagers: `alertmanager` is one, or the list of a pair that gossips."""
-    if not top.is_list("alertmanager"):
-        return (_address(top, "alertmanager", "127.0.0.1:9093"),)
-    addresses = top.texts("alertmanager")
-    if not addresses or len(set(addresses)) != len(addresses):
-        raise top.error("alertmanager", f"is {list(addresses)}; name each Alertmanager once")
-    for address in addresses:
-        _check_address(top, "alertmanager", address, "127.0.0.1:9093")
-    return addresses
+def _addresses(top: Section, name: str, default: str) -> tuple[str, ...]:
+    """Return the address under *name*, or those of a list of several."""
+    texts = top.texts(name, (default,))
+    for address in texts:
+        try:
+            Target(name=name, address=address)
+        except ValueError:
+            raise top.error(name, f"is {address!r}; write host:port, such as {default!r}") from None
+    if not texts or len(set(texts)) != len(texts):
+        raise top.error(name, f"is {list(texts)}; name each address once")
+    return texts
 
 
 def _links(section: Section | None) -> Links:

@@ -68,6 +68,10 @@ class Section:
             raise self.error(name, "is empty; give a value or remove the line")
         return value
 
+    def names(self) -> list[str]:
+        """Return the names of all fields, in the order of the file."""
+        return list(self._values)
+
     def integer(self, name: str, default: int) -> int:
         """Return a whole number, or *default* when it is not given."""
         value = self.optional_text(name)
@@ -105,6 +109,17 @@ class Section:
             return default
         return tuple(self._chosen(name, str(item.value), choices) for item in self._items(name))
 
+    def texts(self, name: str, default: tuple[str, ...]) -> tuple[str, ...]:
+        """Return the text under *name*, or each text of the list there, or *default* when it is not given."""
+        if not self.has(name):
+            return default
+        if not isinstance(self._values[name], yaml.SequenceNode):
+            return (self.text(name),)
+        items = self._items(name)
+        if not all(isinstance(item, yaml.ScalarNode) and item.value for item in items):
+            raise self.error(name, "is a list of something else than texts; write one `- text` line for each")
+        return tuple(str(item.value) for item in items)
+
     def section(self, name: str) -> "Section | None":
         """Return the mapping under *name*, or None when it is not given."""
         if not self.has(name):
@@ -122,20 +137,6 @@ class Section:
             if not isinstance(item, yaml.MappingNode):
                 raise self.error(name, f"entry {number + 1} is not a group of fields; write `- name: ...`")
             yield Section(self._file, f"{self.field(name)}[{number}]", item)
-
-    def texts(self, name: str) -> tuple[str, ...]:
-        """Return the texts of the list under *name*, none of them empty; none when it is not given."""
-        if not self.has(name):
-            return ()
-        items = self._items(name)
-        if not all(isinstance(item, yaml.ScalarNode) and item.value for item in items):
-            raise self.error(name, "has an entry that is no text; write each on its own `- ` line or between commas")
-        return tuple(str(item.value) for item in items)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The keys of the section, in the order of the file."""
-        return tuple(self._values)
 
     def is_list(self, name: str) -> bool:
         """Say whether what stands under *name* is a list, and mark it as known."""

@@ -93,6 +93,7 @@ receivers:
         receiver.mute_critical,
     )
     assert NOTIFYING == one('{name: y, webhook: {url: "http://a/"}}').severities
+    assert ("core",) == one('{name: y, webhook: {url: "http://a/"}, teams: core}').teams
 
 
 def test_mute_times_are_one_span_or_several():
@@ -146,8 +147,8 @@ mute_times:
         ('{name: x, webhook: {url: "http://a/"}, severities: [loud]}', "severities is 'loud'; choose one of critical, warning"),
         ('{name: x, webhook: {url: "http://a/"}, severities: []}', "severities is empty and watchdog is not set"),
         ('{name: x, webhook: {url: "http://a/"}, mute: [nights]}', "mute names 'nights', which is none of mute_times; add it there"),
-        ('{name: x, webhook: {url: "http://a/"}, teams: core}', "teams is not a list; write one `- ` line for each entry"),
-        ('{name: x, webhook: {url: "http://a/"}, teams: [""]}', "teams has an entry that is no text"),
+        ('{name: x, webhook: {url: "http://a/"}, teams: {a: b}}', "teams is not a single value; write it on one line"),
+        ('{name: x, webhook: {url: "http://a/"}, teams: [""]}', "teams is a list of something else than texts"),
         ('{name: x, webhook: {url: "http://a/", password_file: /p}}', "webhook.password_file stands without username; add it"),
     ],
 )  # fmt: skip
@@ -206,9 +207,10 @@ def test_what_is_newer_than_the_alertmanager_is_refused_with_its_version(text, v
             "mute_times: {a: {times: [{start_time: 22:00, end_time: 07:00}]}}\n",
             "end_time is 07:00, not after 22:00; write",
         ),
+        ('prometheus: ["a:1", "b:1"]\n', "prometheus is ['a:1', 'b:1']; name one"),
         ("alertmanager: [a]\n", "alertmanager is 'a'; write host:port"),
-        ('alertmanager: ["a:1", "a:1"]\n', "name each Alertmanager once"),
-        ("alertmanager: []\n", "name each Alertmanager once"),
+        ('alertmanager: ["a:1", "a:1"]\n', "name each address once"),
+        ("alertmanager: []\n", "name each address once"),
         (
             'receivers: [{name: x, webhook: {url: "http://a"}}, {name: x, webhook: {url: "http://b"}}]\n',
             "receivers[1].name is 'x' a second time; choose another",
