@@ -21,7 +21,7 @@ RECEIVER_KEYS = {
     "name": "What it is called in Alertmanager.",
     "severities": "Which alerts: `[critical, warning]` unless you say otherwise. `[]` with `watchdog` is a pure dead-man's switch.",
     "teams": "Only alerts whose label `team` is one of these; all without it.",
-    "clusters": "Only alerts of these clusters; all without it.",
+    "clusters": "Only alerts of these clusters; without it all, and those about Prometheus that name no cluster.",
     "watchdog": "`true` adds the heartbeat of the dead-man's switch, once a minute.",
     "send_resolved": "`false` leaves out the news that an alert is over.",
     "mute": "Names of `mute_times` in which it gets no warnings.",

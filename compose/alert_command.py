@@ -43,7 +43,9 @@ def list_command(file: Path) -> None:
     width = max(len(rule.alert) for rule in alerts) + 2
     click.echo(f"{'Alert':<{width}}{'Severity':<10}{'Hold':<7}{'Promise':<9}Receivers")
     for rule in alerts:
-        names = ", ".join(receivers_of(settings.rules, rule.alert, rule.severity.value))
+        # What is about Prometheus itself may name no cluster, and then reaches no receiver that is for some.
+        labels = {} if "cluster" in rule.surely_labelled else {"cluster": ""}
+        names = ", ".join(receivers_of(settings.rules, rule.alert, rule.severity.value, labels))
         promise = format_duration(rule.promised_seconds(times))
         click.echo(
             f"{rule.alert:<{width}}{rule.severity.value:<10}{format_duration(rule.hold_seconds):<7}{promise:<9}{names}"

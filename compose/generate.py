@@ -60,8 +60,8 @@ def artefacts(settings: Settings) -> dict[str, str]:
 
 def alertmanager_fragment(settings: Settings) -> dict[str, Any]:
     """Return the parts for an Alertmanager that is there already."""
-    alerts = [rule.alert for rule in rule_set(settings.rules).alerts]
-    return fragment(settings.rules, [*alerts, TEST_ALERT])
+    alerts = {rule.alert: "cluster" in rule.surely_labelled for rule in rule_set(settings.rules).alerts}
+    return fragment(settings.rules, {**alerts, TEST_ALERT: True})
 
 
 def merged_alertmanager(settings: Settings, existing: Path) -> dict[str, str]:

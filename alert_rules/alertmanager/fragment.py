@@ -1,12 +1,12 @@
 """The same notifications as parts for an Alertmanager that an operator has already.
 
 Everything of ours is told apart from everything of theirs: names begin with `outrider/`, inhibitions carry a matcher
-that is always true and names us, since those have no names before Alertmanager 0.30. Ours stands in one route that
-matches our alerts of our clusters and comes first in their tree, without `continue`: alerts of theirs pass it by, and
-an alert of ours is not notified a second time by a route of theirs that catches everything.
+that is always true and names us, since those have no names before Alertmanager 0.30. Ours stands in a route that
+matches our alerts of our clusters and comes first in their tree, without `continue`: alerts of theirs pass it by, a
+Watchdog of theirs too, and an alert of ours is not notified a second time by a route of theirs that catches everything.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from alert_rules.alertmanager.configuration import inhibit_rules, receiver_entries, time_intervals
@@ -39,15 +39,16 @@ def mark_of(settings: RuleSettings) -> str:
     return f'{MARK_LABEL}!="{prefix_of(settings)}"'
 
 
-def fragment(settings: RuleSettings, alerts: Iterable[str]) -> dict[str, Any]:
+def fragment(settings: RuleSettings, alerts: Mapping[str, bool]) -> dict[str, Any]:
     """Return the parts, each under the name of the list in alertmanager.yml that it is for.
 
-    *alerts* are the names of all alerts that the route takes over. Without receivers there is no route: the operator's
-    own then decide who is told.
+    *alerts* are the names of all alerts that are taken over, and whether each surely names its cluster: one that may
+    not, as those about Prometheus itself, is taken by its name alone. Without receivers there is no route: the
+    operator's own then decide who is told.
     """
     prefix = prefix_of(settings)
     parts: dict[str, Any] = {
-        "routes": [_parent(settings, alerts, prefix)] if settings.receivers else [],
+        "routes": list(_parents(settings, alerts, prefix)) if settings.receivers else [],
         "receivers": receiver_entries(settings, prefix) if settings.receivers else [],
         "inhibit_rules": inhibit_rules(settings, mark_of(settings)),
         "time_intervals": time_intervals(settings, prefix),
@@ -72,11 +73,13 @@ def fragment_comment(parts: dict[str, Any]) -> str:
     return "".join(f"# {line}\n" for line in lines)
 
 
-def _parent(settings: RuleSettings, alerts: Iterable[str], prefix: str) -> dict[str, Any]:
-    matchers = [one_of("alertname", sorted(set(alerts)))]
+def _parents(settings: RuleSettings, alerts: Mapping[str, bool], prefix: str) -> Iterator[dict[str, Any]]:
+    """Yield the route of the alerts that name their cluster, then that of those that may not, where there are any."""
     cluster = label(settings, "cluster")
-    if cluster:
-        others = (name for receiver in settings.receivers for name in receiver.clusters)
-        matchers.append(one_of(cluster, dict.fromkeys((*settings.clusters, *others))))
-    route = route_of(settings, prefix)
-    return {"receiver": route.pop("receiver"), "matchers": matchers, **route}
+    others = (name for receiver in settings.receivers for name in receiver.clusters)
+    of_ours = [one_of(cluster, dict.fromkeys((*settings.clusters, *others)))] if cluster else []
+    for is_named, scope in ((True, of_ours), (False, [])):
+        names = sorted(name for name, has_cluster in alerts.items() if has_cluster == is_named)
+        if names:
+            route = route_of(settings, prefix)
+            yield {"receiver": route.pop("receiver"), "matchers": [one_of("alertname", names), *scope], **route}

@@ -6,7 +6,7 @@ from alert_rules.alertmanager.fragment import fragment, mark_of
 from alert_rules.rules import rule_set
 from tests.alert_rules.receiver_set_ups import NONE, SET_UPS, hook
 
-ALERTS = ("NomadQuorumLost", "Watchdog", "OutriderTest")
+ALERTS = {"NomadQuorumLost": True, "Watchdog": True, "OutriderTest": True}
 TWO = replace(NONE, receivers=(hook("one", watchdog=True), hook("two", clusters=("eu",))))
 
 
@@ -65,8 +65,20 @@ def test_alerts_that_name_no_cluster_are_taken_by_their_name():
     assert 1 == len(route["matchers"])
 
 
-def test_every_alert_surely_names_its_cluster():
+def test_an_alert_that_may_name_no_cluster_is_taken_by_its_name():
     """
-    The fragment's route asks for the cluster, so no alert may lack it.
+    What is about Prometheus itself has a route of its own, with the same receivers.
     """
-    assert [] == [rule.alert for rule in rule_set(NONE).alerts if "cluster" not in rule.surely_labelled]
+    named, unnamed = fragment(TWO, ALERTS | {"OutriderRulesFailing": False})["routes"]
+
+    assert ['alertname="OutriderRulesFailing"'] == unnamed["matchers"]
+    assert named["routes"] == unnamed["routes"]
+
+
+def test_every_alert_of_nomad_surely_names_its_cluster():
+    """
+    Whose name may be in other packs too is told from theirs by the cluster, and so is the Watchdog.
+    """
+    unnamed = [rule.alert for rule in rule_set(NONE).alerts if "cluster" not in rule.surely_labelled]
+
+    assert [] == [alert for alert in unnamed if not alert.startswith("Outrider")]

@@ -88,9 +88,10 @@ def amtool(request):
 
 def alerts(settings):
     """
-    Return the names of all alerts of ours.
+    Return the names of all alerts of ours, one that names no cluster among them, and whether they do.
     """
-    return [*(rule.alert for rule in rule_set(settings).alerts), "OutriderTest"]
+    named = {rule.alert: "cluster" in rule.surely_labelled for rule in rule_set(settings).alerts}
+    return {**named, "OutriderTest": True, "OutriderOfPrometheus": False}
 
 
 def merged(existing, settings=OURS, file="theirs.yml", wanted=()):
@@ -153,6 +154,9 @@ def test_our_alerts_go_to_our_receivers_alone(amtool, name, tmp_path):
         expected = receivers_of(settings, rule.alert, rule.severity.value)
         found = routed(amtool, config, labels | settings.alert_labels)
         assert [f"outrider/demo/{each}" for each in expected] == found, rule.alert
+    found = routed(amtool, config, {"alertname": "OutriderOfPrometheus", "severity": "warning"})
+    expected = receivers_of(settings, "OutriderOfPrometheus", "warning", {"cluster": "", "team": ""})
+    assert [f"outrider/demo/{each}" for each in expected] == found
 
 
 def test_theirs_is_untouched_and_in_order():
@@ -210,7 +214,8 @@ x-routes: *same
     document = yaml.safe_load(merged(theirs))
 
     assert 1 == len(document["x-routes"])
-    assert 2 == len(document["route"]["routes"])
+    assert document["x-routes"] == document["route"]["routes"][-1:]
+    assert 1 < len(document["route"]["routes"])
 
 
 def test_our_alerts_can_go_to_a_receiver_of_theirs(amtool, tmp_path):
