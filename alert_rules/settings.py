@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from alert_rules.receivers import Channel, ChannelError, Existing, MuteTime
+from alert_rules.versions import OLDEST, AlertmanagerVersion
 
 NOBODY = "nobody"
 """The receiver without any address, for what must not notify."""
@@ -106,6 +107,7 @@ class RuleSettings:
     links: Links = field(default_factory=Links)
     receivers: tuple[Receiver, ...] = ()
     mute_times: tuple[MuteTime, ...] = ()
+    alertmanager_version: AlertmanagerVersion = OLDEST
     alert_labels: Mapping[str, str] = field(default_factory=dict)
     """Labels that come on every alert, such as the team that gets it."""
     label_names: Mapping[str, str] = field(default_factory=dict)

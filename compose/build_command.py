@@ -58,7 +58,7 @@ def _build(settings: Settings, out: Path, merged: dict[str, str] | None) -> int:
     if settings.rules.has_existing_receivers:
         click.echo("note: no alertmanager.yml, as receivers of your own are named: add --merge-alertmanager YOURS.yml")
     failed = 0
-    for result in generate.check(out, has_merged=merged is not None):
+    for result in generate.check(settings, out, has_merged=merged is not None):
         match result.passed:
             case True:
                 click.echo(f"checked {result.name}")

@@ -14,6 +14,7 @@ from alert_rules.render import to_yaml, write_if_changed
 from alert_rules.rules import rule_files, rule_set
 from alert_rules.runbooks import runbook_pages
 from alert_rules.settings import NOTIFYING
+from alert_rules.versions import parse_version
 from compose.merge_alertmanager import merge
 from compose.settings import Settings
 from compose.tools import Tool, ToolError, find_tool
@@ -113,14 +114,32 @@ def stale(settings: Settings, out: Path) -> list[Path]:
     ]
 
 
-def check(out: Path, *, has_merged: bool = False) -> list[Check]:
+def check(settings: Settings, out: Path, *, has_merged: bool = False) -> list[Check]:
     """Run promtool and amtool over the files below *out*, where they are found; *has_merged* says that one is there."""
-    configs = ["alertmanager.yml"] if (out / "alertmanager.yml").exists() else []
+    configs = [] if settings.rules.has_existing_receivers else ["alertmanager.yml"]
     configs += [MERGED_FILE] if has_merged else []
+    too_old = _too_old(settings) if configs else None
     return [
         _run(Tool.PROMTOOL, "prometheus.yml and rules", "check", "config", str(out / "prometheus.yml")),
-        *(_run(Tool.AMTOOL, name, "check-config", str(out / name)) for name in configs),
+        *(too_old or _run(Tool.AMTOOL, name, "check-config", str(out / name)) for name in configs),
     ]
+
+
+def _too_old(settings: Settings) -> Check | None:
+    """Return why nothing can be checked where amtool is older than the Alertmanager that will read it, else None."""
+    wanted = settings.rules.alertmanager_version
+    try:
+        program = find_tool(Tool.AMTOOL)
+        said = subprocess.run(
+            [program, "--version"], capture_output=True, text=True, timeout=_CHECK_TIMEOUT_SECONDS, check=False
+        )
+        version = parse_version((said.stdout + said.stderr).partition("version ")[2].split("+")[0].split()[0])
+    except (ToolError, ValueError, IndexError):
+        return None
+    if version >= wanted:
+        return None
+    reason = f"{program} is {version} and alertmanager_version {wanted}, so alertmanager.yml went unchecked"
+    return Check("alertmanager.yml", None, reason)
 
 
 def _pair_comment(settings: Settings) -> str:

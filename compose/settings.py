@@ -48,7 +48,8 @@ def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
     regions = _regions(top)
     links = _links(top.section("links"))
     mute_times = read_mute_times(top)
-    receivers = read_receivers(top, read_version(top), mute_times)
+    version = read_version(top)
+    receivers = read_receivers(top, version, mute_times)
     prometheus = _addresses(top, "prometheus", "127.0.0.1:9090")
     if len(prometheus) > 1:
         raise top.error("prometheus", f"is {list(prometheus)}; name one")
@@ -72,6 +73,7 @@ def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
         links=links,
         receivers=receivers,
         mute_times=mute_times,
+        alertmanager_version=version,
         alertmanagers=len(alertmanagers),
     )
     return Settings(description=description, rules=rules)

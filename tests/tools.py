@@ -56,10 +56,12 @@ def _runnable(program: Path, version: str, root: Path) -> Path:
     Debian's Alertmanager reads them from /usr/share; the copy is given those that `make tools` unpacked.
     """
     unpacked = root / ".outrider/tools" / _TEMPLATES
-    is_own = program.resolve().is_relative_to(root / ".outrider/tools")
-    if "alertmanager" not in program.name or is_own or Path("/", _TEMPLATES).exists() or not unpacked.exists():
+    if "alertmanager" not in program.name or Path("/", _TEMPLATES).exists() or not unpacked.exists():
         return program
-    home = root / ".outrider/relocated" / version
+    with program.open("rb") as image:
+        if image.read(2) == b"#!":
+            return program  # the project's own, which finds them already
+    home = (root / ".outrider/relocated" / version).resolve()
     copy = home / "usr/bin" / program.name
     if not copy.exists():
         shutil.copytree(unpacked, home / _TEMPLATES, dirs_exist_ok=True)

@@ -251,3 +251,24 @@ def test_an_unknown_alert_leads_to_the_nearest(name, hint):
 
     assert 1 == result.exit_code
     assert f"error: there is no alert {name!r}; {hint}" in result.output
+
+
+@pytest.mark.parametrize(("amtool", "exit_code"), [("0.25.0+ds", 0), ("0.28.1", 1), ("unknown", 1)])
+def test_an_amtool_that_is_older_than_the_alertmanager_does_not_judge(file, tmp_path, monkeypatch, amtool, exit_code):
+    """
+    It would refuse what the newer one has; the build says so, and that nothing was checked.
+    """
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, verdict in (("amtool", 1), ("promtool", 0)):
+        script = f'#!/bin/sh\n[ "$1" = --version ] && echo "{name}, version {amtool} (branch: x)" && exit 0\nexit {verdict}\n'
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    file.write_text(TEXT + 'alertmanager_version: "0.28"\n')
+
+    result = CliRunner().invoke(build_command, ["-f", str(file), "-o", str(tmp_path / "out")])
+
+    assert exit_code == result.exit_code, result.output
+    is_said = "amtool is 0.25 and alertmanager_version 0.28, so alertmanager.yml went unchecked" in result.output
+    assert (exit_code == 0) == is_said
