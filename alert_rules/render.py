@@ -24,10 +24,13 @@ def _text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def to_yaml(document: dict[str, Any]) -> str:
-    """Return *document* as YAML in the order of its keys, with the generated mark on the first line."""
+def to_yaml(document: dict[str, Any], comment: str = "") -> str:
+    """Return *document* as YAML in the order of its keys, with the generated mark on the first line.
+
+    *comment* follows that line: whole lines that begin with `#`.
+    """
     body = yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
-    return GENERATED + body
+    return GENERATED + comment + body
 
 
 def write_if_changed(path: Path, text: str) -> bool:

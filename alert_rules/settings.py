@@ -5,6 +5,13 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from alert_rules.dialect import CLUSTER, REGION, SHIPPED_SELECTORS, Dialect
+from alert_rules.receivers import Channel, ChannelError, Existing, MuteTime
+from alert_rules.versions import OLDEST, AlertmanagerVersion
+
+NOBODY = "nobody"
+"""The receiver without any address, for what must not notify."""
+PREFIX = "outrider/"
+"""What everything begins with that is merged into an operator's own Alertmanager configuration."""
 
 
 class Severity(Enum):
@@ -84,35 +91,43 @@ class Links:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WebhookReceiver:
-    """A URL that Alertmanager posts each notification to as JSON.
+class Receiver:
+    """Who is told, by which channel, and of what.
 
-    *token_file* holds a bearer token; Alertmanager reads it at each notification. Secrets never stand in outrider.yaml.
+    Empty *teams* and *clusters* stand for all. *watchdog* adds the heartbeat of the dead-man's switch. *mute* names
+    mute times, which hold back warnings, and with *mute_critical* pages too. Raises ChannelError when nothing could
+    ever reach it, or a choice has no effect.
     """
 
     name: str
-    url: str
-    token_file: str | None = None
+    channel: Channel
     severities: tuple[Severity, ...] = NOTIFYING
+    teams: tuple[str, ...] = ()
+    clusters: tuple[str, ...] = ()
     watchdog: bool = False
+    send_resolved: bool = True
+    mute: tuple[str, ...] = ()
+    mute_critical: bool = False
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EmailReceiver:
-    """A mailbox; *password_file* is read by Alertmanager and needs *username*."""
-
-    name: str
-    to: str
-    sender: str
-    smarthost: str
-    username: str | None = None
-    password_file: str | None = None
-    require_tls: bool = True
-    severities: tuple[Severity, ...] = NOTIFYING
-    watchdog: bool = False
-
-
-Receiver = WebhookReceiver | EmailReceiver
+    def __post_init__(self) -> None:
+        if self.name == NOBODY or self.name.startswith(PREFIX):
+            raise ChannelError("name", f"is {self.name!r}, which is reserved; choose another")
+        if not self.severities and not self.watchdog:
+            raise ChannelError("severities", "is empty and watchdog is not set, so nothing would ever come; name some")
+        if self.watchdog and not self.channel.takes_heartbeat:
+            raise ChannelError(
+                "watchdog",
+                f"would send a heartbeat every minute by {self.channel.kind}; give it to a receiver of its own, the "
+                "webhook or mailbox of a dead-man's switch",
+            )
+        if isinstance(self.channel, Existing) and not self.send_resolved:
+            raise ChannelError("send_resolved", "is your own configuration's to decide for an existing one; remove it")
+        if self.mute_critical and not self.mute:
+            raise ChannelError("mute_critical", "stands without mute; name the mute times, or remove it")
+        if self.mute and not self.mute_critical and set(self.severities) <= {Severity.CRITICAL}:
+            raise ChannelError(
+                "mute", "mutes nothing: this receiver gets pages only; set mute_critical to true, or remove it"
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,6 +152,13 @@ class RuleSettings:
     """Matchers that pick servers, clients, Prometheus and Alertmanager, by role."""
     prometheus_servers: int = 1
     alertmanagers: int = 1
+    mute_times: tuple[MuteTime, ...] = ()
+    alertmanager_version: AlertmanagerVersion = OLDEST
+
+    @property
+    def has_existing_receivers(self) -> bool:
+        """Whether receivers are named that only the operator's own Alertmanager has, so that there is no whole file."""
+        return any(isinstance(receiver.channel, Existing) for receiver in self.receivers)
 
     @property
     def smallest_region(self) -> int:

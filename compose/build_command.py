@@ -21,14 +21,23 @@ DEFAULT_OUT = Path("generated")
     "-o", "--out", type=click.Path(path_type=Path), default=DEFAULT_OUT, show_default=True, help="Folder to write."
 )
 @click.option("--check", is_flag=True, help="Write nothing; fail when a file is missing or out of date.")
-def build_command(file: Path, out: Path, *, check: bool) -> None:
+@click.option(
+    "--merge-alertmanager",
+    "existing",
+    metavar="EXISTING.yml",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help=f"Also write OUT/{generate.MERGED_FILE}: your own Alertmanager configuration with our routes, receivers and "
+    "inhibitions in it. Yours stay as they are and in order, but your comments are lost. EXISTING.yml is not touched.",
+)
+def build_command(file: Path, out: Path, existing: Path | None, *, check: bool) -> None:
     """Write prometheus.yml, rules, alertmanager.yml and dashboards."""
     try:
         settings = load_settings(file)
+        merged = None if existing is None else generate.merged_alertmanager(settings, existing)
     except SettingsError as error:
         click.echo(f"error: {error}", err=True)
         sys.exit(1)
-    sys.exit(_check_current(settings, out) if check else _build(settings, out))
+    sys.exit(_check_current(settings, out) if check else _build(settings, out, merged))
 
 
 def _check_current(settings: Settings, out: Path) -> int:
@@ -39,11 +48,17 @@ def _check_current(settings: Settings, out: Path) -> int:
     return 1 if stale else 0
 
 
-def _build(settings: Settings, out: Path) -> int:
-    for path in generate.build(settings, out):
+def _build(settings: Settings, out: Path, merged: dict[str, str] | None) -> int:
+    for path in (*generate.build(settings, out), *generate.write(merged or {}, out)):
         click.echo(f"wrote {path}")
+    for severity in generate.unheard(settings):
+        click.echo(
+            f"note: no receiver takes {severity} alerts of cluster {settings.cluster}; add one under `receivers`"
+        )
+    if settings.rules.has_existing_receivers:
+        click.echo("note: no alertmanager.yml, as receivers of your own are named: add --merge-alertmanager YOURS.yml")
     failed = 0
-    for result in generate.check(out):
+    for result in generate.check(settings, out, has_merged=merged is not None):
         match result.passed:
             case True:
                 click.echo(f"checked {result.name}")

@@ -10,23 +10,13 @@ from pathlib import Path
 from alert_rules.kubernetes import Manifest
 from alert_rules.rule import RuleError
 from alert_rules.rules import rule_set
-from alert_rules.settings import (
-    NOTIFYING,
-    EmailReceiver,
-    ExpectedRegion,
-    Links,
-    Receiver,
-    RuleSettings,
-    Severity,
-    Times,
-    WebhookReceiver,
-)
+from alert_rules.settings import ExpectedRegion, Links, RuleSettings, Times
+from compose.receivers import read_mute_times, read_receivers, read_version
 from compose.rule_settings import label_names, label_values, manifest_of, rule_choices, selectors, windows_of
 from compose.yaml_reader import Section, SettingsError, read_sections
 from telemetry.scrape.description import ClusterDescription, Discovery, Region, Target
 
 DEFAULT_REGION = "global"
-_SEVERITIES = {severity.value: severity for severity in NOTIFYING}
 _DISCOVERIES = {discovery.value: discovery for discovery in Discovery}
 
 
@@ -61,8 +51,9 @@ def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
     times = _times(top)
     cluster, regions = _clusters(top)
     links = _links(top.section("links"))
-    receivers = tuple(_receiver(section) for section in top.sections("receivers"))
-    _check_unique(top, receivers)
+    mute_times = read_mute_times(top)
+    version = read_version(top)
+    receivers = read_receivers(top, version, mute_times)
     watchers = {name: _addresses(top, name, default) for name, default in _WATCHERS.items()}
     external_labels = label_values(top, "external_labels")
     description = ClusterDescription(
@@ -88,6 +79,8 @@ def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
         windows=windows_of(top, times),
         links=links,
         receivers=receivers,
+        mute_times=mute_times,
+        alertmanager_version=version,
         choices=rule_choices(top),
         alert_labels=label_values(top, "alert_labels"),
         label_names=label_names(top),
@@ -218,52 +211,3 @@ def _links(section: Section | None) -> Links:
     )
     section.finish()
     return links
-
-
-def _receiver(section: Section) -> Receiver:
-    name = section.text("name")
-    severities = section.choices("severities", _SEVERITIES, NOTIFYING)
-    watchdog = section.boolean("watchdog", default=False)
-    webhook, email = section.section("webhook"), section.section("email")
-    section.finish()
-    if webhook is not None and email is None:
-        return _webhook(webhook, name, severities, watchdog=watchdog)
-    if email is not None and webhook is None:
-        return _email(email, name, severities, watchdog=watchdog)
-    raise section.error("name", f"is {name!r}, a receiver that needs one of webhook, email; give exactly one")
-
-
-def _webhook(section: Section, name: str, severities: tuple[Severity, ...], *, watchdog: bool) -> WebhookReceiver:
-    url = section.text("url")
-    if not url.startswith(("http://", "https://")):
-        raise section.error("url", f"is {url!r}; write an http:// or https:// address")
-    token_file = section.optional_text("token_file")
-    section.finish()
-    return WebhookReceiver(name=name, url=url, token_file=token_file, severities=severities, watchdog=watchdog)
-
-
-def _email(section: Section, name: str, severities: tuple[Severity, ...], *, watchdog: bool) -> EmailReceiver:
-    receiver = EmailReceiver(
-        name=name,
-        to=section.text("to"),
-        sender=section.text("from"),
-        smarthost=section.text("smarthost"),
-        username=section.optional_text("username"),
-        password_file=section.optional_text("password_file"),
-        require_tls=section.boolean("require_tls", default=True),
-        severities=severities,
-        watchdog=watchdog,
-    )
-    if section.has("password"):
-        raise section.error("password", "does not belong here; put it into a file and name it in password_file")
-    section.finish()
-    if receiver.password_file is not None and receiver.username is None:
-        raise section.error("password_file", "stands without username; add it")
-    return receiver
-
-
-def _check_unique(top: Section, receivers: tuple[Receiver, ...]) -> None:
-    names = [receiver.name for receiver in receivers]
-    for name in names:
-        if names.count(name) > 1 or name == "nobody":
-            raise top.error("receivers", f"has the name {name!r} twice or it is reserved; choose another")

@@ -103,7 +103,7 @@ def fetch(folder: Path = TOOLS_FOLDER) -> list[Path]:
 def _found(folder: Path) -> list[Path]:
     """Return the four programs, fit to run from where they are; raises ToolError when one is missing."""
     programs = [find_tool(tool, folder) for tool in Tool]
-    _relocate(find_tool(Tool.ALERTMANAGER, folder), folder)
+    relocate(find_tool(Tool.ALERTMANAGER, folder), folder)
     return programs
 
 
@@ -181,7 +181,7 @@ def _unpack(package: Path, folder: Path) -> None:
         raise ToolError(f"{package.name} cannot be unpacked: {result.stderr.strip()}")
 
 
-def _relocate(program: Path, folder: Path) -> None:
+def relocate(program: Path, folder: Path) -> None:
     """Make an unpacked *program* find its templates in *folder* instead of /usr/share.
 
     Debian's Alertmanager reads its default templates from an absolute path and ends when they are not there; no flag

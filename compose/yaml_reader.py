@@ -4,7 +4,7 @@ A `Section` is one mapping of the file. Reading a key marks it as known; `finish
 names the nearest known one. Every mistake raises `SettingsError` with one sentence.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TypeVar
 
@@ -14,6 +14,7 @@ from telemetry.scrape.duration import parse_duration
 
 _T = TypeVar("_T")
 _BOOLEANS = {"true": True, "false": False}
+_TYPED = {f"tag:yaml.org,2002:{kind}" for kind in ("int", "float", "bool", "null")}
 
 
 class SettingsError(ValueError):
@@ -148,6 +149,27 @@ class Section:
                 raise self.error(name, f"entry {number + 1} is not a group of fields; write `- name: ...`")
             yield Section(self._file, f"{self.field(name)}[{number}]", item)
 
+    def is_list(self, name: str) -> bool:
+        """Say whether what stands under *name* is a list, and mark it as known."""
+        return self.has(name) and isinstance(self._values[name], yaml.SequenceNode)
+
+    def plain(self, name: str) -> object:
+        """Return what stands under *name* as YAML has it: mappings, lists, texts, numbers."""
+        self._known.append(name)
+        return _construct(self._values[name])
+
+    def error_at(self, path: Sequence[str | int], problem: str) -> SettingsError:
+        """Make the error that says *problem* of what *path*, which begins with a key of this section, leads to."""
+        node, line, field = self._values[str(path[0])], self._lines[str(path[0])], self.field(str(path[0]))
+        for step in path[1:]:
+            if isinstance(step, int) and isinstance(node, yaml.SequenceNode):
+                node, field = node.value[step], f"{field}[{step}]"
+                line = node.start_mark.line + 1
+            elif isinstance(node, yaml.MappingNode):
+                key, node = next((key, value) for key, value in node.value if str(key.value) == step)
+                line, field = key.start_mark.line + 1, f"{field}.{step}"
+        return SettingsError(f"{self._file}:{line}: {field} {problem}")
+
     def finish(self) -> None:
         """Raise when the section has a key that nobody asked for."""
         for name in self._values:
@@ -179,6 +201,19 @@ class Section:
             return convert(value)
         except ValueError:
             raise self.error(name, f"is {value!r}; write {wanted}") from None
+
+
+def _construct(node: yaml.Node) -> object:
+    """Return the value of *node*; what only YAML 1.1 takes for a number in base 60, such as 10:30, stays a text."""
+    match node:
+        case yaml.MappingNode():
+            return {str(key.value): _construct(value) for key, value in node.value}
+        case yaml.SequenceNode():
+            return [_construct(item) for item in node.value]
+        case yaml.ScalarNode(value=text) if ":" not in text and node.tag in _TYPED:
+            return yaml.constructor.SafeConstructor().construct_object(node)
+        case _:
+            return str(node.value)
 
 
 def read_sections(text: str, file: str) -> Section:

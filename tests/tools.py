@@ -6,10 +6,15 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from compose.tools import relocate
+
 FOLDERS_VARIABLE = "OUTRIDER_PROMETHEUS_DIR"
 """Folders with programs, separated by colons, looked at first."""
 
 _ALIASES = {"alertmanager": ("prometheus-alertmanager", "alertmanager")}
+_TEMPLATES = Path("usr/share/prometheus/alertmanager")
+_NEWER_TEMPLATES = '{{ define "discord.default.content" }}{{ end }}\n'
+"""What Alertmanager 0.28 and later wants of its default templates besides those of 0.25."""
 _PROJECT_FOLDERS = (Path(".outrider/tools/bin"), Path(".outrider/tools/usr/bin"))
 
 
@@ -40,8 +45,32 @@ def find(name: str) -> list[Program]:
             program = shutil.which(alias, path=str(folder))
             if program is not None:
                 version = _version(program)
-                found.setdefault(version, Program(Path(program), version))
+                if version not in found:
+                    found[version] = Program(_runnable(Path(program), version, root), version)
     return sorted(found.values(), key=lambda each: [int(part) for part in each.version.split(".")])
+
+
+def _runnable(program: Path, version: str, root: Path) -> Path:
+    """Return *program*, or a copy that finds the templates which it would look for in a package that is not installed.
+
+    Debian's Alertmanager reads them from /usr/share; the copy is given those that `make tools` unpacked.
+    """
+    unpacked = root / ".outrider/tools" / _TEMPLATES
+    if "alertmanager" not in program.name or Path("/", _TEMPLATES).exists() or not unpacked.exists():
+        return program
+    with program.open("rb") as image:
+        if image.read(2) == b"#!":
+            return program  # the project's own, which finds them already
+    home = (root / ".outrider/relocated" / version).resolve()
+    copy = home / "usr/bin" / program.name
+    if not copy.exists():
+        shutil.copytree(unpacked, home / _TEMPLATES, dirs_exist_ok=True)
+        with (home / _TEMPLATES / "default.tmpl").open("a") as templates:
+            templates.write(_NEWER_TEMPLATES)
+        copy.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(program, copy)
+        relocate(copy, home)
+    return copy
 
 
 def find_or_explain(name: str) -> tuple[list[Program], str]:

@@ -26,19 +26,9 @@ _JOBS = {AgentRole.SERVER: JOB_SERVERS, AgentRole.CLIENT: JOB_CLIENTS}
 def scrape_configs(description: ClusterDescription) -> list[dict[str, Any]]:
     """Return the list that stands under `scrape_configs` in prometheus.yml, in an order that never varies."""
     configs = [_agents(description, role) for role in AgentRole if _has_targets(description, role)]
-    configs.append(_neighbours(JOB_PROMETHEUS, prometheus_addresses(description), description))
-    configs.append(_neighbours(JOB_ALERTMANAGER, alertmanager_addresses(description), description))
+    configs.append(_neighbours(JOB_PROMETHEUS, list(description.prometheus_servers), description))
+    configs.append(_neighbours(JOB_ALERTMANAGER, list(description.alertmanagers), description))
     return configs
-
-
-def prometheus_addresses(description: ClusterDescription) -> list[str]:
-    """Return the address of every Prometheus of the pair, or of the only one."""
-    return [description.prometheus, *description.other_prometheus]
-
-
-def alertmanager_addresses(description: ClusterDescription) -> list[str]:
-    """Return the address of every Alertmanager that alerts go to."""
-    return [description.alertmanager, *description.other_alertmanagers]
 
 
 def prometheus_config(description: ClusterDescription, rule_files: list[str]) -> dict[str, Any]:
@@ -47,7 +37,7 @@ def prometheus_config(description: ClusterDescription, rule_files: list[str]) ->
     if description.replica_label:
         # Alerts that differ in it would be two to Alertmanager, and notified twice.
         alerting["alert_relabel_configs"] = [{"action": "labeldrop", "regex": description.replica_label}]
-    alerting["alertmanagers"] = [{"static_configs": [{"targets": alertmanager_addresses(description)}]}]
+    alerting["alertmanagers"] = [{"static_configs": [{"targets": list(description.alertmanagers)}]}]
     external = {"external_labels": dict(description.external_labels)} if description.external_labels else {}
     return {
         "global": {

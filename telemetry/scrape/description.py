@@ -110,3 +110,13 @@ class ClusterDescription:
     def clusters(self) -> tuple[str, ...]:
         """The names of the clusters, in the order of their first region."""
         return tuple(dict.fromkeys(region.cluster or self.cluster for region in self.regions))
+
+    @property
+    def prometheus_servers(self) -> tuple[str, ...]:
+        """Every Prometheus of the pair, or the only one: each scrapes all of them."""
+        return (self.prometheus, *self.other_prometheus)
+
+    @property
+    def alertmanagers(self) -> tuple[str, ...]:
+        """Every Alertmanager, as Prometheus reaches it: all are told of each alert."""
+        return (self.alertmanager, *self.other_alertmanagers)

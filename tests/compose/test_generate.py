@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from compose import generate
 from compose.alert_command import alert_group
 from compose.build_command import build_command
+from compose.cli import outrider
 from compose.settings import parse_settings
 from tests.tools import find_or_explain
 
@@ -45,6 +46,7 @@ def test_every_file_is_written(tmp_path):
     written = {str(path.relative_to(tmp_path)) for path in generate.build(SETTINGS, tmp_path)}
 
     assert {"prometheus.yml", "alertmanager.yml", "rules/nomad.yml", "runbooks/NomadQuorumLost.md"} <= written
+    assert {"outrider.tmpl", "fragments/alertmanager.yml"} <= written
     assert any(name.startswith("dashboards/") for name in written)
     assert all((tmp_path / name).exists() for name in written)
 
@@ -157,6 +159,33 @@ def test_a_mistake_ends_the_command_with_one_sentence(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_pair_of_alertmanagers_is_told_how_to_find_each_other(tmp_path):
+    """
+    Prometheus sends to both, and the head of alertmanager.yml has the flags of each.
+    """
+    generate.build(parse_settings(TEXT + 'alertmanager: ["10.0.0.5:9093", "10.0.0.6:9093"]\n'), tmp_path)
+
+    prometheus = yaml.safe_load((tmp_path / "prometheus.yml").read_text())
+    [static] = prometheus["alerting"]["alertmanagers"]
+    assert ["10.0.0.5:9093", "10.0.0.6:9093"] == static["static_configs"][0]["targets"]
+    head = (tmp_path / "alertmanager.yml").read_text()
+    assert "#   10.0.0.5:9093: --cluster.listen-address=0.0.0.0:9094 --cluster.peer=10.0.0.6:9094\n" in head
+    assert "#   10.0.0.6:9093: --cluster.listen-address=0.0.0.0:9094 --cluster.peer=10.0.0.5:9094\n" in head
+
+
+def test_a_severity_that_nobody_hears_is_said(file, tmp_path):
+    """
+    Without a receiver for pages the build says so, and goes on.
+    """
+    file.write_text(TEXT.replace("watchdog: true", "severities: [warning]"))
+
+    result = CliRunner().invoke(build_command, ["-f", str(file), "-o", str(tmp_path / "out")])
+
+    assert 0 == result.exit_code, result.output
+    assert "note: no receiver takes critical alerts of cluster demo; add one under `receivers`" in result.output
+    assert "takes warning alerts" not in result.output
+
+
 def test_the_alerts_are_listed_with_their_promises(file):
     """
     Each alert stands on a line with severity, hold, promise and receivers.
@@ -167,6 +196,19 @@ def test_the_alerts_are_listed_with_their_promises(file):
     assert ["NomadQuorumLost", "critical", "5s", "26s", "print"] == line.split()
 
 
+def test_the_settings_of_the_alerts_are_printed_with_their_reasons(file):
+    """
+    What is printed names each alert, its numbers and why they are what they are.
+    """
+    result = CliRunner().invoke(alert_group, ["defaults", "-f", str(file)])
+
+    assert 0 == result.exit_code
+    text = result.output.partition("  NomadCommitSlow:\n")[2].partition("\n  Nomad")[0]
+    assert "    severity: warning\n" in text
+    assert "    limit: 100ms" in text
+    assert "    # Means were 13 to 24 ms on a busy machine" in text
+
+
 def test_a_test_alert_that_cannot_be_sent_names_the_address(file):
     """
     Without Alertmanager the command says where it looked.
@@ -174,7 +216,17 @@ def test_a_test_alert_that_cannot_be_sent_names_the_address(file):
     result = CliRunner().invoke(alert_group, ["test", "-f", str(file), "--alertmanager", "http://127.0.0.1:1"])
 
     assert 1 == result.exit_code
-    assert "Alertmanager at http://127.0.0.1:1 did not take the alert" in result.output
+    assert "no Alertmanager answered (http://127.0.0.1:1: Connection refused): is it running there?" in result.output
+
+
+def test_a_test_alert_needs_labels_that_are_some(file):
+    """
+    A further label is NAME=VALUE.
+    """
+    result = CliRunner().invoke(alert_group, ["test", "-f", str(file), "--label", "team"])
+
+    assert 2 == result.exit_code
+    assert "--label is 'team'; write NAME=VALUE, such as team=platform" in result.output
 
 
 def test_a_runbook_is_printed_by_the_name_of_its_alert():
@@ -184,3 +236,52 @@ def test_a_runbook_is_printed_by_the_name_of_its_alert():
     result = CliRunner().invoke(alert_group, ["runbook", "NomadNoLeader"])
 
     assert result.output.startswith("# NomadNoLeader")
+
+
+@pytest.mark.parametrize("arguments", [["runbook", "NomadNoLeader"], ["alert", "runbook", "NomadNoLeader"]])
+def test_a_runbook_is_a_command_of_its_own_too(arguments):
+    """
+    Who is woken at night types the shorter one.
+    """
+    result = CliRunner().invoke(outrider, arguments)
+
+    assert result.output.startswith("# NomadNoLeader")
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        ("nomadquorumlost", "did you mean NomadQuorumLost"),
+        ("ServerDown", "did you mean NomadServerDown"),
+        ("xyz", "the alerts are Nomad"),
+    ],
+)
+def test_an_unknown_alert_leads_to_the_nearest(name, hint):
+    """
+    A misspelt name has a suggestion, a wholly other one the list.
+    """
+    result = CliRunner().invoke(outrider, ["runbook", name])
+
+    assert 1 == result.exit_code
+    assert f"error: there is no alert {name!r}; {hint}" in result.output
+
+
+@pytest.mark.parametrize(("amtool", "exit_code"), [("0.25.0+ds", 0), ("0.28.1", 1), ("unknown", 1)])
+def test_an_amtool_that_is_older_than_the_alertmanager_does_not_judge(file, tmp_path, monkeypatch, amtool, exit_code):
+    """
+    It would refuse what the newer one has; the build says so, and that nothing was checked.
+    """
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    for name, verdict in (("amtool", 1), ("promtool", 0)):
+        script = f'#!/bin/sh\n[ "$1" = --version ] && echo "{name}, version {amtool} (branch: x)" && exit 0\nexit {verdict}\n'
+        (programs / name).write_text(script)
+        (programs / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:/usr/bin:/bin")
+    file.write_text(TEXT + 'alertmanager_version: "0.28"\n')
+
+    result = CliRunner().invoke(build_command, ["-f", str(file), "-o", str(tmp_path / "out")])
+
+    assert exit_code == result.exit_code, result.output
+    is_said = "amtool is 0.25 and alertmanager_version 0.28, so alertmanager.yml went unchecked" in result.output
+    assert (exit_code == 0) == is_said

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from compose.tools import Tool, ToolError, _relocate, find_tool, web_assets
+from compose.tools import Tool, ToolError, find_tool, relocate, web_assets
 
 
 def program(path: Path, content: str = "#!/bin/sh\n") -> Path:
@@ -73,8 +73,8 @@ def test_an_unpacked_program_finds_its_files_in_its_folder(tmp_path):
     template.parent.mkdir(parents=True)
     template.write_text("the template", encoding="utf-8")
 
-    _relocate(unpacked, tmp_path / "tools")
-    _relocate(unpacked, tmp_path / "tools")  # what is relocated stays so
+    relocate(unpacked, tmp_path / "tools")
+    relocate(unpacked, tmp_path / "tools")  # what is relocated stays so
     (tmp_path / "tools").rename(tmp_path / "moved")
 
     child = subprocess.Popen(
@@ -94,7 +94,7 @@ def test_a_program_elsewhere_is_never_touched(tmp_path):
     elsewhere = program(tmp_path / "usr" / "bin" / "alertmanager", "/usr/share/prometheus/alertmanager")
     (tmp_path / "tools").mkdir()
 
-    _relocate(elsewhere, tmp_path / "tools")
+    relocate(elsewhere, tmp_path / "tools")
 
     assert "/usr/share/prometheus/alertmanager" == elsewhere.read_text(encoding="utf-8")
 
