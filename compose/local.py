@@ -82,6 +82,7 @@ class LocalCluster:
             if not is_fresh:
                 self._check_same_cluster()
             commands = self._commands()
+            agents = {agent.name for agent in self.settings.agents}
             missing = [name for name in commands if self._table.state(name) is Running.DEAD]
             for name in missing:
                 self._check_ports(name)
@@ -92,7 +93,7 @@ class LocalCluster:
             started: list[str] = []
             try:
                 for name in missing:
-                    self._table.start(name, commands[name])
+                    self._table.start(name, commands[name], self.settings.environment if name in agents else None)
                     started.append(name)
             except BaseException:
                 self._table.stop(started)
@@ -151,10 +152,11 @@ class LocalCluster:
         with self._locked():
             self._table.restart(name)
 
-    def leader(self) -> str | None:
-        """Return the name of the server that leads, asking those that run; None while there is none."""
+    def leader(self, region: str | None = None) -> str | None:
+        """Return the name of the server that leads *region*, asking those that run; None while there is none."""
+        servers = self.settings.servers_of(region or self.settings.region)
         leader = self.probes.leader(
-            tuple(agent for agent in self.settings.server_agents if self._table.state(agent.name) is Running.RUNNING)
+            tuple(agent for agent in servers if self._table.state(agent.name) is Running.RUNNING)
         )
         return None if leader is None else leader.name
 
@@ -169,6 +171,10 @@ class LocalCluster:
             ("Alertmanager does not answer", lambda: self.probes.is_alive(LocalRole.ALERTMANAGER)),
             ("Prometheus does not answer", lambda: self.probes.is_alive(LocalRole.PROMETHEUS)),
             ("the servers have no leader", lambda: self.leader() is not None),
+            (
+                "the second region has no leader",
+                lambda: not self.settings.far_servers or self.leader(self.settings.far_region) is not None,
+            ),
             ("not every client is ready", lambda: clients <= self.probes.ready_clients()),
             ("Prometheus has not scraped every agent", lambda: not self.probes.missing_targets()),
             ("Prometheus has not discovered Alertmanager", self.probes.has_alertmanager),
