@@ -19,7 +19,7 @@ import psutil
 from compose.local_config import options_of, recall, remember, write_configuration
 from compose.local_settings import LOOPBACK, LocalRole, LocalSettings, port_option
 from compose.probes import Probes
-from compose.processes import POLL_SECONDS, ProcessTable, Running
+from compose.processes import POLL_SECONDS, ProcessTable, Running, Sleep
 from compose.tools import Tool, find_tool, web_assets
 from telemetry.clock import Clock, SystemClock
 
@@ -51,12 +51,15 @@ class LocalCluster:
     Names are `server-1`, `client-1`, `prometheus`, `alertmanager` and `receiver`.
     """
 
-    def __init__(self, settings: LocalSettings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: LocalSettings, clock: Clock | None = None, sleep: Sleep | None = None) -> None:
+        """*sleep* lets seconds pass while the cluster gets ready; what it raises ends that wait."""
         self.settings = replace(settings, directory=settings.directory.absolute())
         self._clock = clock or SystemClock()
-        self._sleep: Callable[[float], object] = threading.Event().wait
+        pause = threading.Event().wait
+        self._sleep = sleep or pause
         self.probes = Probes(self.settings)
-        self._table = ProcessTable(self.settings.directory, self._clock, self._sleep)
+        # Ending a cluster is never cut short.
+        self._table = ProcessTable(self.settings.directory, self._clock, pause)
 
     @property
     def record(self) -> Path:
@@ -82,7 +85,6 @@ class LocalCluster:
             if not is_fresh:
                 self._check_same_cluster()
             commands = self._commands()
-            agents = {agent.name for agent in self.settings.agents}
             missing = [name for name in commands if self._table.state(name) is Running.DEAD]
             for name in missing:
                 self._check_ports(name)
@@ -93,7 +95,7 @@ class LocalCluster:
             started: list[str] = []
             try:
                 for name in missing:
-                    self._table.start(name, commands[name], self.settings.environment if name in agents else None)
+                    self._table.start(name, commands[name], self.settings.environments.get(name))
                     started.append(name)
             except BaseException:
                 self._table.stop(started)

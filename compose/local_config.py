@@ -21,7 +21,7 @@ _NOT_REMEMBERED = {
     "routes",
     "rpc_routes",
     "scrape_routes",
-    "environment",
+    "environments",
     "zones",
     "agent_command",
 }

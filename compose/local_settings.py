@@ -81,9 +81,10 @@ class LocalSettings:
     Servers take blocks of `PORTS_PER_AGENT` from *port_base*, clients the blocks after them, servers of a second
     region the last. Agents are spread over *zones*, their datacenters, in turn. Relays can stand between the
     processes: *routes* names, for a pair (from, to), the serf port by which the first server reaches the second, the
-    RPC and Raft ports lying one below and one above; *rpc_routes* the port that a server advertises for RPC;
-    *scrape_routes* the port by which Prometheus reaches an agent. *environment* is added to that of every agent.
-    Raises ValueError for sizes and ports that cannot be.
+    RPC and Raft ports lying one below and one above; *rpc_routes* the port that a server advertises for RPC, with the
+    two after it for serf and Raft;
+    *scrape_routes* the port by which Prometheus reaches an agent. *environments* are added to those of the agents they
+    name. Raises ValueError for sizes and ports that cannot be.
     """
 
     directory: Path = LOCAL_FOLDER
@@ -111,7 +112,7 @@ class LocalSettings:
     routes: Mapping[tuple[str, str], int] = field(default_factory=dict)
     rpc_routes: Mapping[str, int] = field(default_factory=dict)
     scrape_routes: Mapping[str, int] = field(default_factory=dict)
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     agent_command: tuple[str, ...] = field(default_factory=default_agent_command)
 
     def __post_init__(self) -> None:
@@ -234,7 +235,9 @@ def _common(settings: LocalSettings, agent: LocalAgent, *, prometheus_metrics: b
     # As Nomad, an agent refuses to advertise loopback unless it is told to.
     told = dict.fromkeys(_ADVERTISED[agent.role], LOOPBACK)
     if agent.name in settings.rpc_routes:
-        told["rpc"] = _rpc_address(settings, agent)
+        # The others expect an agent's ports beside each other, so the neighbours move along, although nobody uses them.
+        rpc = settings.rpc_routes[agent.name]
+        told |= {name: f"{LOOPBACK}:{port}" for name, port in (("rpc", rpc), ("serf", rpc + 1), ("raft", rpc + 2))}
     advertised = "\n".join(f"  {name} = {_quote(address)}" for name, address in told.items())
     leave = "leave_on_interrupt = true\n" if settings.leave_on_interrupt else ""
     return f"""# Written by `outrider up`; changes are lost at its next start.

@@ -120,16 +120,16 @@ def test_relays_stand_between_all_who_speak():
     """
     A server advertises its relay for RPC and clients call it; Prometheus scrapes through relays, and leaves the rest.
     """
-    settings = LocalSettings(clients=1, rpc_routes={"server-1": 30_001}, scrape_routes={"server-1": 30_002})
+    settings = LocalSettings(clients=1, rpc_routes={"server-1": 30_001}, scrape_routes={"server-1": 30_009})
     first = server_config(settings, settings.server_agents[0])
     client = client_config(settings, settings.client_agents[0])
 
     servers = parse_settings(outrider_yaml(settings)).description.regions[0].servers
 
-    assert 'rpc = "127.0.0.1:30001"' in first
+    assert 'rpc = "127.0.0.1:30001"\n  serf = "127.0.0.1:30002"\n  raft = "127.0.0.1:30003"' in first
     assert "rpc = 4647" in first
     assert 'servers = ["127.0.0.1:30001", "127.0.0.1:4657", "127.0.0.1:4667"]' in client
-    assert ["127.0.0.1:30002", "127.0.0.1:4656", "127.0.0.1:4666"] == [server.address for server in servers]
+    assert ["127.0.0.1:30009", "127.0.0.1:4656", "127.0.0.1:4666"] == [server.address for server in servers]
 
 
 def test_what_is_asked_for_stands_in_the_file():

@@ -1,0 +1,28 @@
+"""Waiting that can be broken off: an interrupted drill must not wait for its clusters to resolve."""
+
+import threading
+
+
+class Stopped(Exception):
+    """The drill was told to stop; whoever sees it cleans up and passes it on."""
+
+
+class Pause:
+    """Lets seconds pass, for any number of threads, until `stop` ends every wait with Stopped."""
+
+    def __init__(self) -> None:
+        self._stopped = threading.Event()
+
+    def __call__(self, seconds: float) -> None:
+        """Return after *seconds*; raise Stopped when the drill is told to stop before or meanwhile."""
+        if self._stopped.wait(max(seconds, 0.0)):
+            raise Stopped
+
+    def stop(self) -> None:
+        """End every wait, present and future."""
+        self._stopped.set()
+
+    @property
+    def is_stopped(self) -> bool:
+        """Whether `stop` was called."""
+        return self._stopped.is_set()
