@@ -76,6 +76,21 @@ class Isolate(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class Unplug(Action):
+    """Agents are cut from everybody, Prometheus included."""
+
+    targets: Targets
+
+    def inject(self, stage: Stage) -> None:
+        """Cut."""
+        stage.unplug(*chosen(stage, self.targets))
+
+    def heal(self, stage: Stage) -> None:
+        """Mend the network."""
+        stage.mend()
+
+
+@dataclass(frozen=True, slots=True)
 class OneWay(Action):
     """The connections that the leader makes, or those that are made to it, carry nothing."""
 

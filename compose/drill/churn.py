@@ -101,6 +101,8 @@ class Churn:
         """
         stage, clock = self._stage, self._clock
         self._began = clock.monotonic()
+        # The first election of the cluster is one, too.
+        self._plan.elections.append(self._began)
         done: Counter[Deed] = Counter()
         was_stopped = False
         try:

@@ -16,8 +16,11 @@ import click
 from compose.drill import html, markdown, text
 from compose.drill.churn import Churn
 from compose.drill.churn import summary as churn_summary
+from compose.drill.containers import CLIENTS as CONTAINER_CLIENTS
+from compose.drill.containers import SERVERS as CONTAINER_SERVERS
+from compose.drill.containers import ContainerSettings, ContainerStage, check_docker
 from compose.drill.drill import Drill, DrillSettings, Job, jobs_of
-from compose.drill.fault import SIZES, Fault, Setup
+from compose.drill.fault import SIZES, Fault, Setup, Unable
 from compose.drill.judge import Verdict
 from compose.drill.local_stage import LocalStage, StageSettings
 from compose.drill.matrix import FAULTS, LATER, find
@@ -31,6 +34,8 @@ from compose.yaml_reader import SettingsError
 from telemetry.clock import SystemClock
 from telemetry.nomad_api import ApiFailure
 
+PROCESSES = "processes"
+COMPOSE = "compose"
 OUT = Path(".outrider/drill")
 LANES = 3
 """Clusters at one time: an idle one of five servers and six clients takes a twentieth of a core."""
@@ -64,7 +69,7 @@ _INTERRUPTED = 130
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the scoreboard as JSON; what happens goes to stderr.")
 @click.option("--markdown", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write it as Markdown, too.")
-@click.option("--via", type=click.Choice(["processes", "compose"]), default="processes", show_default=True)
+@click.option("--via", type=click.Choice([PROCESSES, COMPOSE]), default=PROCESSES, show_default=True, help="Run in.")
 @click.option("--keep", is_flag=True, help="Keep the folders of the clusters, with logs and notifications.")
 @click.option("--port-base", default=PORT_BASE, show_default=True, help="Free ports are looked for from here on.")
 @click.option(
@@ -82,7 +87,7 @@ def drill_command(
     Without FAULT every one is made, on 3 and on 5 servers. The exit code is 0 only when every verdict is ok. Results
     are written to --out as scoreboard.json, .html and .txt. A running `outrider up` is not touched.
     """
-    faults = _faults(names)
+    faults = _faults(names, via=options["via"])
     options["seed"] = seed = (
         options["seed"] if options["seed"] is not None else random.SystemRandom().randrange(1_000_000)
     )
@@ -93,6 +98,10 @@ def drill_command(
     if churn is not None:
         sys.exit(_churn(churn, options))
     sizes = SIZES if options["servers"] is None else (int(options["servers"]),)
+    if options["via"] == COMPOSE:
+        _check_compose(sizes)
+        # compose.yaml has three servers, and one run of it at a time is enough for a machine.
+        sizes, options["lanes"], options["clients"] = sizes[:1], 1, len(CONTAINER_CLIENTS)
     jobs = jobs_of(faults, sizes, options["repeat"])
     if not jobs:
         raise click.UsageError(f"none of these faults is made on {sizes[0]} servers: see outrider drill --list")
@@ -126,20 +135,36 @@ def listing(faults: Sequence[Fault]) -> list[str]:
     return [*lines, *(f"{later.name:<30}not yet: needs {later.needs}" for later in LATER)]
 
 
-def _faults(names: Sequence[str]) -> tuple[Fault, ...]:
-    """Return the faults called *names*, every one when there are none."""
+def _faults(names: Sequence[str], *, via: str) -> tuple[Fault, ...]:
+    """Return the faults called *names*, every one that is made that way when there are none."""
     try:
-        return tuple(find(name) for name in names) or FAULTS
+        chosen = tuple(find(name) for name in names)
     except KeyError as error:
         raise click.UsageError(f"there is no fault {error.args[0]!r}: see outrider drill --list") from None
+    known = tuple(fault for fault in FAULTS if via != COMPOSE or fault.in_containers)
+    unknown = [fault.name for fault in chosen if fault not in known]
+    if unknown:
+        core = ", ".join(fault.name for fault in known)
+        raise click.UsageError(f"{unknown[0]} is not made in containers; these are: {core}")
+    return chosen or known
+
+
+def _check_compose(sizes: Sequence[int]) -> None:
+    if sizes[0] != len(CONTAINER_SERVERS):
+        raise click.UsageError(f"compose.yaml has {len(CONTAINER_SERVERS)} servers: leave --servers out")
+    try:
+        check_docker()
+    except Unable as error:
+        raise click.ClickException(str(error)) from error
 
 
 def _run(jobs: Sequence[Job], say: Callable[[str], None], options: dict[str, Any]) -> Scoreboard:
     """Run *jobs*; an interrupt ends it in order and gives what was run so far."""
-    pause, clock = Pause(), SystemClock()
+    clock = SystemClock()
+    pause = Pause(clock)
     stages = _Stages(pause, options)
     settings = DrillSettings(
-        make=lambda job: stages.make(job.servers, job.fault.setup),
+        make=stages.containers if options["via"] == COMPOSE else stages.of_job,
         via=options["via"],
         times=stages.times,
         clients=options["clients"],
@@ -157,14 +182,15 @@ def _run(jobs: Sequence[Job], say: Callable[[str], None], options: dict[str, Any
 
 def _churn(minutes: float, options: dict[str, Any]) -> int:
     """Do healthy change for *minutes* and return the exit code."""
-    pause, seed = Pause(), options["seed"]
+    clock, seed = SystemClock(), options["seed"]
+    pause = Pause(clock)
     say = _printer(to_stderr=False)
     say(f"{minutes:g} minutes of healthy change, seed {seed}")
     stage = _Stages(pause, options).make(int(options["servers"] or SIZES[0]), Setup.PLAIN)
     with _interruptible(pause, say), _explained():
         try:
             stage.open()
-            result = Churn(stage, random.Random(seed), say, SystemClock()).run(minutes)
+            result = Churn(stage, random.Random(seed), say, clock).run(minutes)
         except Stopped:
             return _INTERRUPTED
         finally:
@@ -214,6 +240,17 @@ class _Stages:
         self._folder = options["out"].absolute() / "clusters" / str(os.getpid())
         self._ports = PortBlocks(options["port_base"])
         self._numbers = count(1)
+
+    def containers(self, _job: Job) -> ContainerStage:
+        """Return a stage of containers that is not open yet."""
+        settings = ContainerSettings(
+            directory=self._folder / str(next(self._numbers)), times=self.times, keep=self._options["keep"]
+        )
+        return ContainerStage(settings, random.Random(), self._pause, SystemClock())
+
+    def of_job(self, job: Job) -> LocalStage:
+        """Return a stage of processes for *job*."""
+        return self.make(job.servers, job.fault.setup)
 
     def make(self, servers: int, setup: Setup) -> LocalStage:
         """Return a stage that is not open yet; raises NoPorts."""

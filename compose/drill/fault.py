@@ -122,6 +122,9 @@ class Stage(Protocol):
     def isolate(self, *names: str) -> None:
         """Cut each of *names* from every other server and from all clients, both ways."""
 
+    def unplug(self, *names: str) -> None:
+        """Cut *names* from everybody, Prometheus included."""
+
     def mend(self) -> None:
         """Make every connection possible again."""
 

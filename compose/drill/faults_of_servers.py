@@ -17,6 +17,7 @@ from compose.drill.actions import (
     Pause,
     RollingRestart,
     SlowDisk,
+    Unplug,
 )
 from compose.drill.fault import (
     ALL_SERVERS,
@@ -249,10 +250,32 @@ CUT = (
         lease_losses=1,
     ),
     Fault(
+        name="unplug-leader",
+        what="The leader is cut from everybody, Prometheus included.",
+        action=Unplug(LEADER),
+        arrives=_one_lost(DOWN),
+        elections=1,
+        lease_losses=1,
+        in_containers=True,
+    ),
+    Fault(
+        name="unplug-majority",
+        what="A majority of followers is cut from everybody, Prometheus included.",
+        action=Unplug(MAJORITY),
+        arrives=on(SIZES, LOSS),
+        elections=1,
+        lease_losses=1,
+        in_containers=True,
+    ),
+    Fault(
         name="lease-flapping",
         what="The leader is cut off for 4 s, four times.",
         action=Again(For(Isolate(LEADER), _CUT_SECONDS), times=4, every_seconds=_EVERY_SECONDS),
-        arrives=on(SIZES, one("NomadLeaseLost", needs_seconds=4 * (_EVERY_SECONDS + _CUT_SECONDS))),
+        # Each costs an election, too: more than three servers explain.
+        arrives={
+            3: (one("NomadLeaseLost", "NomadLeaderFlapping", needs_seconds=4 * (_EVERY_SECONDS + _CUT_SECONDS)),),
+            5: (one("NomadLeaseLost", needs_seconds=4 * (_EVERY_SECONDS + _CUT_SECONDS)),),
+        },
         quiet_seconds=_MEMORY_SECONDS,
         elections=10,
         lease_losses=10,

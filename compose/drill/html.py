@@ -26,7 +26,7 @@ h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem}h3{f
 p{margin:.3rem 0}.dim{color:var(--dim)}a{color:inherit}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-td.n,th.n{text-align:right;white-space:nowrap}
+td.n,th.n{text-align:right;white-space:nowrap;padding-right:1.2rem}
 .v{font-weight:600;white-space:nowrap}.ok{color:var(--ok)}.late,.unresolved{color:var(--late)}
 .missing,.unexpected{color:var(--bad)}.skipped{color:var(--skip)}
 .run{border-top:1px solid var(--line);padding:.8rem 0}.head{display:flex;gap:.8rem;justify-content:space-between}
@@ -113,7 +113,7 @@ def _summary(run: Run) -> str:
         for line in run.judgement.lines
         if line.trace is not None and line.trace.received_at
     ]
-    return "<br>".join(told) or "nothing"
+    return "<br>".join(told) or ("-" if run.verdict is Verdict.SKIPPED else "nothing")
 
 
 def _repeated(board: Scoreboard) -> list[str]:
@@ -176,22 +176,26 @@ def _line(line: Line, run: Run, whole: float) -> str:
 
 def _trace(trace: Trace, line: Line | None, run: Run, whole: float, kind: str) -> str:
     said = [
-        f"pending {seconds(trace.pending_at)}",
-        f"firing {seconds(trace.firing_at)}",
-        f"received {', '.join(seconds(moment) for moment in trace.received_at) or '-'}",
+        f"pending {_s(trace.pending_at)}",
+        f"firing {_s(trace.firing_at)}",
+        f"received {', '.join(map(_s, trace.received_at))}" if trace.received_at else "told nobody",
     ]
     if line is not None and line.within_seconds is not None:
-        said.append(f"promised {seconds(line.within_seconds)}")
+        said.append(f"promised {_s(line.within_seconds)}")
     if trace.received_at:
-        said.append(f"over {seconds(trace.resolved_at)}")
+        said.append(f"over {_s(trace.resolved_at)}")
     region = f' <span class="dim">{escape(trace.region)}</span>' if trace.region else ""
     verdict = "" if line is None else f" {_verdict(line.verdict)}"
     return (
         f'<div class="alert {kind}">{escape(trace.alert)}{region}{verdict}'
         f'<div class="track" role="img" aria-label="{escape(trace.alert)}: {", ".join(said)}">'
         f"{_bars(trace, line, run, whole)}</div>"
-        f'<span class="dim">{" · ".join(said)} s</span></div>'
+        f'<span class="dim">{" · ".join(said)}</span></div>'
     )
+
+
+def _s(value: float | None) -> str:
+    return "-" if value is None else f"{seconds(value)} s"
 
 
 def _bars(trace: Trace, line: Line | None, run: Run, whole: float) -> str:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TypeVar
 
 from alert_rules.settings import RuleSettings, Times
 from compose.drill.fault import Setup, Stage, Unable
@@ -34,14 +33,11 @@ from compose.settings import load_settings
 from compose.tools import TOOLS_FOLDER
 from telemetry.clock import Clock
 
-_T = TypeVar("_T")
-
 ZONES = ("a", "b", "c")
 READY_SECONDS = 120.0
 """A fresh cluster, and one that was healed: longer than on a quiet machine, because several may start at one time."""
 _LEADER_SECONDS = 30.0
 _END_SECONDS = 20.0
-_POLL_SECONDS = 0.1
 _FAR_SERVERS = 3
 _WORK = 3
 """Tasks of the one job that always runs."""
@@ -77,7 +73,6 @@ class LocalStage(Watched):
         self.directory = settings.directory
         self.rng = rng
         self._pause = pause
-        self._clock = clock
         self._blind: set[str] = set()
         self._disks = SlowDisks(settings.directory / "disks")
         plain = _plain_settings(settings)
@@ -178,7 +173,7 @@ class LocalStage(Watched):
 
     def leader(self) -> str:
         """Return the server that leads; raises LocalError when there is none for half a minute."""
-        found = self._until(self.cluster.leader, _LEADER_SECONDS)
+        found = self._pause.until(self.cluster.leader, _LEADER_SECONDS)
         if found is None:
             raise LocalError(f"no server leads for {_LEADER_SECONDS:.0f} s: see {self.directory}/logs")
         return found
@@ -188,6 +183,10 @@ class LocalStage(Watched):
     def wait(self, seconds: float) -> None:
         """Let *seconds* pass."""
         self._pause(seconds)
+
+    def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until *condition* holds, at most *seconds*, and tell whether it did."""
+        return bool(self._pause.until(condition, seconds))
 
     def kill(self, *names: str) -> None:
         """Send SIGKILL to all at one time."""
@@ -222,6 +221,11 @@ class LocalStage(Watched):
     def isolate(self, *names: str) -> None:
         """Cut each of *names* from every other server and from all clients: a cable pulled out."""
         self.network.isolate(names, Cut.BLACKHOLE)
+
+    def unplug(self, *names: str) -> None:
+        """Cut *names* from everybody, Prometheus included."""
+        self.isolate(*names)
+        self.cut_scrapes(*names)
 
     def cut_one_way(self, senders: Iterable[str], receivers: Iterable[str]) -> None:
         """Let nothing that *senders* send over connections of their own reach *receivers*."""
@@ -277,7 +281,7 @@ class LocalStage(Watched):
         ending = tuple(names)
         for name in ending:
             self.cluster.kill(name, number)
-        if not self._until(lambda: all(self.cluster.pid(name) is None for name in ending) or None, _END_SECONDS):
+        if not self._pause.until(lambda: all(self.cluster.pid(name) is None for name in ending), _END_SECONDS):
             raise LocalError(f"{', '.join(ending)} did not end within {_END_SECONDS:.0f} s after {number.name}")
 
     def _limit(self, name: str, what: int, value: int) -> None:
@@ -297,12 +301,6 @@ class LocalStage(Watched):
 
     def _agent(self, name: str) -> LocalAgent:
         return next(agent for agent in self.cluster.settings.agents if agent.name == name)
-
-    def _until(self, condition: Callable[[], _T | None], seconds: float) -> _T | None:
-        deadline = self._clock.monotonic() + seconds
-        while (found := condition()) is None and self._clock.monotonic() < deadline:
-            self._pause(_POLL_SECONDS)
-        return found
 
 
 def local(stage: Stage) -> LocalStage:

@@ -29,7 +29,6 @@ _DECIDE_SECONDS_MAX = 120.0
 """How long, once everything has arrived, alerts that are pending get to fire."""
 _QUIET_SECONDS_MAX = 420.0
 """How long a stage may take to be quiet before a fault."""
-_POLL_SECONDS = 0.2
 _ALERTMANAGER_FORGETS_SECONDS = 32.0
 """Alertmanager keeps an empty group until it cleans up, every 30 s; a new alert in it would wait for its interval."""
 
@@ -51,6 +50,9 @@ class Watched(Stage, Protocol):
 
     def rule_settings(self) -> RuleSettings:
         """Return what the rules of its Prometheus were generated from; only of an open stage."""
+
+    def until(self, condition: Callable[[], bool], seconds: float) -> bool:
+        """Wait until *condition* holds, at most *seconds*, and tell whether it did."""
 
     def open(self) -> None:
         """Start everything and return once it is watched and works; raises Unable, LocalError or ToolError."""
@@ -93,8 +95,7 @@ class Ledger:
 
 
 def _bears(had: list[float], more: int, most: int, now: float) -> bool:
-    recent = sum(moment > now - MEMORY_SECONDS for moment in had)
-    return not recent or recent + more <= most
+    return sum(moment > now - MEMORY_SECONDS for moment in had) + more <= most
 
 
 class FaultRunner:
@@ -103,7 +104,8 @@ class FaultRunner:
     def __init__(self, stage: Watched, clock: Clock) -> None:
         self._stage = stage
         self._clock = clock
-        self._ledger = Ledger()
+        # Its first election is one, too.
+        self._ledger = Ledger(elections=[clock.wall()])
         self._settings = stage.rule_settings()
         self._times = self._settings.times
         self._rules = rule_set(self._settings)
@@ -189,7 +191,7 @@ class FaultRunner:
         def is_ready() -> bool:
             return self._clock.wall() >= forgotten and self._stage.observer.quiet_seconds() >= self._full_seconds
 
-        if not self._until(is_ready, _QUIET_SECONDS_MAX):
+        if not self._stage.until(is_ready, _QUIET_SECONDS_MAX):
             raise Unquiet(f"alerts fire although nothing was done: see {self._stage.directory}")
 
     def _wait_arrived(self, expected: tuple[Expected, ...], began: float) -> None:
@@ -197,7 +199,7 @@ class FaultRunner:
         promise = max((one.within_seconds for one in expected if one.alerts), default=0.0)
         if promise:
             left = began + promise * _OVERTIME + _OVERTIME_SECONDS - self._clock.wall()
-            self._until(lambda: self._has_arrived(expected), left)
+            self._stage.until(lambda: self._has_arrived(expected), left)
 
     def _has_arrived(self, expected: tuple[Expected, ...]) -> bool:
         told = {trace.alert for trace in self._stage.observer.traces() if trace.received_at}
@@ -207,7 +209,7 @@ class FaultRunner:
         """Wait until what is pending has fired or gone, and Alertmanager would have told of it."""
         times = self._times
         settled = 2 * times.evaluation_interval_seconds + times.group_wait_seconds
-        self._until(lambda: self._stage.observer.decided_seconds() >= settled, _DECIDE_SECONDS_MAX)
+        self._stage.until(lambda: self._stage.observer.decided_seconds() >= settled, _DECIDE_SECONDS_MAX)
 
     def _wait_quiet(self, seconds: float) -> float | None:
         """Wait until nothing is pending or firing and every end was told; return since when, None after *seconds*."""
@@ -217,7 +219,7 @@ class FaultRunner:
         def is_quiet() -> bool:
             return observer.quiet_seconds() >= settled and not observer.unresolved()
 
-        if self._until(is_quiet, seconds):
+        if self._stage.until(is_quiet, seconds):
             return self._clock.wall() - observer.quiet_seconds()
         return None
 
@@ -225,14 +227,6 @@ class FaultRunner:
     def _full_seconds(self) -> float:
         """How long a stage must have been quiet: five scrapes fill every window of the rules about leadership."""
         return 5 * self._times.scrape_interval_seconds + 2 * self._times.evaluation_interval_seconds
-
-    def _until(self, condition: Callable[[], bool], seconds: float) -> bool:
-        deadline = self._clock.monotonic() + seconds
-        while not condition():
-            if self._clock.monotonic() >= deadline:
-                return False
-            self._stage.wait(_POLL_SECONDS)
-        return True
 
 
 def times_of(*, fast: bool) -> Times:
