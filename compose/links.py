@@ -52,7 +52,7 @@ class Link:
 
     cut: Cut | None = None
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
-    connections: set[asyncio.Task[None]] = field(default_factory=set)
+    connections: "set[Connection]" = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.flowing.set()
@@ -66,7 +66,38 @@ class Link:
             self.flowing.set()
         if how is Cut.REFUSE:
             for connection in self.connections:
-                connection.cancel()
+                connection.end()
+
+
+class Connection:
+    """One connection that is carried, made from *port* on loopback; belongs to one link at a time."""
+
+    def __init__(self, port: int, link: Link) -> None:
+        self.port = port
+        self.link = link
+        self._task: asyncio.Task[None] | None = None
+
+    def carry(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run *work*, which carries it to its end."""
+        self._task = asyncio.ensure_future(work)
+        self.link.connections.add(self)
+        self._task.add_done_callback(lambda _task: self.link.connections.discard(self))
+
+    def move(self, link: Link) -> None:
+        """Let it run over another link from now on."""
+        self.link.connections.discard(self)
+        self.link = link
+        link.connections.add(self)
+
+    def end(self) -> None:
+        """Break it."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def ended(self) -> None:
+        """Wait until it has ended."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
 
 
 class Relays:
@@ -161,8 +192,9 @@ class Relays:
         self._listeners.clear()
         connections = [connection for link in self._links.values() for connection in link.connections]
         for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+            connection.end()
+        for connection in connections:
+            await connection.ended()
 
 
 class LinkRelays(Relays):
@@ -208,27 +240,29 @@ def _accepting(link_of: LinkOf, target_port: int) -> Any:
     """Return what asyncio calls for each connection made to one port."""
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        link = await link_of(int(writer.get_extra_info("peername")[1]))
+        port = int(writer.get_extra_info("peername")[1])
+        link = await link_of(port)
         if link.cut is Cut.REFUSE:
             writer.transport.abort()
             return
-        task = asyncio.ensure_future(_relay(link, target_port, reader, writer))
-        link.connections.add(task)
-        task.add_done_callback(link.connections.discard)
+        connection = Connection(port, link)
+        connection.carry(_relay(connection, target_port, reader, writer))
 
     return accept
 
 
-async def _relay(link: Link, target_port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Carry one connection until either side ends it or the link is cut by refusing."""
+async def _relay(
+    connection: Connection, target_port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Carry one connection until either side ends it or its link is cut by refusing."""
     far: asyncio.StreamWriter | None = None
     is_whole = False
     try:
-        await link.flowing.wait()
+        await connection.link.flowing.wait()
         far_reader, far = await asyncio.open_connection(LOOPBACK, target_port)
         async with asyncio.TaskGroup() as both:
-            both.create_task(_pump(link, reader, far))
-            both.create_task(_pump(link, far_reader, writer))
+            both.create_task(_pump(connection, reader, far))
+            both.create_task(_pump(connection, far_reader, writer))
         is_whole = True
     except* OSError:
         # The far side is down or the connection broke: all that the near side may see of it is the end.
@@ -241,12 +275,12 @@ async def _relay(link: Link, target_port: int, reader: asyncio.StreamReader, wri
                 side.transport.abort()
 
 
-async def _pump(link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Copy one direction until its end, holding back what arrives while the link swallows everything."""
     while data := await reader.read(_CHUNK_BYTES):
-        await link.flowing.wait()
+        await connection.link.flowing.wait()
         writer.write(data)
         await writer.drain()
-    await link.flowing.wait()
+    await connection.link.flowing.wait()
     if writer.can_write_eof():
         writer.write_eof()

@@ -7,12 +7,12 @@ that a cut between agents leaves `up` at 1, and a cut of scrapes leaves the clus
 
 import asyncio
 import os
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from compose.links import PORTS_PER_LINK, Cut, Link, LinkRelays, Pair, PortBlock, Relays
 from compose.local_settings import LocalAgent, LocalSettings
@@ -20,39 +20,54 @@ from compose.local_settings import LocalAgent, LocalSettings
 PROMETHEUS = "prometheus"
 _NOBODY = ""
 
-CallerOf = Callable[[int], str | None]
-"""Names the agent that holds the connection made from a port; None for an agent that is unknown or gone."""
+CallersOf = Callable[[Collection[int]], Mapping[int, str]]
+"""Names the agents that hold the connections made from ports; those unknown or gone are left out."""
 
 
 class RpcRelays(Relays):
     """One port before each server's RPC port; the link of a connection depends on who made it.
 
-    The two ports after it are left free: a server advertises its three ports in a row.
+    Who that is is looked up only when it matters: for all at once when something is cut, and for each new one while
+    it is. Clients whose servers are dead try a hundred times a second. The two ports after each are left free: a
+    server advertises its three ports in a row.
     """
 
     def __init__(
-        self, targets: Mapping[str, int], callers: Collection[str], base_port: int, caller_of: CallerOf
+        self, targets: Mapping[str, int], callers: Collection[str], base_port: int, callers_of: CallersOf
     ) -> None:
         self._targets = dict(targets)
-        self._callers = frozenset(callers)
-        self._caller_of = caller_of
+        self._callers = tuple(sorted(callers))
+        self._callers_of = callers_of
         self.routes = {name: base_port + PORTS_PER_LINK * number for number, name in enumerate(sorted(targets))}
-        super().__init__(product([_NOBODY, *sorted(callers)], targets), "rpc-relays")
+        super().__init__(product([_NOBODY, *self._callers], targets), "rpc-relays")
 
     async def _open(self) -> None:
         for server, port in self.routes.items():
             await self._relay_port(port, self._targets[server], self._link_to(server))
 
-    def _link_to(self, server: str) -> Callable[[int], "asyncio.Future[Link]"]:
+    def _link_to(self, server: str) -> Callable[[int], Coroutine[Any, Any, Link]]:
         async def find(port: int) -> Link:
-            # Looking takes milliseconds, and what the relays carry must not wait for it.
-            caller = await asyncio.to_thread(self._caller_of, port)
-            return self._links[caller if caller in self._callers else _NOBODY, server]
+            nobody = self._links[_NOBODY, server]
+            if all(self._links[caller, server].cut is None for caller in self._callers):
+                return nobody
+            callers = await asyncio.to_thread(self._callers_of, (port,))
+            return self._links.get((callers.get(port, _NOBODY), server), nobody)
 
-        def start(port: int) -> "asyncio.Future[Link]":
-            return asyncio.ensure_future(find(port))
+        return find
 
-        return start
+    async def _set(self, pairs: tuple[Pair, ...], how: Cut | None) -> None:
+        if how is not None:
+            await self._tell_apart({server for _, server in pairs})
+        await super()._set(pairs, how)
+
+    async def _tell_apart(self, servers: Collection[str]) -> None:
+        """Move every connection to *servers* whose caller was not looked up to the link that is its own."""
+        unknown = {(server, one) for server in servers for one in self._links[_NOBODY, server].connections}
+        callers = await asyncio.to_thread(self._callers_of, {connection.port for _, connection in unknown})
+        for server, connection in unknown:
+            caller = callers.get(connection.port)
+            if (caller, server) in self._links and connection in self._links[_NOBODY, server].connections:
+                connection.move(self._links[caller or _NOBODY, server])
 
 
 class ScrapeRelays(Relays):
@@ -97,7 +112,7 @@ class Network:
             free += PORTS_PER_LINK * len(relays.routes)
             self._peers.append(relays)
         self._rpc = RpcRelays(
-            {server.name: server.rpc for server in servers}, [*self._servers, *self._clients], free, self._caller_of
+            {server.name: server.rpc for server in servers}, [*self._servers, *self._clients], free, self._callers_of
         )
         free += PORTS_PER_LINK * len(self._rpc.routes)
         self._scrapes = ScrapeRelays({agent.name: agent.http for agent in settings.agents}, free)
@@ -165,16 +180,17 @@ class Network:
             relays.cut_pairs([pair for pair in pairs if pair in relays.routes], how)
         self._rpc.cut_pairs(pairs, how)
 
-    def _caller_of(self, port: int) -> str | None:
-        sockets = _sockets_on(port)
-        return next((name for name, pid in self._pids().items() if sockets & _sockets_of(pid)), None)
+    def _callers_of(self, ports: Collection[int]) -> dict[int, str]:
+        sockets = _sockets_on(ports)
+        held = {socket: name for name, pid in self._pids().items() for socket in sockets.keys() & _sockets_of(pid)}
+        return {sockets[socket]: name for socket, name in held.items()}
 
 
-def _sockets_on(port: int) -> set[str]:
-    """Return the sockets of loopback whose own port is *port*, as /proc names them."""
-    wanted = f"0100007F:{port:04X}"
-    rows = [line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]]
-    return {f"socket:[{row[9]}]" for row in rows if row[1] == wanted}
+def _sockets_on(ports: Collection[int]) -> dict[str, int]:
+    """Return the sockets of loopback whose own port is one of *ports*, as /proc names them."""
+    wanted = {f"0100007F:{port:04X}": port for port in ports}
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+    return {f"socket:[{row[9]}]": wanted[row[1]] for row in rows if row[1] in wanted}
 
 
 def _sockets_of(pid: int) -> set[str]:

@@ -74,13 +74,15 @@ def received_text(line: Line) -> str:
     trace = line.trace
     if trace is not None and trace.received_at:
         often = len(trace.received_at)
-        return trace.alert + (f" x{often}" if often > 1 else "")
+        return (f"{often} x " if often > 1 else "") + trace.alert
     return NO_SUCH_ALERT if not line.expected and line.absent else _NOTHING
 
 
 def seconds(value: float | None) -> str:
-    """Return seconds with one digit behind the point; a dash for what was not seen."""
-    return "-" if value is None else f"{value:.1f}"
+    """Return seconds with one digit behind the point, from a thousand on without; a dash for what was not seen."""
+    if value is None:
+        return "-"
+    return f"{value:.1f}" if value < 999.95 else f"{value:.0f}"
 
 
 def _line(verdict: Verdict, fault: str, servers: str, line: Line | None) -> str:

@@ -41,11 +41,17 @@ class Balanced(HTMLParser):
 
 def test_a_terminal_shows_it_in_120_columns():
     """
-    No line is wider, and each fault begins one with its verdict and its name.
+    No line is wider, with the longest names there are either, and each fault begins one with its verdict and its name.
     """
+    longest = "NomadExpectedServersOutdated"
+    seen = examples.trace(longest, [1_000.0, 1_060.0], pending=1_000.0, firing=1_000.0, resolved=1_100.0)
+    wide = examples.run("x" * 25, Verdict.UNRESOLVED, [examples.line(Verdict.UNRESOLVED, (longest, "Other"), seen)])
+
     shown = text.board_text(examples.board())
 
-    assert max(len(line) for line in shown.splitlines()) <= 120
+    rows = [text.header(), *text.run_lines(wide), *shown.splitlines()]
+    assert 120 == max(len(row) for row in rows)
+    assert text.run_lines(wide)[0].endswith(" 1000  1000  1000  1100")
     for run in examples.runs():
         assert re.search(rf"^{run.verdict.value} +{run.fault} +{run.servers} ", shown, re.MULTILINE), run.fault
 
@@ -67,7 +73,7 @@ def test_the_lines_of_a_fault_say_what_came():
         "86.4",
         "230.0",
     ] == leak[0].split()
-    assert ["unexpected", "nothing", "NomadServerDown", "x2", "20.0", "135.0", "140.0", "250.0"] == leak[1].split()
+    assert ["unexpected", "nothing", "2", "x", "NomadServerDown", "20.0", "135.0", "140.0", "250.0"] == leak[1].split()
 
 
 @pytest.mark.parametrize(
