@@ -187,8 +187,14 @@ def port_option(name: str) -> str:
             return "--port-base"
 
 
-def server_config(settings: LocalSettings, server: LocalAgent, *, prometheus_metrics: bool = True) -> str:
-    """Return the agent file of *server*; without *prometheus_metrics* it refuses to be scraped."""
+def server_config(
+    settings: LocalSettings, server: LocalAgent, *, prometheus_metrics: bool = True, schedules: bool = True
+) -> str:
+    """Return the agent file of *server*.
+
+    Without *prometheus_metrics* it refuses to be scraped; one that does not *schedule* leaves evaluations to others.
+    """
+    schedulers = "" if schedules else "  num_schedulers   = 0\n"
     joins = ", ".join(
         _quote(f"{LOOPBACK}:{settings.routes.get((server.name, peer.name), peer.serf)}")
         for peer in settings.servers_of(server.region)
@@ -198,7 +204,7 @@ def server_config(settings: LocalSettings, server: LocalAgent, *, prometheus_met
 server {{
   enabled          = true
   bootstrap_expect = {len(settings.servers_of(server.region))}
-
+{schedulers}
   server_join {{
     retry_join     = [{joins}]
     retry_interval = "1s"

@@ -282,7 +282,8 @@ class FullDisk(Action):
     def heal(self, stage: Stage) -> None:
         """Start the servers again with room on their disks."""
         stage.revive()
-        local(stage).jobs.stop_all()
+        local(stage).wait_well()
+        local(stage).jobs.stop("written")
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,17 +352,24 @@ def oversized_job() -> dict[str, object]:
 
 
 @dataclass(frozen=True, slots=True)
-class Flood(Momentary):
-    """More is registered than is scheduled; what it registers runs nothing, and its evaluations are worked off."""
+class NoSchedulers(Action):
+    """Every server is started again without scheduling workers, and jobs are registered that nobody looks at."""
 
     jobs: int
-    rounds: int
 
     def inject(self, stage: Stage) -> None:
-        """Register as fast as the servers take it."""
-        for number in range(self.rounds):
-            stage.wait(0.0)
-            local(stage).jobs.flood(self.jobs, f"flood-{number}")
+        """Restart the servers in turn, and register."""
+        for name in stage.servers:
+            local(stage).reconfigure(name, schedules=False)
+            local(stage).wait_well()
+        for number in range(self.jobs):
+            local(stage).jobs.register(job(f"waiting-{number}", count=0))
+
+    def heal(self, stage: Stage) -> None:
+        """Let the servers schedule again, and stop the jobs."""
+        local(stage).reconfigure_all()
+        local(stage).wait_well()
+        local(stage).jobs.stop_all(but="web")
 
 
 @dataclass(frozen=True, slots=True)
@@ -373,11 +381,11 @@ class MetricsOff(Action):
     def inject(self, stage: Stage) -> None:
         """Turn the metrics off."""
         for name in chosen(stage, self.targets):
-            local(stage).serve_metrics(name, enabled=False)
+            local(stage).reconfigure(name, prometheus_metrics=False)
 
     def heal(self, stage: Stage) -> None:
         """Turn them on."""
-        local(stage).serve_all_metrics()
+        local(stage).reconfigure_all()
 
 
 @dataclass(frozen=True, slots=True)

@@ -74,7 +74,7 @@ class Queue:
 
     def __init__(self, jobs: Sequence[Job]) -> None:
         # Sorting is stable: beyond length and kind of cluster the order stays.
-        self._left = sorted(jobs, key=lambda job: (-job.fault.quiet_seconds, job.servers, job.fault.setup.value))
+        self._left = sorted(jobs, key=lambda job: (-job.fault.long_seconds, job.servers, job.fault.setup.value))
         self._lock = threading.Lock()
 
     def take(self, suits: Callable[[Job], bool]) -> Job | None:

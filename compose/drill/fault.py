@@ -170,6 +170,12 @@ class Fault:
     note: str = ""
 
     @property
+    def long_seconds(self) -> float:
+        """What it takes beyond the promises of its alerts: until it can be seen, and until all is quiet again."""
+        needs = (arrival.needs_seconds for arrivals in self.arrives.values() for arrival in arrivals)
+        return self.quiet_seconds + max(needs, default=0.0)
+
+    @property
     def sizes(self) -> tuple[int, ...]:
         """The sizes of cluster that it is tried on."""
         return tuple(self.arrives)

@@ -9,11 +9,11 @@ from compose.drill.actions import (
     Delayed,
     ExpectFewer,
     FewDescriptors,
-    Flood,
     For,
     Isolate,
     Kill,
     MetricsOff,
+    NoSchedulers,
     Pause,
     Process,
     Register,
@@ -34,8 +34,11 @@ _PATIENCE_SECONDS = 45.0
 _RESEND_SECONDS = 60.0
 """How often Prometheus repeats an alert to an Alertmanager: what was down hears of it this much later."""
 _SHARE_OF_DESCRIPTORS = 0.95
-_FLOOD_JOBS = 2_000
-_FLOOD_ROUNDS = 3
+_WAITING_JOBS = 150
+_ALERTMANAGER_SECONDS = 50.0
+"""How long Alertmanager is away: a little less than what has an alert of its own."""
+_TEN_MINUTES_SECONDS = 600.0
+_QUARTER_SECONDS = 900.0
 
 _HEARTBEATS = HeartbeatSettings()
 HEARTBEAT_SECONDS = 2 * _HEARTBEATS.min_heartbeat_ttl_seconds + _HEARTBEATS.heartbeat_grace_seconds
@@ -100,15 +103,17 @@ WORK_FAULTS = (
         name="unplaceable-job",
         what="A job asks for more than any client has.",
         action=Register(oversized_job),
-        arrives=on(_SMALL, one("NomadEvaluationsBlocked")),
+        # For so long it waits for new clients, as the alert says itself.
+        arrives=on(_SMALL, one("NomadEvaluationsBlocked", needs_seconds=_QUARTER_SECONDS)),
         lasts_seconds=_PATIENCE_SECONDS,
     ),
     Fault(
         name="backlog",
-        what="Jobs are registered by the thousand.",
-        action=Flood(_FLOOD_JOBS, _FLOOD_ROUNDS),
-        arrives=on(_SMALL, one("NomadEvaluationBacklog", "NomadSchedulingSlow", "NomadCommitSlow")),
+        what="Every server is restarted without scheduling workers, and 150 jobs are registered.",
+        action=NoSchedulers(_WAITING_JOBS),
+        arrives=on(_SMALL, one("NomadEvaluationBacklog", needs_seconds=_MINUTE_SECONDS)),
         lasts_seconds=_SILENCE_SECONDS,
+        elections=2,
     ),
     Fault(
         name="few-descriptors",
@@ -173,9 +178,9 @@ WATCHING_FAULTS = (
     ),
     Fault(
         name="alertmanager-away",
-        what="A majority is killed while Alertmanager is dead for a minute: the page arrives once all the same.",
-        action=Both(Kill(MAJORITY), For(Process(ALERTMANAGER), _MINUTE_SECONDS)),
-        arrives=on(_SMALL, one("NomadQuorumLost", needs_seconds=_MINUTE_SECONDS + _RESEND_SECONDS)),
+        what="A majority is killed while Alertmanager is dead for 50 s: the page arrives once all the same.",
+        action=Both(Kill(MAJORITY), For(Process(ALERTMANAGER), _ALERTMANAGER_SECONDS)),
+        arrives=on(_SMALL, one("NomadQuorumLost", needs_seconds=_ALERTMANAGER_SECONDS + _RESEND_SECONDS)),
         elections=1,
         lease_losses=1,
     ),
@@ -198,7 +203,8 @@ WATCHING_FAULTS = (
         name="expected-size-outdated",
         what="The settings expect two servers fewer than there are.",
         action=ExpectFewer(),
-        arrives={5: (one("NomadExpectedServersOutdated"),)},
+        # For so long a replacement may stand beside what it replaces, as the alert says itself.
+        arrives={5: (one("NomadExpectedServersOutdated", needs_seconds=_TEN_MINUTES_SECONDS),)},
         lasts_seconds=_PATIENCE_SECONDS,
     ),
 )

@@ -1,7 +1,6 @@
 """The work of a cluster under drill: jobs registered, changed and stopped through any server's HTTP API."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +10,6 @@ from telemetry.nomad_api import ApiError, ApiFailure, ApiSettings, NomadApi
 SLEEP = ("/bin/sleep", "86400")
 FAIL = ("/bin/false",)
 _TIMEOUT_SECONDS = 10.0
-_WRITERS = 4
 _MILLION_MHZ = 1_000_000
 """More than any node has."""
 
@@ -53,31 +51,10 @@ class Jobs:
         self._names.discard(name)
         self._anywhere(lambda api: api.delete(f"/v1/job/{name}"))
 
-    def stop_all(self) -> None:
-        """Stop every job that was registered here and not stopped; what no server takes is left."""
-        for name in sorted(self._names):
-            try:
-                self.stop(name)
-            except ApiFailure:
-                self._names.discard(name)
-
-    def flood(self, number: int, prefix: str) -> int:
-        """Register *number* jobs that place nothing, as fast as the servers take them; return how many were taken."""
-        bodies = [job(f"{prefix}-{each}", count=0) for each in range(number)]
-        shares = [bodies[start::_WRITERS] for start in range(_WRITERS)]
-        with ThreadPoolExecutor(_WRITERS, thread_name_prefix="drill-flood") as pool:
-            return sum(pool.map(self._write, range(_WRITERS), shares))
-
-    def _write(self, writer: int, bodies: list[dict[str, Any]]) -> int:
-        taken = 0
-        with _api(self._servers[writer % len(self._servers)]) as api:
-            for body in bodies:
-                try:
-                    api.put("/v1/jobs", body)
-                    taken += 1
-                except ApiFailure:
-                    continue
-        return taken
+    def stop_all(self, *, but: str) -> None:
+        """Stop every job that was registered here and not stopped, apart from *but*; raises ApiFailure as `stop`."""
+        for name in sorted(self._names - {but}):
+            self.stop(name)
 
     def _put_anywhere(self, body: dict[str, Any]) -> None:
         self._anywhere(lambda api: api.put("/v1/jobs", body))

@@ -73,7 +73,7 @@ class LocalStage(Watched):
         self.directory = settings.directory
         self.rng = rng
         self._pause = pause
-        self._blind: set[str] = set()
+        self._changed: dict[str, bool] = {}
         self._disks = SlowDisks(settings.directory / "disks")
         plain = _plain_settings(settings)
         agents_end = settings.ports + PORTS_PER_AGENT * len(plain.agents)
@@ -133,7 +133,7 @@ class LocalStage(Watched):
         self.mend_disks()
         self.resume()
         self.revive()
-        self.serve_all_metrics()
+        self.reconfigure_all()
 
     def rule_settings(self) -> RuleSettings:
         """Return what the rules of its Prometheus are generated from."""
@@ -262,18 +262,20 @@ class LocalStage(Watched):
         _, hard = resource.prlimit(self._pid(name), resource.RLIMIT_NOFILE)
         self._limit(name, resource.RLIMIT_NOFILE, hard)
 
-    def serve_metrics(self, name: str, *, enabled: bool) -> None:
-        """Start the server *name* again with `prometheus_metrics` on or off."""
-        server = self._agent(name)
-        file = self.cluster.settings.directory / "agents" / f"{name}.hcl"
-        file.write_text(server_config(self.cluster.settings, server, prometheus_metrics=enabled), "utf-8")
+    def reconfigure(self, name: str, *, prometheus_metrics: bool = True, schedules: bool = True) -> None:
+        """Start the server *name* again with another configuration."""
+        text = server_config(
+            self.cluster.settings, self._agent(name), prometheus_metrics=prometheus_metrics, schedules=schedules
+        )
+        (self.directory / "agents" / f"{name}.hcl").write_text(text, "utf-8")
         self.cluster.restart(name)
-        (self._blind.discard if enabled else self._blind.add)(name)
+        self._changed[name] = not (prometheus_metrics and schedules)
 
-    def serve_all_metrics(self) -> None:
-        """Turn `prometheus_metrics` on where it was turned off."""
-        for name in sorted(self._blind):
-            self.serve_metrics(name, enabled=True)
+    def reconfigure_all(self) -> None:
+        """Give every server that was changed the configuration it had, one after the other."""
+        for name in [name for name, is_changed in self._changed.items() if is_changed]:
+            self.reconfigure(name)
+            self.leader()
 
     # --- helpers --------------------------------------------------------------------------------------------------
 

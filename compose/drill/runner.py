@@ -153,7 +153,7 @@ class FaultRunner:
         observed = Observed(
             traces=observer.traces(),
             healed_at=round(healed - began, 3),
-            quiet_at=None if quiet is None else round(quiet - began, 3),
+            quiet_at=None if quiet is None else round(max(quiet, healed) - began, 3),
         )
         run = self._run(fault, number, began, observed, judge(expected, observed), note)
         self._ledger.enter(run, fault, self._clock.wall())

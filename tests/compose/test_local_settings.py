@@ -142,6 +142,8 @@ def test_what_is_asked_for_stands_in_the_file():
     assert "leave_on_interrupt" not in server_config(plain, server)
     assert "leave_on_interrupt = true" in server_config(leaving, server)
     assert "prometheus_metrics         = false" in server_config(plain, server, prometheus_metrics=False)
+    assert "num_schedulers" not in server_config(plain, server)
+    assert "num_schedulers   = 0" in server_config(plain, server, schedules=False)
 
 
 def test_the_agent_accepts_its_files_without_a_warning(tmp_path):
