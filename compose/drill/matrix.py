@@ -36,6 +36,7 @@ WITHOUT_FAULT: Mapping[str, str] = {
     "NomadHeartbeatsStretched": "takes thousands of clients",
     "NomadClientIneligible": "is told after hours",
     "NomadDrainStuck": _DRAIN,
+    "NomadSchedulingSlow": "takes ten thousand placements at once",
     "NomadEvaluationsStuck": "takes a scheduler that hangs",
     "NomadPlanQueueBacklog": "takes more writers than a machine with two cores can feed",
     "NomadPlanRejections": "takes schedulers that disagree for long",
