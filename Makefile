@@ -6,11 +6,12 @@ BIN := .venv/bin
 LOCKS := compose/requirements
 RUNS := .venv/runs
 TESTS := .venv/tests
+MINUTES := 60
 HAS_DOCKER := docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv tools up up-docker up-local down ps test unit integration lint bench main-job build lock
+.PHONY: help venv tools up up-docker up-local down ps test unit integration lint bench main-job drill churn build lock
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -68,6 +69,12 @@ main-job: $(TESTS) tools ## Run the end-to-end proof alone: faults in, notificat
 
 bench: $(TESTS) tools ## Print measurements. One of them: make bench ONLY=failover
 	@$(BIN)/python -m tests.bench.run $(ONLY)
+
+drill: tools ## Make every fault on clusters of its own, and keep score. One of them: make drill ONLY=kill-leader
+	@$(BIN)/outrider drill $(ONLY) $(ARGS)
+
+churn: tools ## Change a healthy cluster for an hour, in which nothing may arrive. Shorter: make churn MINUTES=10
+	@$(BIN)/outrider drill --churn $(MINUTES) $(ARGS)
 
 build: $(RUNS) ## Write compose/generated from compose/outrider.yaml.
 	@$(BIN)/outrider build -f compose/outrider.yaml -o compose/generated

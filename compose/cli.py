@@ -18,6 +18,7 @@ _SUITE_COMMANDS: dict[str, tuple[str, str]] = {
 
 _LOCAL_COMMANDS: dict[str, tuple[str, str]] = {
     "up": ("compose.local_commands:up_command", "Run a cluster, watched, as local processes."),
+    "drill": ("compose.drill.command:drill_command", "Make faults on a cluster of its own; keep score of the alerts."),
     "down": ("compose.local_commands:down_command", "Stop the local cluster."),
     "ps": ("compose.local_commands:ps_command", "List the processes of the local cluster."),
     "receiver": ("compose.receiver:receiver_command", "Print every notification that Alertmanager sends."),

@@ -1,13 +1,14 @@
-"""TCP relays between the servers of a local cluster, so that a network can be cut while every process lives.
+"""TCP relays between the processes of a local cluster, so that a network can be cut while every process lives.
 
-For each ordered pair (from, to) there is a block of three ports, laid out as a server's own (RPC, serf, Raft in a
+`Relays` is what all kinds share: a thread, listeners, and links that can be cut. `LinkRelays` stand between servers:
+for each ordered pair (from, to) there is a block of three ports, laid out as a server's own (RPC, serf, Raft in a
 row), which forwards to the real ports of the second. A server that is told the relays' addresses reaches its peers
 through them alone; Prometheus goes past them, so `up` stays 1 during a cut.
 """
 
 import asyncio
 import threading
-from collections.abc import Coroutine, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
@@ -19,6 +20,9 @@ PORTS_PER_LINK = 3
 """RPC, serf and Raft: serf's port less one, serf's, serf's plus one."""
 _CHUNK_BYTES = 64 * 1024
 _CALL_TIMEOUT_SECONDS = 10.0
+
+Pair = tuple[str, str]
+"""Who makes the connections of a link, and to whom."""
 
 
 class Cut(Enum):
@@ -43,41 +47,78 @@ class PortBlock:
 
 
 @dataclass(slots=True)
-class _Link:
+class Link:
     """The state of one ordered pair; touched only in the relays' loop."""
 
     cut: Cut | None = None
     flowing: asyncio.Event = field(default_factory=asyncio.Event)
-    connections: set[asyncio.Task[None]] = field(default_factory=set)
+    connections: "set[Connection]" = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.flowing.set()
+
+    def set(self, how: Cut | None) -> None:
+        """Cut the link, or make it whole with None."""
+        self.cut = how
+        if how is Cut.BLACKHOLE:
+            self.flowing.clear()
+        else:
+            self.flowing.set()
+        if how is Cut.REFUSE:
+            for connection in self.connections:
+                connection.end()
 
 
-class LinkRelays:
-    """Relays for every ordered pair of *servers*, in one thread with its own event loop.
+class Connection:
+    """One connection that is carried, made from *port* on loopback; belongs to one link at a time."""
 
-    *servers* gives each server's real ports; the relays take *base_port* and the following ports, three a pair, in
-    sorted order of the pairs. Usable as a context manager. `start` raises OSError when a port is taken.
+    def __init__(self, port: int, link: Link) -> None:
+        self.port = port
+        self.link = link
+        self._task: asyncio.Task[None] | None = None
+
+    def carry(self, work: Coroutine[Any, Any, None]) -> None:
+        """Run *work*, which carries it to its end."""
+        self._task = asyncio.ensure_future(work)
+        self.link.connections.add(self)
+        self._task.add_done_callback(lambda _task: self.link.connections.discard(self))
+
+    def move(self, link: Link) -> None:
+        """Let it run over another link from now on."""
+        self.link.connections.discard(self)
+        self.link = link
+        link.connections.add(self)
+
+    def end(self) -> None:
+        """Break it."""
+        if self._task is not None:
+            self._task.cancel()
+
+    async def ended(self) -> None:
+        """Wait until it has ended."""
+        if self._task is not None:
+            await asyncio.gather(self._task, return_exceptions=True)
+
+
+class Relays:
+    """Listeners in one thread with its own event loop; each connection runs over a link that can be cut.
+
+    Kinds of relays say in `_open` what is listened on. Usable as a context manager. `start` raises OSError when a
+    port is taken.
     """
 
-    def __init__(self, servers: Mapping[str, PortBlock], base_port: int) -> None:
-        self._targets = dict(servers)
-        self._blocks = {
-            pair: PortBlock(serf=base_port + PORTS_PER_LINK * number + 1)
-            for number, pair in enumerate(sorted(permutations(servers, 2)))
-        }
-        self._links: dict[tuple[str, str], _Link] = {}
+    def __init__(self, pairs: Iterable[Pair], name: str) -> None:
+        self._name = name
+        self._pairs = tuple(pairs)
+        self._links: dict[Pair, Link] = {}
         self._listeners: list[asyncio.Server] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
-    @property
-    def routes(self) -> dict[tuple[str, str], int]:
-        """For each pair (from, to): the serf port by which the first reaches the second."""
-        return {pair: block.serf for pair, block in self._blocks.items()}
-
     def start(self) -> None:
-        """Listen on every port of every pair, all links whole."""
+        """Listen on every port, all links whole."""
         self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="link-relays", daemon=True)
+        self._thread = threading.Thread(target=self._loop.run_forever, name=self._name, daemon=True)
         self._thread.start()
         try:
             self._call(self._listen())
@@ -106,19 +147,30 @@ class LinkRelays:
 
     def cut(self, sender: str, receiver: str, how: Cut = Cut.REFUSE) -> None:
         """Cut the link by which *sender* reaches *receiver*; the way back is a link of its own."""
-        self._call(self._set([(sender, receiver)], how))
+        self.cut_pairs([(sender, receiver)], how)
 
     def cut_all(self, how: Cut = Cut.REFUSE) -> None:
-        """Cut every server from every other."""
-        self._call(self._set(list(self._blocks), how))
+        """Cut every link."""
+        self.cut_pairs(self._pairs, how)
 
-    def isolate(self, server: str, how: Cut = Cut.REFUSE) -> None:
-        """Cut *server* from all others, both ways."""
-        self._call(self._set([pair for pair in self._blocks if server in pair], how))
+    def cut_pairs(self, pairs: Iterable[Pair], how: Cut = Cut.REFUSE) -> None:
+        """Cut the links of *pairs*, all at one time; raises KeyError for a pair that has none."""
+        self._call(self._set(tuple(pairs), how))
+
+    def isolate(self, name: str, how: Cut = Cut.REFUSE) -> None:
+        """Cut *name* from all others, both ways."""
+        self.cut_pairs([pair for pair in self._pairs if name in pair], how)
 
     def heal(self) -> None:
         """Make every link whole again."""
-        self._call(self._set(list(self._blocks), None))
+        self._call(self._set(self._pairs, None))
+
+    async def _open(self) -> None:
+        """Listen on every port of this kind of relays, with `_relay_port`."""
+
+    async def _relay_port(self, port: int, target_port: int, link_of: "LinkOf") -> None:
+        """Listen on *port* and carry each connection to *target_port*, over the link that *link_of* gives."""
+        self._listeners.append(await asyncio.start_server(_accepting(link_of, target_port), LOOPBACK, port))
 
     def _call(self, work: Coroutine[Any, Any, None]) -> None:
         """Run *work* in the relays' loop and wait for it."""
@@ -127,57 +179,90 @@ class LinkRelays:
         future.result(timeout=_CALL_TIMEOUT_SECONDS)
 
     async def _listen(self) -> None:
-        for pair, block in self._blocks.items():
-            link = self._links[pair] = _Link()
-            link.flowing.set()
-            for port, target in zip(block.ports, self._targets[pair[1]].ports, strict=True):
-                self._listeners.append(await asyncio.start_server(_accepting(link, target), LOOPBACK, port))
+        self._links = {pair: Link() for pair in self._pairs}
+        await self._open()
 
-    async def _set(self, pairs: list[tuple[str, str]], how: Cut | None) -> None:
+    async def _set(self, pairs: tuple[Pair, ...], how: Cut | None) -> None:
         for pair in pairs:
-            link = self._links[pair]
-            link.cut = how
-            if how is None or how is Cut.REFUSE:
-                link.flowing.set()
-            else:
-                link.flowing.clear()
-            if how is Cut.REFUSE:
-                for connection in link.connections:
-                    connection.cancel()
+            self._links[pair].set(how)
 
     async def _close(self) -> None:
         for listener in self._listeners:
             listener.close()
+        self._listeners.clear()
         connections = [connection for link in self._links.values() for connection in link.connections]
         for connection in connections:
-            connection.cancel()
-        await asyncio.gather(*connections, return_exceptions=True)
+            connection.end()
+        for connection in connections:
+            await connection.ended()
 
 
-def _accepting(link: _Link, target_port: int) -> Any:
-    """Return what asyncio calls for each connection made to one port of *link*."""
+class LinkRelays(Relays):
+    """Relays for every ordered pair of *servers*.
+
+    *servers* gives each server's real ports; the relays take *base_port* and the following ports, three a pair, in
+    sorted order of the pairs.
+    """
+
+    def __init__(self, servers: Mapping[str, PortBlock], base_port: int) -> None:
+        self._targets = dict(servers)
+        self._blocks = {
+            pair: PortBlock(serf=base_port + PORTS_PER_LINK * number + 1)
+            for number, pair in enumerate(sorted(permutations(servers, 2)))
+        }
+        super().__init__(self._blocks, "link-relays")
+
+    @property
+    def routes(self) -> dict[Pair, int]:
+        """For each pair (from, to): the serf port by which the first reaches the second."""
+        return {pair: block.serf for pair, block in self._blocks.items()}
+
+    async def _open(self) -> None:
+        for pair, block in self._blocks.items():
+            for port, target in zip(block.ports, self._targets[pair[1]].ports, strict=True):
+                await self._relay_port(port, target, _always(self._links[pair]))
+
+
+LinkOf = Callable[[int], Awaitable[Link]]
+"""Gives the link of a new connection; takes the port on loopback that it was made from."""
+
+
+def _always(link: Link) -> LinkOf:
+    """Return a `LinkOf` for a port that belongs to one link."""
+
+    async def give(_port: int) -> Link:
+        return link
+
+    return give
+
+
+def _accepting(link_of: LinkOf, target_port: int) -> Any:
+    """Return what asyncio calls for each connection made to one port."""
 
     async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        port = int(writer.get_extra_info("peername")[1])
+        link = await link_of(port)
         if link.cut is Cut.REFUSE:
             writer.transport.abort()
             return
-        task = asyncio.ensure_future(_relay(link, target_port, reader, writer))
-        link.connections.add(task)
-        task.add_done_callback(link.connections.discard)
+        connection = Connection(port, link)
+        connection.carry(_relay(connection, target_port, reader, writer))
 
     return accept
 
 
-async def _relay(link: _Link, target_port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Carry one connection until either side ends it or the link is cut by refusing."""
+async def _relay(
+    connection: Connection, target_port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+) -> None:
+    """Carry one connection until either side ends it or its link is cut by refusing."""
     far: asyncio.StreamWriter | None = None
     is_whole = False
     try:
-        await link.flowing.wait()
+        await connection.link.flowing.wait()
         far_reader, far = await asyncio.open_connection(LOOPBACK, target_port)
         async with asyncio.TaskGroup() as both:
-            both.create_task(_pump(link, reader, far))
-            both.create_task(_pump(link, far_reader, writer))
+            both.create_task(_pump(connection, reader, far))
+            both.create_task(_pump(connection, far_reader, writer))
         is_whole = True
     except* OSError:
         # The far side is down or the connection broke: all that the near side may see of it is the end.
@@ -190,12 +275,12 @@ async def _relay(link: _Link, target_port: int, reader: asyncio.StreamReader, wr
                 side.transport.abort()
 
 
-async def _pump(link: _Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def _pump(connection: Connection, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Copy one direction until its end, holding back what arrives while the link swallows everything."""
     while data := await reader.read(_CHUNK_BYTES):
-        await link.flowing.wait()
+        await connection.link.flowing.wait()
         writer.write(data)
         await writer.drain()
-    await link.flowing.wait()
+    await connection.link.flowing.wait()
     if writer.can_write_eof():
         writer.write_eof()

@@ -19,7 +19,7 @@ import psutil
 from compose.local_config import options_of, recall, remember, write_configuration
 from compose.local_settings import LOOPBACK, LocalRole, LocalSettings, port_option
 from compose.probes import Probes
-from compose.processes import POLL_SECONDS, ProcessTable, Running
+from compose.processes import POLL_SECONDS, ProcessTable, Running, Sleep
 from compose.tools import Tool, find_tool, web_assets
 from telemetry.clock import Clock, SystemClock
 
@@ -51,12 +51,15 @@ class LocalCluster:
     Names are `server-1`, `client-1`, `prometheus`, `alertmanager` and `receiver`.
     """
 
-    def __init__(self, settings: LocalSettings, clock: Clock | None = None) -> None:
+    def __init__(self, settings: LocalSettings, clock: Clock | None = None, sleep: Sleep | None = None) -> None:
+        """*sleep* lets seconds pass while the cluster gets ready; what it raises ends that wait."""
         self.settings = replace(settings, directory=settings.directory.absolute())
         self._clock = clock or SystemClock()
-        self._sleep: Callable[[float], object] = threading.Event().wait
+        pause = threading.Event().wait
+        self._sleep = sleep or pause
         self.probes = Probes(self.settings)
-        self._table = ProcessTable(self.settings.directory, self._clock, self._sleep)
+        # Ending a cluster is never cut short.
+        self._table = ProcessTable(self.settings.directory, self._clock, pause)
 
     @property
     def record(self) -> Path:
@@ -92,7 +95,7 @@ class LocalCluster:
             started: list[str] = []
             try:
                 for name in missing:
-                    self._table.start(name, commands[name])
+                    self._table.start(name, commands[name], self.settings.environments.get(name))
                     started.append(name)
             except BaseException:
                 self._table.stop(started)
@@ -151,10 +154,11 @@ class LocalCluster:
         with self._locked():
             self._table.restart(name)
 
-    def leader(self) -> str | None:
-        """Return the name of the server that leads, asking those that run; None while there is none."""
+    def leader(self, region: str | None = None) -> str | None:
+        """Return the name of the server that leads *region*, asking those that run; None while there is none."""
+        servers = self.settings.servers_of(region or self.settings.region)
         leader = self.probes.leader(
-            tuple(agent for agent in self.settings.server_agents if self._table.state(agent.name) is Running.RUNNING)
+            tuple(agent for agent in servers if self._table.state(agent.name) is Running.RUNNING)
         )
         return None if leader is None else leader.name
 
@@ -169,6 +173,10 @@ class LocalCluster:
             ("Alertmanager does not answer", lambda: self.probes.is_alive(LocalRole.ALERTMANAGER)),
             ("Prometheus does not answer", lambda: self.probes.is_alive(LocalRole.PROMETHEUS)),
             ("the servers have no leader", lambda: self.leader() is not None),
+            (
+                "the second region has no leader",
+                lambda: not self.settings.far_servers or self.leader(self.settings.far_region) is not None,
+            ),
             ("not every client is ready", lambda: clients <= self.probes.ready_clients()),
             ("Prometheus has not scraped every agent", lambda: not self.probes.missing_targets()),
             ("Prometheus has not discovered Alertmanager", self.probes.has_alertmanager),

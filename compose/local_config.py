@@ -11,11 +11,20 @@ import msgspec
 import yaml
 
 from compose.generate import build
-from compose.local_settings import LOOPBACK, LocalAgent, LocalSettings, client_config, server_config
+from compose.local_settings import LOOPBACK, LocalAgent, LocalRole, LocalSettings, client_config, server_config
 from compose.settings import load_settings
 from telemetry.scrape.duration import format_duration
 
-_NOT_REMEMBERED = {"directory", "tools", "routes", "agent_command"}
+_NOT_REMEMBERED = {
+    "directory",
+    "tools",
+    "routes",
+    "rpc_routes",
+    "scrape_routes",
+    "environments",
+    "zones",
+    "agent_command",
+}
 """What says how a cluster is driven, not what it is; a later command has its own."""
 
 
@@ -50,7 +59,7 @@ def write_configuration(settings: LocalSettings) -> list[Path]:
     agents.mkdir(parents=True, exist_ok=True)
     written = []
     for agent in settings.agents:
-        is_server = agent in settings.server_agents
+        is_server = agent.role is LocalRole.SERVER
         path = agents / f"{agent.name}.hcl"
         path.write_text(server_config(settings, agent) if is_server else client_config(settings, agent), "utf-8")
         written.append(path)
@@ -63,10 +72,7 @@ def outrider_yaml(settings: LocalSettings) -> str:
     """Return the settings of everything that watches the cluster; every notification goes to the local receiver."""
     document = {
         "cluster": settings.cluster,
-        "region": settings.region,
-        "servers": [_target(agent) for agent in settings.server_agents],
-        "clients": [_target(agent) for agent in settings.client_agents],
-        "expected_servers": settings.servers,
+        **_regions(settings),
         "prometheus": f"{LOOPBACK}:{settings.prometheus_port}",
         "alertmanager": f"{LOOPBACK}:{settings.alertmanager_port}",
         "scrape_interval": format_duration(settings.scrape_interval_seconds),
@@ -87,5 +93,21 @@ def outrider_yaml(settings: LocalSettings) -> str:
     return head + yaml.safe_dump(document, sort_keys=False)
 
 
-def _target(agent: LocalAgent) -> dict[str, str]:
-    return {"name": agent.name, "address": f"{LOOPBACK}:{agent.http}"}
+def _regions(settings: LocalSettings) -> dict[str, Any]:
+    """Return the one region at the top level, or both under `regions`."""
+    near = {
+        "servers": [_target(settings, agent) for agent in settings.server_agents],
+        "clients": [_target(settings, agent) for agent in settings.client_agents],
+        "expected_servers": settings.servers,
+    }
+    if not settings.far_servers:
+        return {"region": settings.region, **near}
+    far = {
+        "servers": [_target(settings, agent) for agent in settings.servers_of(settings.far_region)],
+        "expected_servers": settings.far_servers,
+    }
+    return {"regions": [{"name": settings.region, **near}, {"name": settings.far_region, **far}]}
+
+
+def _target(settings: LocalSettings, agent: LocalAgent) -> dict[str, str]:
+    return {"name": agent.name, "address": f"{LOOPBACK}:{settings.scrape_routes.get(agent.name, agent.http)}"}

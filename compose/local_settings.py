@@ -40,6 +40,8 @@ class LocalAgent:
     name: str
     role: LocalRole
     http: int
+    region: str
+    datacenter: str
 
     @property
     def rpc(self) -> int:
@@ -76,18 +78,25 @@ def default_agent_command() -> tuple[str, ...]:
 class LocalSettings:
     """Everything that decides a local cluster; ports are on 127.0.0.1.
 
-    Servers take blocks of `PORTS_PER_AGENT` from *port_base*, clients the blocks after them. *routes* names, for a
-    pair (from, to), the serf port by which the first server reaches the second; the RPC and Raft ports lie one below
-    and one above, so that relays can stand between them. Raises ValueError for sizes and ports that cannot be.
+    Servers take blocks of `PORTS_PER_AGENT` from *port_base*, clients the blocks after them, servers of a second
+    region the last. Agents are spread over *zones*, their datacenters, in turn. Relays can stand between the
+    processes: *routes* names, for a pair (from, to), the serf port by which the first server reaches the second, the
+    RPC and Raft ports lying one below and one above; *rpc_routes* the port that a server advertises for RPC, with the
+    two after it for serf and Raft;
+    *scrape_routes* the port by which Prometheus reaches an agent. *environments* are added to those of the agents they
+    name. Raises ValueError for sizes and ports that cannot be.
     """
 
     directory: Path = LOCAL_FOLDER
     tools: Path = TOOLS_FOLDER
     cluster: str = "local"
     region: str = "global"
-    datacenter: str = "dc1"
+    zones: tuple[str, ...] = ("dc1",)
     servers: int = 3
     clients: int = 2
+    far_servers: int = 0
+    """Servers of a second region, watched by the same Prometheus."""
+    far_region: str = "far"
     port_base: int = 4646
     prometheus_port: int = 9090
     alertmanager_port: int = 9093
@@ -99,7 +108,11 @@ class LocalSettings:
     resend_delay_seconds: float | None = None
     """How soon Prometheus repeats a firing alert to Alertmanager; None leaves Prometheus' own minute."""
     log_level: str = "INFO"
+    leave_on_interrupt: bool = False
     routes: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    rpc_routes: Mapping[str, int] = field(default_factory=dict)
+    scrape_routes: Mapping[str, int] = field(default_factory=dict)
+    environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     agent_command: tuple[str, ...] = field(default_factory=default_agent_command)
 
     def __post_init__(self) -> None:
@@ -107,6 +120,12 @@ class LocalSettings:
             raise ValueError(f"--servers {self.servers}: write 1 to {SERVERS_MAX}")
         if not 0 <= self.clients <= CLIENTS_MAX:
             raise ValueError(f"--clients {self.clients}: write 0 to {CLIENTS_MAX}")
+        if not 0 <= self.far_servers <= SERVERS_MAX:
+            raise ValueError(f"{self.far_servers} servers of a second region: take 0 to {SERVERS_MAX}")
+        if self.far_region == self.region or not self.zones:
+            raise ValueError(
+                f"regions {self.region!r} and {self.far_region!r}, zones {self.zones}: two names and a zone"
+            )
         taken: dict[int, str] = {}
         for name, ports in self.ports.items():
             for port in ports:
@@ -118,18 +137,30 @@ class LocalSettings:
 
     @property
     def agents(self) -> tuple[LocalAgent, ...]:
-        """Servers first, then clients, in the order of their ports."""
-        roles = [LocalRole.SERVER] * self.servers + [LocalRole.CLIENT] * self.clients
-        numbers = [*range(1, self.servers + 1), *range(1, self.clients + 1)]
+        """Servers first, then clients, then the second region's servers, in the order of their ports."""
+        kinds = [
+            *((f"server-{number + 1}", LocalRole.SERVER, self.region, number) for number in range(self.servers)),
+            *((f"client-{number + 1}", LocalRole.CLIENT, self.region, number) for number in range(self.clients)),
+            *(
+                (f"{self.far_region}-server-{number + 1}", LocalRole.SERVER, self.far_region, number)
+                for number in range(self.far_servers)
+            ),
+        ]
         return tuple(
-            LocalAgent(f"{role.value}-{number}", role, self.port_base + PORTS_PER_AGENT * place)
-            for place, (role, number) in enumerate(zip(roles, numbers, strict=True))
+            LocalAgent(
+                name, role, self.port_base + PORTS_PER_AGENT * place, region, self.zones[number % len(self.zones)]
+            )
+            for place, (name, role, region, number) in enumerate(kinds)
         )
 
     @property
     def server_agents(self) -> tuple[LocalAgent, ...]:
-        """The servers alone."""
-        return tuple(agent for agent in self.agents if agent.role is LocalRole.SERVER)
+        """The servers of the first region alone."""
+        return self.servers_of(self.region)
+
+    def servers_of(self, region: str) -> tuple[LocalAgent, ...]:
+        """Return the servers of *region*."""
+        return tuple(agent for agent in self.agents if agent.role is LocalRole.SERVER and agent.region == region)
 
     @property
     def client_agents(self) -> tuple[LocalAgent, ...]:
@@ -156,18 +187,24 @@ def port_option(name: str) -> str:
             return "--port-base"
 
 
-def server_config(settings: LocalSettings, server: LocalAgent) -> str:
-    """Return the agent file of *server*."""
+def server_config(
+    settings: LocalSettings, server: LocalAgent, *, prometheus_metrics: bool = True, schedules: bool = True
+) -> str:
+    """Return the agent file of *server*.
+
+    Without *prometheus_metrics* it refuses to be scraped; one that does not *schedule* leaves evaluations to others.
+    """
+    schedulers = "" if schedules else "  num_schedulers   = 0\n"
     joins = ", ".join(
         _quote(f"{LOOPBACK}:{settings.routes.get((server.name, peer.name), peer.serf)}")
-        for peer in settings.server_agents
+        for peer in settings.servers_of(server.region)
         if peer.name != server.name
     )
-    return f"""{_common(settings, server)}
+    return f"""{_common(settings, server, prometheus_metrics=prometheus_metrics)}
 server {{
   enabled          = true
-  bootstrap_expect = {settings.servers}
-
+  bootstrap_expect = {len(settings.servers_of(server.region))}
+{schedulers}
   server_join {{
     retry_join     = [{joins}]
     retry_interval = "1s"
@@ -178,8 +215,8 @@ server {{
 
 def client_config(settings: LocalSettings, client: LocalAgent) -> str:
     """Return the agent file of *client*; raw_exec is on, because this cluster is a demonstration on loopback."""
-    servers = ", ".join(_quote(f"{LOOPBACK}:{server.rpc}") for server in settings.server_agents)
-    return f"""{_common(settings, client)}
+    servers = ", ".join(_quote(_rpc_address(settings, server)) for server in settings.server_agents)
+    return f"""{_common(settings, client, prometheus_metrics=True)}
 client {{
   enabled = true
   servers = [{servers}]
@@ -193,19 +230,30 @@ plugin "raw_exec" {{
 """
 
 
-def _common(settings: LocalSettings, agent: LocalAgent) -> str:
+def _rpc_address(settings: LocalSettings, server: LocalAgent) -> str:
+    """Return where clients and the other servers call *server*: past its relay where there is one."""
+    return f"{LOOPBACK}:{settings.rpc_routes.get(server.name, server.rpc)}"
+
+
+def _common(settings: LocalSettings, agent: LocalAgent, *, prometheus_metrics: bool) -> str:
     """Return what the files of servers and clients share."""
     ports = "\n".join(f"  {name} = {port}" for name, port in agent.ports.items())
     # As Nomad, an agent refuses to advertise loopback unless it is told to.
-    advertised = "\n".join(f"  {name} = {_quote(LOOPBACK)}" for name in _ADVERTISED[agent.role])
+    told = dict.fromkeys(_ADVERTISED[agent.role], LOOPBACK)
+    if agent.name in settings.rpc_routes:
+        # The others expect an agent's ports beside each other, so the neighbours move along, although nobody uses them.
+        rpc = settings.rpc_routes[agent.name]
+        told |= {name: f"{LOOPBACK}:{port}" for name, port in (("rpc", rpc), ("serf", rpc + 1), ("raft", rpc + 2))}
+    advertised = "\n".join(f"  {name} = {_quote(address)}" for name, address in told.items())
+    leave = "leave_on_interrupt = true\n" if settings.leave_on_interrupt else ""
     return f"""# Written by `outrider up`; changes are lost at its next start.
 name       = {_quote(agent.name)}
-region     = {_quote(settings.region)}
-datacenter = {_quote(settings.datacenter)}
+region     = {_quote(agent.region)}
+datacenter = {_quote(agent.datacenter)}
 data_dir   = {_quote(str(settings.directory.absolute() / "data" / agent.name))}
 bind_addr  = {_quote(LOOPBACK)}
 log_level  = {_quote(settings.log_level)}
-
+{leave}
 ports {{
 {ports}
 }}
@@ -215,7 +263,7 @@ advertise {{
 }}
 
 telemetry {{
-  prometheus_metrics         = true
+  prometheus_metrics         = {str(prometheus_metrics).lower()}
   publish_allocation_metrics = true
   publish_node_metrics       = true
   disable_hostname           = true

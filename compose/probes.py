@@ -62,10 +62,11 @@ class Probes:
         A server that was paused or cut off may still name a former leader; with *stale* each answers for itself,
         and the answer that most give wins.
         """
-        by_port = {server.rpc: server for server in self.settings.server_agents}
-        by_name = {server.name: server for server in self.settings.server_agents}
+        by_name = {agent.name: agent for agent in self.settings.agents if agent.role is LocalRole.SERVER}
+        by_port = {server.rpc: server for server in by_name.values()}
         # Behind relays a server may name its peer by the relay's port, which is that peer's too.
         by_port |= {serf - 1: by_name[name] for (_, name), serf in self.settings.routes.items()}
+        by_port |= {port: by_name[name] for name, port in self.settings.rpc_routes.items()}
         votes: Counter[LocalAgent] = Counter()
         for server in among if among is not None else self.settings.server_agents:
             address = self._ask(f"http://{LOOPBACK}:{server.http}/v1/status/leader?stale", str)
@@ -83,11 +84,12 @@ class Probes:
         return frozenset()
 
     def missing_targets(self) -> frozenset[int]:
-        """Return the HTTP ports of agents that Prometheus has not scraped with success at its last try."""
+        """Return the ports of agents, as Prometheus reaches them, that it has not scraped with success at its last try."""
         answer = self._ask(f"http://{LOOPBACK}:{self.settings.prometheus_port}/api/v1/targets", _TargetsAnswer)
         targets = answer.data.active_targets if answer is not None else []
         up = {_port_of(target.scrape_url) for target in targets if target.health == "up"}
-        return frozenset(agent.http for agent in self.settings.agents) - up
+        routes = self.settings.scrape_routes
+        return frozenset(routes.get(agent.name, agent.http) for agent in self.settings.agents) - up
 
     def has_alertmanager(self) -> bool:
         """Tell whether Prometheus has discovered Alertmanager: alerts fired before are sent to nobody."""

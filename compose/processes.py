@@ -7,7 +7,7 @@ is remembered beside the id and compared, because ids are used again.
 import os
 import signal
 import subprocess
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import Path
 
@@ -40,7 +40,8 @@ class Running(Enum):
 class Started(msgspec.Struct, frozen=True):
     """A process that was started: what is needed to find it again, to show it and to start it anew.
 
-    `started` is its start time in Unix seconds, as the system counts it.
+    `started` is its start time in Unix seconds, as the system counts it; `environment` is what was added to that of
+    the command which started it.
     """
 
     name: str
@@ -48,6 +49,7 @@ class Started(msgspec.Struct, frozen=True):
     log: str
     pid: int
     started: float
+    environment: dict[str, str] = {}
 
 
 class ProcessTable:
@@ -73,11 +75,11 @@ class ProcessTable:
         """Return what is remembered of *name*; raises KeyError for a name that was never started."""
         return self._started[name]
 
-    def start(self, name: str, command: Iterable[str]) -> Started:
+    def start(self, name: str, command: Iterable[str], environment: Mapping[str, str] | None = None) -> Started:
         """Start *command* in a session of its own, append its output to logs/*name*.log, and remember it."""
         log = self._folder / "logs" / f"{name}.log"
         log.parent.mkdir(parents=True, exist_ok=True)
-        arguments = tuple(command)
+        arguments, added = tuple(command), dict(environment or {})
         with log.open("ab") as output:
             child = subprocess.Popen(
                 arguments,
@@ -85,22 +87,23 @@ class ProcessTable:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                env={key: value for key, value in os.environ.items() if not key.startswith(_AGENT_VARIABLES)},
+                env={key: value for key, value in os.environ.items() if not key.startswith(_AGENT_VARIABLES)} | added,
             )
         self._children[child.pid] = child
         try:
             born = psutil.Process(child.pid).create_time()
         except psutil.NoSuchProcess:
             born = self._clock.wall()
-        started = Started(name, arguments, str(log), child.pid, born)
+        started = Started(name, arguments, str(log), child.pid, born, added)
         self._started[name] = started
         self._write_state()
         return started
 
     def restart(self, name: str) -> Started:
-        """End *name* if it lives and start it again with the command it had."""
+        """End *name* if it lives and start it again with the command and the environment it had."""
         self.stop([name])
-        return self.start(name, self.get(name).command)
+        before = self.get(name)
+        return self.start(name, before.command, before.environment)
 
     def state(self, name: str) -> Running:
         """Return what *name* does now; a process that ended but was not reaped by its parent is dead."""

@@ -75,6 +75,77 @@ def test_a_client_knows_every_server_and_runs_raw_tasks():
     assert 'plugin "raw_exec"' in text
 
 
+def test_agents_are_spread_over_the_zones_in_turn():
+    """
+    Five servers and four clients in three zones: two, two and one servers; two, one and one clients.
+    """
+    settings = LocalSettings(servers=5, clients=4, zones=("a", "b", "c"))
+
+    zones = {agent.name: agent.datacenter for agent in settings.agents}
+
+    assert ["a", "b", "c", "a", "b"] == [zones[f"server-{number}"] for number in range(1, 6)]
+    assert ["a", "b", "c", "a"] == [zones[f"client-{number}"] for number in range(1, 5)]
+    assert 'datacenter = "b"' in server_config(settings, settings.server_agents[4])
+
+
+def test_a_second_region_has_servers_of_its_own():
+    """
+    Its servers know each other alone, have a name, ports and an expected size of their own, and are watched too.
+    """
+    settings = LocalSettings(servers=3, clients=1, far_servers=3)
+    far = settings.servers_of("far")
+
+    text = server_config(settings, far[0])
+    loaded = parse_settings(outrider_yaml(settings)).description
+
+    assert ["far-server-1", "far-server-2", "far-server-3"] == [server.name for server in far]
+    assert 'region     = "far"' in text
+    assert f'["127.0.0.1:{far[1].serf}", "127.0.0.1:{far[2].serf}"]' in text
+    assert 3 == len(settings.server_agents)
+    assert [("global", 3, 1), ("far", 3, 0)] == [
+        (region.name, region.expected_servers, len(region.clients)) for region in loaded.regions
+    ]
+
+
+@pytest.mark.parametrize("options", [{"far_servers": 10}, {"far_region": "global"}, {"zones": ()}], ids=str)
+def test_regions_and_zones_that_cannot_be_are_refused(options):
+    """
+    Too many servers, two regions of one name and no zone at all are errors.
+    """
+    with pytest.raises(ValueError, match="region"):
+        LocalSettings(**options)
+
+
+def test_relays_stand_between_all_who_speak():
+    """
+    A server advertises its relay for RPC and clients call it; Prometheus scrapes through relays, and leaves the rest.
+    """
+    settings = LocalSettings(clients=1, rpc_routes={"server-1": 30_001}, scrape_routes={"server-1": 30_009})
+    first = server_config(settings, settings.server_agents[0])
+    client = client_config(settings, settings.client_agents[0])
+
+    servers = parse_settings(outrider_yaml(settings)).description.regions[0].servers
+
+    assert 'rpc = "127.0.0.1:30001"\n  serf = "127.0.0.1:30002"\n  raft = "127.0.0.1:30003"' in first
+    assert "rpc = 4647" in first
+    assert 'servers = ["127.0.0.1:30001", "127.0.0.1:4657", "127.0.0.1:4667"]' in client
+    assert ["127.0.0.1:30009", "127.0.0.1:4656", "127.0.0.1:4666"] == [server.address for server in servers]
+
+
+def test_what_is_asked_for_stands_in_the_file():
+    """
+    Leaving on an interrupt and refusing to be scraped are written only when they are wanted.
+    """
+    plain, leaving = LocalSettings(), LocalSettings(leave_on_interrupt=True)
+    server = plain.server_agents[0]
+
+    assert "leave_on_interrupt" not in server_config(plain, server)
+    assert "leave_on_interrupt = true" in server_config(leaving, server)
+    assert "prometheus_metrics         = false" in server_config(plain, server, prometheus_metrics=False)
+    assert "num_schedulers" not in server_config(plain, server)
+    assert "num_schedulers   = 0" in server_config(plain, server, schedules=False)
+
+
 def test_the_agent_accepts_its_files_without_a_warning(tmp_path):
     """
     Every agent's file loads as the agent loads it: in the right mode, on the right ports, nothing ignored.

@@ -140,3 +140,16 @@ def test_a_damaged_state_file_is_no_process(tmp_path):
     (tmp_path / "state.json").write_text("{", encoding="utf-8")
 
     assert () == ProcessTable(tmp_path, SystemClock(), threading.Event().wait).names
+
+
+def test_what_was_added_to_the_environment_stays_over_a_restart(table):
+    """
+    A process gets what is added to the environment, also when it is started anew.
+    """
+    shower = (sys.executable, "-c", "import os, time; print(os.environ['ADDED'], flush=True); time.sleep(600)")
+    table.start("a", shower, {"ADDED": "yes"})
+    assert wait_for(lambda: ["yes"] == table.last_lines("a", 2))
+
+    table.restart("a")
+
+    assert wait_for(lambda: ["yes", "yes"] == table.last_lines("a", 2))

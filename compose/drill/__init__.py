@@ -1,0 +1,1 @@
+"""The drill: faults on a cluster of its own, and the scoreboard of what a receiver got."""

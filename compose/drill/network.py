@@ -1,0 +1,208 @@
+"""The network of a cluster under drill: relays between servers, before each server's RPC, and before each agent's scrape.
+
+Clients, and servers that forward a request, call a server at the address it advertises, which is one for all: who
+calls is told apart by the process that holds the other end of the connection. Prometheus has relays of its own, so
+that a cut between agents leaves `up` at 1, and a cut of scrapes leaves the cluster alone.
+"""
+
+import asyncio
+import os
+from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any, Self
+
+from compose.links import PORTS_PER_LINK, Cut, Link, LinkRelays, Pair, PortBlock, Relays
+from compose.local_settings import LocalAgent, LocalSettings
+
+PROMETHEUS = "prometheus"
+_NOBODY = ""
+
+CallersOf = Callable[[Collection[int]], Mapping[int, str]]
+"""Names the agents that hold the connections made from ports; those unknown or gone are left out."""
+
+
+class RpcRelays(Relays):
+    """One port before each server's RPC port; the link of a connection depends on who made it.
+
+    Who that is is looked up only when it matters: for all at once when something is cut, and for each new one while
+    it is. Clients whose servers are dead try a hundred times a second. The two ports after each are left free: a
+    server advertises its three ports in a row.
+    """
+
+    def __init__(
+        self, targets: Mapping[str, int], callers: Collection[str], base_port: int, callers_of: CallersOf
+    ) -> None:
+        self._targets = dict(targets)
+        self._callers = tuple(sorted(callers))
+        self._callers_of = callers_of
+        self.routes = {name: base_port + PORTS_PER_LINK * number for number, name in enumerate(sorted(targets))}
+        super().__init__(product([_NOBODY, *self._callers], targets), "rpc-relays")
+
+    async def _open(self) -> None:
+        for server, port in self.routes.items():
+            await self._relay_port(port, self._targets[server], self._link_to(server))
+
+    def _link_to(self, server: str) -> Callable[[int], Coroutine[Any, Any, Link]]:
+        async def find(port: int) -> Link:
+            nobody = self._links[_NOBODY, server]
+            if all(self._links[caller, server].cut is None for caller in self._callers):
+                return nobody
+            callers = await asyncio.to_thread(self._callers_of, (port,))
+            return self._links.get((callers.get(port, _NOBODY), server), nobody)
+
+        return find
+
+    async def _set(self, pairs: tuple[Pair, ...], how: Cut | None) -> None:
+        if how is not None:
+            await self._tell_apart({server for _, server in pairs})
+        await super()._set(pairs, how)
+
+    async def _tell_apart(self, servers: Collection[str]) -> None:
+        """Move every connection to *servers* whose caller was not looked up to the link that is its own."""
+        unknown = {(server, one) for server in servers for one in self._links[_NOBODY, server].connections}
+        callers = await asyncio.to_thread(self._callers_of, {connection.port for _, connection in unknown})
+        for server, connection in unknown:
+            caller = callers.get(connection.port)
+            if (caller, server) in self._links and connection in self._links[_NOBODY, server].connections:
+                connection.move(self._links[caller or _NOBODY, server])
+
+
+class ScrapeRelays(Relays):
+    """One port before each agent's HTTP port, for Prometheus alone."""
+
+    def __init__(self, targets: Mapping[str, int], base_port: int) -> None:
+        self._targets = dict(targets)
+        self.routes = {name: base_port + number for number, name in enumerate(targets)}
+        super().__init__([(PROMETHEUS, name) for name in targets], "scrape-relays")
+
+    async def _open(self) -> None:
+        for name, port in self.routes.items():
+            link = self._links[PROMETHEUS, name]
+
+            async def give(_port: int, link: Link = link) -> Link:
+                return link
+
+            await self._relay_port(port, self._targets[name], give)
+
+
+@dataclass(frozen=True, slots=True)
+class Routes:
+    """Where the processes of a cluster find each other behind the relays; see `LocalSettings`."""
+
+    peers: Mapping[Pair, int]
+    rpc: Mapping[str, int]
+    scrapes: Mapping[str, int]
+
+
+class Network:
+    """All relays of one cluster. Usable as a context manager; `start` raises OSError when a port is taken."""
+
+    def __init__(self, settings: LocalSettings, base_port: int, pids: Callable[[], Mapping[str, int]]) -> None:
+        """Take ports from *base_port* on; *pids* gives the process of every agent that lives."""
+        servers = _servers(settings)
+        self._pids = pids
+        self._servers = tuple(server.name for server in servers)
+        self._clients = tuple(client.name for client in settings.client_agents)
+        self._peers, free = [], base_port
+        for region in dict.fromkeys(server.region for server in servers):
+            relays = LinkRelays({s.name: PortBlock(s.serf) for s in settings.servers_of(region)}, free)
+            free += PORTS_PER_LINK * len(relays.routes)
+            self._peers.append(relays)
+        self._rpc = RpcRelays(
+            {server.name: server.rpc for server in servers}, [*self._servers, *self._clients], free, self._callers_of
+        )
+        free += PORTS_PER_LINK * len(self._rpc.routes)
+        self._scrapes = ScrapeRelays({agent.name: agent.http for agent in settings.agents}, free)
+        self.ports_end = free + len(self._scrapes.routes)
+
+    @property
+    def routes(self) -> Routes:
+        """The ports of the relays."""
+        peers = {pair: port for relays in self._peers for pair, port in relays.routes.items()}
+        return Routes(peers, self._rpc.routes, self._scrapes.routes)
+
+    def start(self) -> None:
+        """Listen on every port, everything whole."""
+        try:
+            for relays in self._all:
+                relays.start()
+        except BaseException:
+            self.stop()
+            raise
+
+    def stop(self) -> None:
+        """End all relays; idempotent."""
+        for relays in self._all:
+            relays.stop()
+
+    def __enter__(self) -> Self:
+        """Start and return the network."""
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Stop it."""
+        self.stop()
+
+    def isolate(self, names: Iterable[str], how: Cut) -> None:
+        """Cut each of *names* from every other server and from all clients, both ways."""
+        alone = set(names)
+        self._cut([pair for pair in self._agent_pairs if alone.intersection(pair)], how)
+
+    def cut_one_way(self, senders: Iterable[str], receivers: Iterable[str], how: Cut) -> None:
+        """Let no connection that *senders* make reach *receivers*; those the other way stay."""
+        wanted = set(product(senders, receivers))
+        self._cut([pair for pair in self._agent_pairs if pair in wanted], how)
+
+    def cut_scrapes(self, names: Iterable[str], how: Cut) -> None:
+        """Keep Prometheus from the agents *names*."""
+        self._scrapes.cut_pairs([(PROMETHEUS, name) for name in names], how)
+
+    def mend(self) -> None:
+        """Make every link whole again."""
+        for relays in self._all:
+            relays.heal()
+
+    @property
+    def _all(self) -> list[Relays]:
+        return [*self._peers, self._rpc, self._scrapes]
+
+    @property
+    def _agent_pairs(self) -> list[Pair]:
+        callers = (*self._servers, *self._clients)
+        return [(caller, server) for caller, server in product(callers, self._servers) if caller != server]
+
+    def _cut(self, pairs: list[Pair], how: Cut) -> None:
+        for relays in self._peers:
+            relays.cut_pairs([pair for pair in pairs if pair in relays.routes], how)
+        self._rpc.cut_pairs(pairs, how)
+
+    def _callers_of(self, ports: Collection[int]) -> dict[int, str]:
+        sockets = _sockets_on(ports)
+        held = {socket: name for name, pid in self._pids().items() for socket in sockets.keys() & _sockets_of(pid)}
+        return {sockets[socket]: name for socket, name in held.items()}
+
+
+def _sockets_on(ports: Collection[int]) -> dict[str, int]:
+    """Return the sockets of loopback whose own port is one of *ports*, as /proc names them."""
+    wanted = {f"0100007F:{port:04X}": port for port in ports}
+    rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+    return {f"socket:[{row[9]}]": wanted[row[1]] for row in rows if row[1] in wanted}
+
+
+def _sockets_of(pid: int) -> set[str]:
+    """Return what the process *pid* has open, sockets among it; nothing when it is gone."""
+    found = set()
+    with suppress(OSError):
+        for entry in os.scandir(f"/proc/{pid}/fd"):
+            with suppress(OSError):
+                found.add(str(Path(entry.path).readlink()))
+    return found
+
+
+def _servers(settings: LocalSettings) -> list[LocalAgent]:
+    regions = dict.fromkeys(agent.region for agent in settings.agents)
+    return [server for region in regions for server in settings.servers_of(region)]

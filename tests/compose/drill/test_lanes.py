@@ -1,0 +1,222 @@
+import random
+import socket
+
+import pytest
+
+from compose.drill.churn import AWAY_SECONDS, ChurnPlan, ChurnResult, Deed, summary
+from compose.drill.drill import Queue, jobs_of, skipped
+from compose.drill.fault import Setup
+from compose.drill.judge import Verdict
+from compose.drill.matrix import FAULTS, find
+from compose.drill.pause import Pause, Stopped
+from compose.drill.ports import BLOCK, NoPorts, PortBlocks
+from compose.drill.runner import ELECTIONS_MAX, MEMORY_SECONDS, Ledger
+from compose.drill.watching import _without
+from telemetry.clock import ManualClock
+from tests.compose.drill import examples
+
+TEN_MINUTES = 600.0
+
+
+def test_jobs_are_every_fault_on_every_size_so_often():
+    """
+    In the order of the table, and only on sizes that the fault knows and that are wanted.
+    """
+    faults = [find("kill-leader"), find("kill-minority")]
+
+    jobs = jobs_of(faults, (3, 5), 2)
+
+    names = [job.key for job in jobs]
+    assert [("kill-leader", 3, 1), ("kill-leader", 3, 2), ("kill-leader", 5, 1), ("kill-leader", 5, 2)] == names[:4]
+    assert [("kill-minority", 5, 1), ("kill-minority", 5, 2)] == names[4:]
+    assert () == jobs_of([find("kill-minority")], (3,), 1)
+
+
+def test_the_longest_jobs_are_taken_first_and_each_once():
+    """
+    A lane is not left with a long one in the end, and everything is taken.
+    """
+    jobs = jobs_of(FAULTS, (3, 5), 1)
+    queue = Queue(jobs)
+
+    taken = []
+    while (job := queue.take(lambda _job: False)) is not None:
+        taken.append(job)
+
+    assert taken[0].fault.long_seconds == max(job.fault.long_seconds for job in jobs)
+    assert {"leader-flapping", "unplaceable-job"} <= {job.fault.name for job in taken[:5]}
+    assert sorted(job.key for job in jobs) == sorted(job.key for job in taken)
+
+
+def test_a_lane_goes_on_with_what_its_cluster_can_take():
+    """
+    A job that suits comes before others, wherever it stands.
+    """
+    queue = Queue(jobs_of(FAULTS, (3, 5), 1))
+
+    job = queue.take(lambda job: job.fault.setup is Setup.TWO_REGIONS)
+
+    assert "region-lost" == job.fault.name
+
+
+def test_a_cluster_bears_so_many_elections_in_ten_minutes():
+    """
+    The fault that would be one too many needs another cluster; after ten minutes all is forgotten.
+    """
+    ledger, fault = Ledger(), find("kill-leader")
+    run = examples.run("kill-leader", Verdict.OK)
+
+    borne = []
+    for number in range(ELECTIONS_MAX + 1):
+        borne.append(ledger.bears(fault, 10.0 * number))
+        ledger.enter(run, fault, 10.0 * number)
+
+    assert [True] * ELECTIONS_MAX + [False] == borne
+    assert ledger.bears(fault, 10.0 * ELECTIONS_MAX + MEMORY_SECONDS + 1)
+
+
+def test_a_fresh_cluster_bears_every_fault_that_must_be_silent():
+    """
+    After its own first election it takes any of them; what makes more elections on purpose gets a cluster of its own.
+    """
+    fresh = Ledger(elections=[0.0])
+    silent = [fault for fault in FAULTS if not any(fault.arrives.values())]
+
+    assert [] == [fault.name for fault in silent if not fresh.bears(fault, 1.0)]
+    assert not fresh.bears(find("leader-flapping"), 1.0)
+
+
+def test_a_cluster_remembers_when_what_was_resolved():
+    """
+    Alertmanager keeps a group for a while after its end; a fault that brings the same alert waits for it.
+    """
+    ledger = Ledger()
+    seen = examples.trace("NomadQuorumAtRisk", [86.0], resolved=200.0)
+
+    ledger.enter(
+        examples.run("kill-leader", Verdict.OK, [examples.line(Verdict.OK, ("NomadQuorumAtRisk",), seen)]),
+        find("kill-leader"),
+        examples.BEGAN + 260.0,
+    )
+
+    assert {"NomadQuorumAtRisk": examples.BEGAN + 200.0} == ledger.resolved
+
+
+def test_a_fault_that_cannot_be_made_has_a_note_and_no_verdict():
+    """
+    It is skipped with its reason.
+    """
+    run = skipped(jobs_of([find("disk-slow")], (3,), 1)[0], 6, 1.0, "no compiler")
+
+    assert (Verdict.SKIPPED, "no compiler", ()) == (run.verdict, run.note, run.judgement.lines)
+
+
+def test_blocks_of_ports_never_overlap_and_are_free():
+    """
+    What is lent is not lent again until it is given back, and a block with a port in use is passed over.
+    """
+    blocks = PortBlocks(33_000)
+    first = blocks.take()
+    with socket.create_server(("127.0.0.1", first + BLOCK + 7)):
+        second = blocks.take()
+    blocks.give_back(first)
+
+    assert second >= first + 2 * BLOCK
+    assert first == blocks.take()
+
+
+def test_no_ports_are_an_error_with_a_remedy():
+    """
+    Where no block is free the message names the option that looks elsewhere.
+    """
+    with pytest.raises(NoPorts, match="--port-base"):
+        PortBlocks(65_400).take()
+
+
+def test_a_pause_ends_when_it_is_stopped():
+    """
+    Every wait after a stop raises, however short.
+    """
+    pause = Pause(ManualClock())
+    pause(0.0)
+    before = pause.is_stopped
+    pause.stop()
+
+    with pytest.raises(Stopped):
+        pause(60.0)
+    assert [False, True] == [before, pause.is_stopped]
+
+
+def test_a_pause_asks_until_an_answer_is_true():
+    """
+    The first true answer comes back, and nothing once the time is over.
+    """
+    clock = ManualClock()
+    pause = Pause(clock)
+    answers = iter([None, 0, 7])
+
+    def late():
+        clock.advance(5.0)
+        return False
+
+    assert 7 == pause.until(lambda: next(answers), 10.0)
+    assert pause.until(late, 10.0) is None
+
+
+def test_targets_are_taken_out_by_their_instance():
+    """
+    Only the named ones go, and what has no such targets stays as it is.
+    """
+    config = {"job_name": "s", "static_configs": [{"labels": {"instance": name}} for name in ("a", "b")]}
+
+    assert {"job_name": "s", "static_configs": [{"labels": {"instance": "b"}}]} == _without(config, {"a", "c"})
+    assert {"job_name": "f", "file_sd_configs": []} == _without({"job_name": "f", "file_sd_configs": []}, {"a"})
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_churn_never_makes_more_elections_than_are_healthy(seed):
+    """
+    In any ten minutes of an hour there are no more than restarting every server makes, and every deed comes up.
+    """
+    plan = ChurnPlan(random.Random(seed))
+    times = [25.0 * number for number in range(144)]
+
+    drawn = [(now, plan.draw(now)) for now in times]
+
+    costs = [(now, deed.elections) for now, deed in drawn]
+    worst = max(sum(cost for at, cost in costs if now - TEN_MINUTES < at <= now) for now in times)
+    assert 1 <= worst <= ELECTIONS_MAX, seed
+    assert set(Deed) == {deed for _, deed in drawn}, seed
+
+
+def test_churn_is_replayed_by_its_seed():
+    """
+    The same seed draws the same deeds.
+    """
+    first, second = (ChurnPlan(random.Random(4)) for _ in range(2))
+
+    assert [first.draw(30.0 * each) for each in range(20)] == [second.draw(30.0 * each) for each in range(20)]
+
+
+def test_churn_keeps_within_what_is_no_event():
+    """
+    With a start of a few seconds what is killed is back within 15 s.
+    """
+    assert AWAY_SECONDS[1] + 3.0 < 15.0
+
+
+@pytest.mark.parametrize(
+    ("changed", "word"),
+    [({}, "ok"), ({"alerts": 1}, "failed"), ({"watchdogs": 0}, "failed"), ({"was_stopped": True}, "stopped")],
+)
+def test_churn_is_ok_when_nothing_arrived_and_something_could_have(changed, word):
+    """
+    One alert fails it, and so does a chain that never gave a sign of life.
+    """
+    fine = {"deeds": {Deed.SCALE: 3}, "alerts": 0, "watchdogs": 4, "took_seconds": 90.0, "was_stopped": False}
+
+    told = summary(ChurnResult(**fine | changed), 11)
+
+    assert told[1].startswith(f"{word}: ")
+    assert "3 x scale a job" in told[0]
+    assert "seed 11" in told[1]

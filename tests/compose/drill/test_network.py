@@ -1,0 +1,192 @@
+import socket
+import subprocess
+import sys
+import threading
+from contextlib import closing, suppress
+
+import pytest
+
+from compose.drill.network import Network
+from compose.drill.ports import BLOCK, PortBlocks
+from compose.links import Cut
+from compose.local_settings import LocalSettings
+
+pytestmark = pytest.mark.integration
+
+ANSWER_SECONDS = 10.0
+SILENCE_SECONDS = 0.4
+CALLER = """
+import socket, sys
+for line in sys.stdin:
+    word, port = line.split()
+    try:
+        if word == "open":
+            kept = socket.create_connection(("127.0.0.1", int(port)), timeout=5)
+        kept.settimeout(0.4 if word == "silence" else 5)
+        kept.sendall(b"hello\\n")
+        print(kept.recv(100).decode().strip() or "end", flush=True)
+    except TimeoutError:
+        print("silence", flush=True)
+    except OSError:
+        print("end", flush=True)
+"""
+
+
+class Agents:
+    """Stand-ins for agents: a thread that answers on the ports of each, and a process that calls for each."""
+
+    def __init__(self, settings):
+        self.settings = settings
+        self.listeners = []
+        self.callers = {}
+        for agent in settings.agents:
+            for port in agent.ports.values():
+                self.listeners.append(socket.create_server(("127.0.0.1", port)))
+                threading.Thread(target=self.answer, args=(self.listeners[-1], agent.name), daemon=True).start()
+        for agent in settings.agents:
+            self.callers[agent.name] = subprocess.Popen(
+                [sys.executable, "-c", CALLER], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            )
+
+    def answer(self, listener, name):
+        with suppress(OSError):
+            while True:
+                connection, _ = listener.accept()
+                threading.Thread(target=self.serve, args=(connection, name), daemon=True).start()
+
+    def serve(self, connection, name):
+        with suppress(OSError), closing(connection), connection.makefile("rb") as lines:
+            for _ in lines:
+                connection.sendall(name.encode() + b"\n")
+
+    def pids(self):
+        return {name: process.pid for name, process in self.callers.items()}
+
+    def ask(self, name, word, port):
+        process = self.callers[name]
+        process.stdin.write(f"{word} {port}\n")
+        process.stdin.flush()
+        return process.stdout.readline().strip()
+
+    def close(self):
+        for process in self.callers.values():
+            process.kill()
+            process.wait()
+            process.stdin.close()
+            process.stdout.close()
+        for listener in self.listeners:
+            with suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)
+            listener.close()
+
+
+@pytest.fixture
+def world():
+    """Two servers and two clients behind relays, and a second region of one."""
+    base = PortBlocks(33_000).take()
+    settings = LocalSettings(
+        servers=2,
+        clients=2,
+        far_servers=1,
+        port_base=base,
+        prometheus_port=base + 4,
+        alertmanager_port=base + 5,
+        receiver_port=base + 6,
+    )
+    agents = Agents(settings)
+    network = Network(settings, base + 100, agents.pids)
+    assert network.ports_end <= base + BLOCK
+    with network:
+        yield agents, network
+    agents.close()
+
+
+def test_every_way_is_open_at_first(world):
+    """
+    Peers, clients and Prometheus reach each server through the relays.
+    """
+    agents, network = world
+    routes = network.routes
+
+    assert "server-2" == agents.ask("server-1", "open", routes.peers["server-1", "server-2"] + 1)
+    assert "server-2" == agents.ask("server-1", "open", routes.rpc["server-2"])
+    assert "server-1" == agents.ask("client-1", "open", routes.rpc["server-1"])
+    assert "client-2" == agents.ask("server-1", "open", routes.scrapes["client-2"])
+    assert "far-server-1" == agents.ask("server-1", "open", routes.scrapes["far-server-1"])
+
+
+def test_one_client_is_cut_at_a_port_that_all_share(world):
+    """
+    Who calls is told by the process: an isolated client hears nothing, over an old connection or a new one; others do.
+    """
+    agents, network = world
+    port = network.routes.rpc["server-1"]
+    assert ["server-1"] * 2 == [agents.ask(name, "open", port) for name in ("client-1", "client-2")]
+
+    network.isolate(["client-1"], Cut.BLACKHOLE)
+
+    assert "silence" == agents.ask("client-1", "silence", port)
+    assert "server-1" == agents.ask("client-2", "again", port)
+    assert "server-1" == agents.ask("client-2", "open", port)
+    assert "server-1" == agents.ask("server-2", "open", port)
+    network.mend()
+    assert "server-1" == agents.ask("client-1", "open", port)
+
+
+def test_an_isolated_server_is_cut_from_peers_and_clients_and_still_scraped(world):
+    """
+    Raft and RPC are cut both ways, the way of the scrapes is not.
+    """
+    agents, network = world
+    routes = network.routes
+
+    network.isolate(["server-1"], Cut.REFUSE)
+
+    assert "end" == agents.ask("server-2", "open", routes.peers["server-2", "server-1"] + 1)
+    assert "end" == agents.ask("server-1", "open", routes.peers["server-1", "server-2"] + 1)
+    assert "end" == agents.ask("client-1", "open", routes.rpc["server-1"])
+    assert "server-2" == agents.ask("client-1", "open", routes.rpc["server-2"])
+    assert "server-1" == agents.ask("client-2", "open", routes.scrapes["server-1"])
+
+
+def test_a_cut_one_way_leaves_the_other(world):
+    """
+    What one server sends over connections of its own is lost, what others send to it arrives.
+    """
+    agents, network = world
+    routes = network.routes
+
+    network.cut_one_way(["server-1"], ["server-2", "client-1"], Cut.REFUSE)
+
+    assert "end" == agents.ask("server-1", "open", routes.peers["server-1", "server-2"] + 1)
+    assert "end" == agents.ask("server-1", "open", routes.rpc["server-2"])
+    assert "server-1" == agents.ask("server-2", "open", routes.rpc["server-1"])
+
+
+def test_scrapes_are_cut_alone(world):
+    """
+    Prometheus no longer reaches a server, while its peers and clients do.
+    """
+    agents, network = world
+    routes = network.routes
+
+    network.cut_scrapes(["server-1"], Cut.REFUSE)
+
+    assert "end" == agents.ask("client-2", "open", routes.scrapes["server-1"])
+    assert "server-2" == agents.ask("client-2", "open", routes.scrapes["server-2"])
+    assert "server-1" == agents.ask("client-2", "open", routes.rpc["server-1"])
+
+
+def test_no_two_relays_share_a_port(world):
+    """
+    Every port is told once, a server's three in a row.
+    """
+    _, network = world
+    routes = network.routes
+
+    ports = [port + offset for port in routes.peers.values() for offset in (-1, 0, 1)]
+    ports += [port + offset for port in routes.rpc.values() for offset in (0, 1, 2)]
+    ports += list(routes.scrapes.values())
+
+    assert len(ports) == len(set(ports))
+    assert network.ports_end == max(ports) + 1

@@ -1,0 +1,157 @@
+"""The drill for real: a verdict that is ok, one that is missing on purpose, and an interrupt that leaves nothing behind."""
+
+import os
+import random
+import signal
+import subprocess
+from dataclasses import replace
+from itertools import count
+
+import psutil
+import pytest
+
+from compose.drill.command import exit_code
+from compose.drill.drill import Drill, DrillSettings, jobs_of
+from compose.drill.fault import one
+from compose.drill.judge import Verdict
+from compose.drill.local_stage import LocalStage, StageSettings
+from compose.drill.matrix import find
+from compose.drill.pause import Pause
+from compose.drill.ports import PortBlocks
+from compose.drill.runner import times_of
+from compose.drill.scoreboard import from_json
+from compose.local_settings import default_agent_command
+from telemetry.clock import SystemClock
+from tests.figures import record
+from tests.integration.watch import wait_until
+
+pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
+
+PORT_BASE = 32_000
+SEED = 3
+CLIENTS = 3
+
+
+def command(*arguments, out, tools):
+    """Return the command of a fast drill on three servers whose results are in *out*."""
+    fixed = ["--fast", "--servers", "3", "--clients", str(CLIENTS), "--seed", str(SEED), "--port-base", str(PORT_BASE)]
+    return [*default_agent_command(), "drill", *arguments, *fixed, "--out", str(out), "--tools", str(tools)]
+
+
+def processes_below(folder):
+    """Return the processes whose command names *folder*."""
+    found = []
+    for process in psutil.process_iter(["cmdline"]):
+        words = process.info["cmdline"] or []
+        if process.pid != os.getpid() and any(f"{folder}/clusters" in word for word in words):
+            found.append(words)
+    return found
+
+
+def test_a_drill_whose_verdicts_are_ok_ends_with_0(tmp_path, prometheus_tools):
+    """
+    A reload of Prometheus brings nothing: exit code 0, the scoreboard in every form, and nothing left running.
+    """
+    arguments = ("prometheus-reloaded", "--markdown", str(tmp_path / "board.md"))
+
+    finished = subprocess.run(
+        command(*arguments, out=tmp_path, tools=prometheus_tools),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+
+    assert 0 == finished.returncode, finished.stdout + finished.stderr
+    assert "\nok         prometheus-reloaded       3 nothing" in finished.stdout
+    board = from_json((tmp_path / "scoreboard.json").read_bytes())
+    assert ([Verdict.OK], SEED) == ([run.verdict for run in board.runs], board.seed)
+    assert board.versions.prometheus.startswith(("2.", "3."))
+    for name in ("scoreboard.html", "scoreboard.txt", "board.md"):
+        assert "prometheus-reloaded" in (tmp_path / name).read_text()
+    assert [] == processes_below(tmp_path)
+    assert not list((tmp_path / "clusters").glob("*/*"))
+
+
+def test_a_drill_tells_what_arrived_from_what_did_not(tmp_path, prometheus_tools):
+    """
+    A killed client brings its warning in time and its end; an expectation that cannot come is missing, exit code 1.
+    """
+    clock = SystemClock()
+    pause, ports, numbers = Pause(clock), PortBlocks(PORT_BASE), count()
+    impossible = replace(find("prometheus-reloaded"), name="impossible", arrives={3: (one("NomadQuorumLost"),)})
+    said = []
+
+    def make(job):
+        settings = StageSettings(
+            directory=tmp_path / str(next(numbers)),
+            ports=ports.take(),
+            servers=job.servers,
+            clients=CLIENTS,
+            times=times_of(fast=True),
+            resend_delay_seconds=1.0,
+            tools=prometheus_tools,
+        )
+        return LocalStage(settings, random.Random(SEED), pause, clock)
+
+    settings = DrillSettings(make=make, via="processes", times=times_of(fast=True), clients=CLIENTS, seed=SEED, lanes=2)
+
+    board = Drill(settings, said.append, pause, clock).run(jobs_of([find("kill-client"), impossible], (3,), 1), ())
+
+    warned, missing = board.runs
+    (line,) = warned.judgement.lines
+    assert Verdict.OK is warned.verdict, warned
+    assert "NomadClientDown" == line.trace.alert
+    assert 0 < line.trace.pending_at < line.trace.firing_at < line.trace.received_at[0] < warned.healed_at
+    assert warned.healed_at < line.trace.resolved_at
+    assert Verdict.MISSING is missing.verdict, missing
+    assert 2 == len(said)
+    assert [0, 1] == [exit_code(replace_runs(board, runs), len(runs)) for runs in ([warned], [warned, missing])]
+    record("drill.client_down_received", line.trace.received_at[0])
+
+
+def replace_runs(board, runs):
+    """Return *board* as it would be with *runs* alone."""
+    from compose.drill.scoreboard import overall
+
+    return type(board)(
+        **{name: getattr(board, name) for name in board.__struct_fields__}
+        | {"runs": tuple(runs), "verdict": overall(runs)}
+    )
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT], ids=lambda number: number.name)
+def test_an_interrupted_drill_ends_its_cluster(tmp_path, prometheus_tools, number):
+    """
+    A signal in the middle of a fault ends every process and writes what there is; the exit code is 130.
+    """
+    running = subprocess.Popen(
+        command("kill-majority", out=tmp_path, tools=prometheus_tools), stdout=subprocess.PIPE, text=True
+    )
+    wait_until(lambda: len(processes_below(tmp_path)) >= 3 + CLIENTS + 3, 120, "the cluster runs")
+
+    running.send_signal(number)
+    said, _ = running.communicate(timeout=120)
+
+    assert 130 == running.returncode, said
+    assert "ending the clusters" in said
+    assert [] == processes_below(tmp_path)
+    assert () == from_json((tmp_path / "scoreboard.json").read_bytes()).runs
+
+
+def test_healthy_change_is_silent(tmp_path, prometheus_tools):
+    """
+    Half a minute of churn ends with 0 and a sign of life; its deeds are told with their time.
+    """
+    finished = subprocess.run(
+        command("--churn", "0.5", out=tmp_path, tools=prometheus_tools),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=400,
+    )
+
+    assert 0 == finished.returncode, finished.stdout + finished.stderr
+    assert "ok: 0 alerts and " in finished.stdout
+    assert "  0:" in finished.stdout
+    assert [] == processes_below(tmp_path)
