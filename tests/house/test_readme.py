@@ -3,8 +3,9 @@
 import re
 from pathlib import Path
 
+from alert_rules.rules import SPECS
 from compose.cli import SECTIONS
-from compose.settings import load_settings
+from compose.settings import load_settings, parse_settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -38,11 +39,26 @@ def test_every_command_named_exists():
     assert set() == commands - known
 
 
+def test_every_example_of_settings_is_accepted():
+    """
+    What is shown beside the first example can be added to it.
+    """
+    first, *others = re.findall(r"```yaml\n(.*?)```", README, re.DOTALL)
+
+    assert len(others) >= 2
+    for example in others:
+        assert "production" == parse_settings(first + example).cluster
+
+
 def test_every_alert_is_in_the_table():
     """
-    The table of alerts and the runbooks name the same alerts.
+    The table of alerts names each alert once, and nothing that is none.
     """
-    named = set(re.findall(r"^\| (\w+) \|", README, re.MULTILINE)) - {"alert"}
-    runbooks = {path.stem for path in (ROOT / "alert_rules" / "runbooks").glob("*.md")}
+    table = README.partition("## The alerts")[2].partition("\nOne fault is one notification")[0]
+    words = re.findall(r"\b[A-Z][a-z]+(?:[A-Z][a-z]+)+\b|\bWatchdog\b", table)
+    alerts = [spec.alert for spec in SPECS] + ["Watchdog"]
 
-    assert runbooks == named
+    # The one that never notifies is not among pages and warnings.
+    notifying = {name.removeprefix("Nomad").removeprefix("Outrider") for name in alerts} - {"ServerCountUnwise"}
+    assert notifying == set(words)
+    assert len(words) == len(set(words))
