@@ -45,7 +45,7 @@ def list_command(file: Path) -> None:
     click.echo(f"{'Alert':<{width}}{'Severity':<10}{'Hold':<7}{'Promise':<9}Receivers")
     for rule in alerts:
         # What is about Prometheus itself may name no cluster, and then reaches no receiver that is for some.
-        labels = {} if "cluster" in rule.surely_labelled else {"cluster": ""}
+        labels = {**rule.labels, **({} if "cluster" in rule.surely_labelled else {"cluster": ""})}
         names = ", ".join(receivers_of(settings.rules, rule.alert, rule.severity.value, labels))
         promise = format_duration(rule.promised_seconds(times))
         click.echo(

@@ -29,13 +29,21 @@ class Plan:
     notes: tuple[str, ...]
 
 
-def plan_agent(settings: Settings, name: str, region: str | None, *, with_risk: bool) -> Plan:
-    """Return the silence of one server or client; *region* says which, where several have one of that name.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Where:
+    """What narrows a name down, where several regions or clusters have it; None for all of them."""
 
-    Raises MaintenanceError for a name that is not known, one that is in several regions, and *with_risk* where
-    nothing would be at risk.
+    region: str | None = None
+    cluster: str | None = None
+
+
+def plan_agent(settings: Settings, name: str, where: Where, *, with_risk: bool) -> Plan:
+    """Return the silence of one server or client; *where* says which, where several have that name.
+
+    Raises MaintenanceError for a name that is not known, one that is in several places, and *with_risk* where nothing
+    would be at risk.
     """
-    found, role = _find(settings, name, region)
+    found, role = _find(settings, name, where)
     silences = [(name, (Matcher(_label(settings.rules, "instance"), name), *_of_region(settings, found)))]
     if role is AgentRole.CLIENT:
         if with_risk:
@@ -49,9 +57,12 @@ def plan_agent(settings: Settings, name: str, region: str | None, *, with_risk: 
     return Plan(tuple(silences), tuple(filter(None, (risk, _still_come(NEVER_SILENCED)))))
 
 
-def plan_region(settings: Settings, region: str) -> Plan:
+def plan_region(settings: Settings, region: str, cluster: str | None = None) -> Plan:
     """Return the silence of a whole region's warnings; pages still come."""
-    found = _region(settings, region)
+    matching = _regions(settings, Where(region=region, cluster=cluster))
+    if len(matching) > 1:
+        raise MaintenanceError(f"region {region!r} is in the clusters {_clusters(matching)}; say which with --cluster")
+    [found] = matching
     if not _label(settings.rules, "region") and len(settings.description.regions) > 1:
         raise MaintenanceError("the alerts do not say their region, so none can be silenced alone: silence each agent")
     matchers = (
@@ -63,8 +74,8 @@ def plan_region(settings: Settings, region: str) -> Plan:
     return Plan(((f"region {found.name}", matchers),), ("Pages still come, of every kind.",))
 
 
-def _find(settings: Settings, name: str, region: str | None) -> tuple[Region, AgentRole]:
-    regions = settings.description.regions if region is None else (_region(settings, region),)
+def _find(settings: Settings, name: str, where: Where) -> tuple[Region, AgentRole]:
+    regions = _regions(settings, where)
     found = [
         (each, role) for each in regions for role in AgentRole if name in {target.name for target in each.targets(role)}
     ]
@@ -74,16 +85,33 @@ def _find(settings: Settings, name: str, region: str | None) -> tuple[Region, Ag
         hint = f"did you mean {near[0]}? " if near else ""
         raise MaintenanceError(f"there is no server or client {name!r}; {hint}the known ones are {', '.join(known)}")
     if len(found) > 1:
-        names = ", ".join(each.name for each, _ in found)
+        places = [each for each, _ in found]
+        if len({each.cluster for each in places}) > 1:
+            raise MaintenanceError(f"{name!r} is in the clusters {_clusters(places)}; say which with --cluster")
+        names = ", ".join(each.name for each in places)
         raise MaintenanceError(f"{name!r} is in the regions {names}; say which with --region")
     return found[0]
 
 
-def _region(settings: Settings, name: str) -> Region:
-    regions = {region.name: region for region in settings.description.regions}
-    if name not in regions:
-        raise MaintenanceError(f"there is no region {name!r}; the known ones are {', '.join(regions)}")
-    return regions[name]
+def _regions(settings: Settings, where: Where) -> list[Region]:
+    """Return the regions that *where* leaves; raise MaintenanceError when it names one that is not known."""
+    description = settings.description
+    if where.cluster is not None and where.cluster not in description.clusters:
+        raise MaintenanceError(
+            f"there is no cluster {where.cluster!r}; the known ones are {', '.join(description.clusters)}"
+        )
+    of_cluster = [
+        region for region in description.regions if where.cluster in {None, region.cluster or description.cluster}
+    ]
+    found = [region for region in of_cluster if where.region in {None, region.name}]
+    if not found:
+        names = dict.fromkeys(region.name for region in of_cluster)
+        raise MaintenanceError(f"there is no region {where.region!r}; the known ones are {', '.join(names)}")
+    return found
+
+
+def _clusters(regions: list[Region]) -> str:
+    return ", ".join(dict.fromkeys(region.cluster for region in regions))
 
 
 def _risk_of(region: Region, name: str, *, with_risk: bool) -> str:
@@ -120,7 +148,10 @@ def _still_come(alerts: tuple[str, ...]) -> str:
 
 def _of_region(settings: Settings, region: Region) -> tuple[Matcher, ...]:
     """Return the matchers of the alerts about *region*, by the labels that they have."""
-    labels = {_label(settings.rules, "cluster"): settings.cluster, _label(settings.rules, "region"): region.name}
+    labels = {
+        _label(settings.rules, "cluster"): region.cluster or settings.cluster,
+        _label(settings.rules, "region"): region.name,
+    }
     return tuple(Matcher(name, value) for name, value in labels.items() if name)
 
 

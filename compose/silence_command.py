@@ -12,7 +12,7 @@ import click
 
 from compose.alertmanager_api import AlertmanagerError, Alertmanagers, Silence
 from compose.build_command import DEFAULT_FILE
-from compose.maintenance import MaintenanceError, Plan, plan_agent, plan_region
+from compose.maintenance import MaintenanceError, Plan, Where, plan_agent, plan_region
 from compose.settings import Settings, load_settings
 from compose.yaml_reader import SettingsError
 from telemetry.clock import Clock, SystemClock
@@ -72,6 +72,7 @@ def silence_group() -> None:
 @click.argument("name", required=False)
 @click.option("--for", "duration", required=True, help="How long, such as 30m or 2h.")
 @click.option("--region", help="The region of NAME; without NAME, the whole of it.")
+@click.option("--cluster", help="The cluster of NAME or of the region, where the settings have several.")
 @click.option("--with-risk", is_flag=True, help="Also silence NomadQuorumAtRisk of the server's region.")
 @click.option("--comment", help="Why; shown to everyone who looks.")
 @click.option("--yes", is_flag=True, help="Allow more than 24 hours.")
@@ -80,6 +81,7 @@ def add_command(
     name: str | None,
     duration: str,
     region: str | None,
+    cluster: str | None,
     comment: str | None,
     file: Path,
     alertmanager: str | None,
@@ -91,7 +93,7 @@ def add_command(
     with _errors_as_sentences():
         settings = load_settings(file)
         seconds = _seconds(duration, is_confirmed=yes)
-        plan = _plan(settings, name, region, with_risk=with_risk)
+        plan = _plan(settings, name, Where(region=region, cluster=cluster), with_risk=with_risk)
         alertmanagers = _alertmanagers(settings, alertmanager)
         for line in add(alertmanagers, plan, seconds, comment, SystemClock()):
             click.echo(line)
@@ -144,14 +146,14 @@ def add(alertmanagers: Alertmanagers, plan: Plan, seconds: float, comment: str |
     yield from plan.notes
 
 
-def _plan(settings: Settings, name: str | None, region: str | None, *, with_risk: bool) -> Plan:
+def _plan(settings: Settings, name: str | None, where: Where, *, with_risk: bool) -> Plan:
     if name is not None:
-        return plan_agent(settings, name, region, with_risk=with_risk)
-    if region is None:
+        return plan_agent(settings, name, where, with_risk=with_risk)
+    if where.region is None:
         raise MaintenanceError("nothing is named: give a server or client, or --region")
     if with_risk:
         raise MaintenanceError("--with-risk goes with one server: a whole region's warnings are silenced anyway")
-    return plan_region(settings, region)
+    return plan_region(settings, where.region, where.cluster)
 
 
 def _seconds(duration: str, *, is_confirmed: bool) -> float:

@@ -7,7 +7,7 @@ from click.testing import CliRunner
 
 from alert_rules.rules import rule_set
 from compose.cli import outrider
-from compose.maintenance import MaintenanceError, plan_agent, plan_region
+from compose.maintenance import MaintenanceError, Where, plan_agent, plan_region
 from compose.settings import parse_settings
 
 THREE = """\
@@ -54,7 +54,7 @@ def test_a_server_is_silenced_and_nothing_else():
     """
     Its own alerts are covered; those of another server, of another cluster and of the region are not.
     """
-    plan = plan_agent(parse_settings(THREE), "server-2", None, with_risk=False)
+    plan = plan_agent(parse_settings(THREE), "server-2", Where(), with_risk=False)
 
     assert ["server-2"] == covered(plan, labels_of("NomadServerDown", "warning", instance="server-2"))
     assert [] == covered(plan, labels_of("NomadServerDown", "warning", instance="server-3"))
@@ -66,7 +66,7 @@ def test_of_three_servers_the_risk_still_comes():
     """
     Two of three are just the quorum: the warning is announced, with the way to silence it too.
     """
-    plan = plan_agent(parse_settings(THREE), "server-2", None, with_risk=False)
+    plan = plan_agent(parse_settings(THREE), "server-2", Where(), with_risk=False)
 
     said = " ".join(plan.notes)
     assert "NomadQuorumAtRisk still comes while server-2 is down: 2 of 3 servers are just the quorum" in said
@@ -78,7 +78,7 @@ def test_the_risk_can_be_silenced_too():
     """
     With --with-risk the warning of that region is covered, and that alone.
     """
-    plan = plan_agent(parse_settings(THREE), "server-2", None, with_risk=True)
+    plan = plan_agent(parse_settings(THREE), "server-2", Where(), with_risk=True)
 
     assert ["the risk to the quorum of global"] == covered(plan, labels_of("NomadQuorumAtRisk", "warning"))
     assert [] == covered(plan, labels_of("NomadQuorumAtRisk", "warning") | {"region": "other"})
@@ -95,7 +95,7 @@ def test_the_loss_of_quorum_or_leader_is_never_silenced(subject, with_risk):
     if subject == "region":
         plan = plan_region(settings, "global")
     else:
-        plan = plan_agent(settings, subject, None, with_risk=with_risk and subject == "server-2")
+        plan = plan_agent(settings, subject, Where(), with_risk=with_risk and subject == "server-2")
 
     for alert in ("NomadQuorumLost", "NomadNoLeader"):
         for severity in ("critical", "warning"):
@@ -139,7 +139,7 @@ def test_what_the_loss_of_one_server_means_depends_on_the_expected_size(expected
     """
     settings = parse_settings(THREE + f"expected_servers: {expected}\n")
 
-    notes = plan_agent(settings, "server-2", None, with_risk=with_risk).notes
+    notes = plan_agent(settings, "server-2", Where(), with_risk=with_risk).notes
 
     assert said in notes[0] if said else 1 == len(notes)
 
@@ -162,7 +162,7 @@ def test_what_cannot_be_silenced_is_refused(text, name, region, with_risk, error
     One sentence with the name and what is known.
     """
     with pytest.raises(MaintenanceError) as said:
-        plan_agent(parse_settings(text), name, region, with_risk=with_risk)
+        plan_agent(parse_settings(text), name, Where(region=region), with_risk=with_risk)
 
     assert error in str(said.value)
 
@@ -171,11 +171,34 @@ def test_a_name_in_two_regions_is_silenced_in_the_one_that_is_named():
     """
     The region is one of the matchers.
     """
-    plan = plan_agent(parse_settings(TWO_REGIONS), "a", "us", with_risk=False)
+    plan = plan_agent(parse_settings(TWO_REGIONS), "a", Where(region="us"), with_risk=False)
 
     alert = {"alertname": "NomadServerDown", "cluster": "demo", "instance": "a"}
     assert ["a"] == covered(plan, alert | {"region": "us"})
     assert [] == covered(plan, alert | {"region": "eu"})
+
+
+def test_a_name_in_two_clusters_is_silenced_in_the_one_that_is_named():
+    """
+    Without the cluster it is refused, for a region as well; with it the silence is of that cluster.
+    """
+    server = 'servers: [{name: a, address: "a:4646"}]'
+    settings = parse_settings(f"clusters:\n  - {{name: eu, {server}}}\n  - {{name: us, {server}}}\n")
+
+    plan = plan_agent(settings, "a", Where(cluster="us"), with_risk=False)
+
+    assert ["instance=a", "cluster=us", "region=global"] == [
+        f"{matcher.name}={matcher.value}" for matcher in plan.silences[0][1]
+    ]
+    assert "cluster=us" in [
+        f"{matcher.name}={matcher.value}" for matcher in plan_region(settings, "global", "us").silences[0][1]
+    ]
+    with pytest.raises(MaintenanceError, match="'a' is in the clusters eu, us; say which with --cluster"):
+        plan_agent(settings, "a", Where(), with_risk=False)
+    with pytest.raises(MaintenanceError, match="region 'global' is in the clusters eu, us; say which with --cluster"):
+        plan_region(settings, "global")
+    with pytest.raises(MaintenanceError, match="there is no cluster 'ap'; the known ones are eu, us"):
+        plan_region(settings, "global", "ap")
 
 
 def test_labels_with_other_names_are_matched_by_them():
@@ -188,7 +211,7 @@ def test_labels_with_other_names_are_matched_by_them():
         rules=replace(settings.rules, label_names={"cluster": "nomad_cluster", "region": "", "instance": "node"}),
     )
 
-    [(_, matchers)] = plan_agent(settings, "server-2", None, with_risk=False).silences
+    [(_, matchers)] = plan_agent(settings, "server-2", Where(), with_risk=False).silences
 
     assert ['node="server-2"', 'nomad_cluster="demo"'] == [str(each) for each in matchers]
 
