@@ -1,7 +1,5 @@
 """Rules that cannot be built wrong, and what every shipped rule must have."""
 
-import re
-
 import pytest
 
 from alert_rules import budget, recorded
@@ -9,7 +7,6 @@ from alert_rules.budget import PROMISE_SECONDS_MAX
 from alert_rules.inhibitions import EQUAL_LABELS, INHIBITIONS, Inhibition, in_order, inhibited_by
 from alert_rules.rule import AlertRule, RecordingRule, RuleError
 from alert_rules.rules import rule_files, rule_set
-from alert_rules.runbooks import runbook_pages
 from alert_rules.settings import ExpectedRegion, Links, RuleSettings, Severity, Times
 from telemetry.catalogue.metric import Unit
 
@@ -72,24 +69,6 @@ def test_every_alert_says_what_an_operator_needs(rule):
     assert f"https://runbooks.example/{rule.alert}.md" == annotations["runbook_url"]
     assert "https://grafana.example/d/x" == annotations["dashboard"]
     assert rule.severity.value == document["labels"]["severity"]
-
-
-@pytest.mark.parametrize("rule", ALERTS, ids=lambda rule: rule.alert)
-def test_every_alert_has_a_runbook_with_its_four_parts(rule):
-    """
-    A page has Meaning, Impact, Diagnosis and Mitigation, in this order.
-    """
-    page = runbook_pages()[rule.alert]
-
-    assert ["Meaning", "Impact", "Diagnosis", "Mitigation"] == re.findall(r"^## (.*)$", page, re.MULTILINE)
-    assert page.startswith(f"# {rule.alert}\n")
-
-
-def test_no_runbook_is_left_over():
-    """
-    Each page belongs to an alert.
-    """
-    assert set(BY_NAME) == set(runbook_pages())
 
 
 @pytest.mark.parametrize(
