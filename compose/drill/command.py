@@ -13,6 +13,8 @@ from typing import Any
 
 import click
 
+from alert_rules.rules import rule_set
+from alert_rules.settings import ExpectedRegion, RuleSettings
 from compose.drill import html, markdown, text
 from compose.drill.churn import Churn
 from compose.drill.churn import summary as churn_summary
@@ -21,7 +23,7 @@ from compose.drill.containers import SERVERS as CONTAINER_SERVERS
 from compose.drill.containers import ContainerSettings, ContainerStage, check_docker
 from compose.drill.drill import Drill, DrillSettings, Job, jobs_of
 from compose.drill.fault import SIZES, Fault, Setup, Unable
-from compose.drill.judge import Verdict
+from compose.drill.judge import Arrival, Verdict, promised
 from compose.drill.local_stage import LocalStage, StageSettings
 from compose.drill.matrix import FAULTS, LATER, find
 from compose.drill.pause import Pause, Stopped
@@ -33,6 +35,7 @@ from compose.tools import TOOLS_FOLDER, ToolError
 from compose.yaml_reader import SettingsError
 from telemetry.clock import SystemClock
 from telemetry.nomad_api import ApiFailure
+from telemetry.scrape.duration import format_duration
 
 PROCESSES = "processes"
 COMPOSE = "compose"
@@ -108,12 +111,15 @@ def drill_command(
     say = _printer(to_stderr=as_json)
     say(f"{len(jobs)} faults, seed {seed}; the results will be in {options['out']}")
     say(text.header())
-    board = _run(jobs, say, options)
+    board, failure = _run(jobs, say, options)
     _write(board, options["out"], page)
     for line in text.summary(board):
         say(line)
     if as_json:
         click.echo(to_json(board).decode(), nl=False)
+    if failure is not None:
+        with _explained():
+            raise failure
     sys.exit(exit_code(board, len(jobs)))
 
 
@@ -125,14 +131,22 @@ def exit_code(board: Scoreboard, wanted: int) -> int:
 
 
 def listing(faults: Sequence[Fault]) -> list[str]:
-    """Return a line for each fault and each size of cluster, and those that cannot be made yet."""
+    """Return a line for each fault and each size of cluster with the shipped promises, and what cannot be made yet."""
     lines = []
     for fault in faults:
         for size in fault.sizes:
-            arrivals = "; ".join(" or ".join(arrival.alerts) for arrival in fault.arrives[size])
+            arrivals = "; ".join(_arrival(arrival, size) for arrival in fault.arrives[size])
             lines.append(f"{fault.name:<27}{size}  {arrivals or 'nothing'}")
         lines.append(f"{'':30}{fault.what}")
     return [*lines, *(f"{later.name:<30}not yet: needs {later.needs}" for later in LATER)]
+
+
+def _arrival(arrival: Arrival, servers: int) -> str:
+    region = ExpectedRegion(name="global", expected_servers=servers)
+    settings = RuleSettings(cluster="drill", regions=(region,))
+    found = promised(arrival, rule_set(settings), settings.times, region.name)
+    alerts = [*found.alerts, *(f"({alert})" for alert in found.absent)]
+    return " or ".join(alerts) + (f" within {format_duration(round(found.within_seconds))}" if found.alerts else "")
 
 
 def _faults(names: Sequence[str], *, via: str) -> tuple[Fault, ...]:
@@ -158,8 +172,10 @@ def _check_compose(sizes: Sequence[int]) -> None:
         raise click.ClickException(str(error)) from error
 
 
-def _run(jobs: Sequence[Job], say: Callable[[str], None], options: dict[str, Any]) -> Scoreboard:
-    """Run *jobs*; an interrupt ends it in order and gives what was run so far."""
+def _run(
+    jobs: Sequence[Job], say: Callable[[str], None], options: dict[str, Any]
+) -> tuple[Scoreboard, BaseException | None]:
+    """Run *jobs*; an interrupt or an error ends it in order and gives what was run so far."""
     clock = SystemClock()
     pause = Pause(clock)
     stages = _Stages(pause, options)
@@ -176,8 +192,9 @@ def _run(jobs: Sequence[Job], say: Callable[[str], None], options: dict[str, Any
         for line in text.run_lines(run):
             say(line)
 
-    with _interruptible(pause, say), _explained():
-        return Drill(settings, finished, pause, clock).run(jobs, waiting(LATER))
+    drill = Drill(settings, finished, pause, clock)
+    with _interruptible(pause, say):
+        return drill.run(jobs, waiting(LATER)), drill.failure
 
 
 def _churn(minutes: float, options: dict[str, Any]) -> int:

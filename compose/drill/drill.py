@@ -22,6 +22,7 @@ from compose.drill.judge import Judgement, Verdict
 from compose.drill.pause import Pause, Stopped
 from compose.drill.runner import FaultRunner, Unquiet, Watched
 from compose.drill.scoreboard import FORMAT, Intervals, Run, Scoreboard, Versions, Waiting, overall
+from compose.local import LocalError
 from telemetry.clock import Clock
 
 _ASK_TIMEOUT_SECONDS = 5.0
@@ -97,12 +98,14 @@ class Drill:
         self._lock = threading.Lock()
         self._runs: dict[tuple[str, int, int], Run] = {}
         self._versions: Versions | None = None
+        self.failure: BaseException | None = None
+        """What ended the drill before its time."""
 
     def run(self, jobs: Sequence[Job], waiting: Sequence[Waiting]) -> Scoreboard:
-        """Return the scoreboard once every job was run, or of what was run until the drill was told to stop.
+        """Return the scoreboard once every job was run, or of what was run until something ended the drill.
 
-        Raises LocalError, ToolError, SettingsError, NoPorts, OSError or Unquiet when no cluster can be had, with
-        nothing left running.
+        That is a stop, or an error that `failure` tells: LocalError, ToolError, SettingsError, NoPorts, OSError or
+        Unquiet when no cluster can be had. Nothing is left running.
         """
         began = self.clock.wall()
         queue = Queue(jobs)
@@ -114,8 +117,7 @@ class Drill:
                 # An interrupt, or the failure of one lane, ends the others; a drill that is through has none.
                 if not all(lane.done() for lane in lanes):
                     self._pause.stop()
-        for lane in lanes:
-            lane.result()
+        self.failure = next((lane.exception() for lane in lanes if lane.exception() is not None), None)
         return self._board(jobs, waiting, began)
 
     def keep(self, job: Job, run: Run) -> None:
@@ -160,7 +162,6 @@ class _Lane:
         self._drill = drill
         self._stage: Watched | None = None
         self._runner: FaultRunner | None = None
-        self._is_fresh = False
 
     def run(self, queue: Queue) -> None:
         """Run jobs until none is left or the drill is told to stop."""
@@ -174,27 +175,23 @@ class _Lane:
 
     def _run(self, job: Job) -> None:
         drill = self._drill
+        rng = random.Random(f"{drill.settings.seed}/{job.fault.name}/{job.servers}/{job.number}")
         try:
-            run = self._run_on(self._fit(job), job)
+            run = self._run_somewhere(job, rng)
         except Unable as error:
-            self._close()
             run = skipped(job, drill.settings.clients, drill.clock.wall(), str(error))
         drill.keep(job, run)
         if run.quiet_at is None:
             self._close()
 
-    def _run_on(self, runner: FaultRunner, job: Job) -> Run:
-        rng = random.Random(f"{self._drill.settings.seed}/{job.fault.name}/{job.servers}/{job.number}")
+    def _run_somewhere(self, job: Job, rng: random.Random) -> Run:
+        """Run *job* on what there is or on a new stage; on another one when that was of no use."""
         try:
-            return runner.run(job.fault, job.number, rng)
-        except Unquiet:
-            # An echo of what was done to a used cluster; on a fresh one it would be a finding.
-            if self._is_fresh:
-                raise
+            return self._fit(job).run(job.fault, job.number, rng)
+        except (LocalError, Unquiet):
+            # A busy machine, or an echo of what was done before; if it comes again it is neither.
             self._close()
             return self._fit(job).run(job.fault, job.number, rng)
-        finally:
-            self._is_fresh = False
 
     def _suits(self, job: Job) -> bool:
         stage, runner = self._stage, self._runner
@@ -214,7 +211,6 @@ class _Lane:
             self._stage.open()
             self._drill.look_at(self._stage)
             self._runner = FaultRunner(self._stage, self._drill.clock)
-            self._is_fresh = True
         return self._runner
 
     def _close(self) -> None:

@@ -52,7 +52,7 @@ def test_a_drill_whose_verdicts_are_ok_ends_with_0(tmp_path, prometheus_tools):
     """
     A reload of Prometheus brings nothing: exit code 0, the scoreboard in every form, and nothing left running.
     """
-    arguments = ("prometheus-reloaded", "--markdown", str(tmp_path / "board.md"))
+    arguments = ("prometheus-reloaded", "--json", "--markdown", str(tmp_path / "board.md"))
 
     finished = subprocess.run(
         command(*arguments, out=tmp_path, tools=prometheus_tools),
@@ -63,8 +63,9 @@ def test_a_drill_whose_verdicts_are_ok_ends_with_0(tmp_path, prometheus_tools):
     )
 
     assert 0 == finished.returncode, finished.stdout + finished.stderr
-    assert "\nok         prometheus-reloaded       3 nothing" in finished.stdout
+    assert "\nok         prometheus-reloaded       3 nothing" in finished.stderr
     board = from_json((tmp_path / "scoreboard.json").read_bytes())
+    assert board == from_json(finished.stdout)
     assert ([Verdict.OK], SEED) == ([run.verdict for run in board.runs], board.seed)
     assert board.versions.prometheus.startswith(("2.", "3."))
     for name in ("scoreboard.html", "scoreboard.txt", "board.md"):

@@ -3,15 +3,17 @@ import socket
 
 import pytest
 
+from alert_rules.settings import Times
 from compose.drill.churn import AWAY_SECONDS, ChurnPlan, ChurnResult, Deed, summary
-from compose.drill.drill import Queue, jobs_of, skipped
-from compose.drill.fault import Setup
+from compose.drill.drill import Drill, DrillSettings, Queue, jobs_of, skipped
+from compose.drill.fault import Setup, Unable
 from compose.drill.judge import Verdict
 from compose.drill.matrix import FAULTS, find
 from compose.drill.pause import Pause, Stopped
 from compose.drill.ports import BLOCK, NoPorts, PortBlocks
 from compose.drill.runner import ELECTIONS_MAX, MEMORY_SECONDS, Ledger
 from compose.drill.watching import _without
+from compose.local import LocalError
 from telemetry.clock import ManualClock
 from tests.compose.drill import examples
 
@@ -220,3 +222,48 @@ def test_churn_is_ok_when_nothing_arrived_and_something_could_have(changed, word
     assert told[1].startswith(f"{word}: ")
     assert "3 x scale a job" in told[0]
     assert "seed 11" in told[1]
+
+
+def drill_of(make):
+    """Return a drill of two lanes whose stages come from *make*, and what it said."""
+    clock, said = ManualClock(), []
+    settings = DrillSettings(make=make, via="processes", times=Times(), clients=6, seed=1, lanes=2)
+    return Drill(settings, said.append, Pause(clock), clock), said
+
+
+def test_a_cluster_that_cannot_be_had_ends_the_drill():
+    """
+    After a second try the drill ends with the reason, and with a scoreboard of what was run.
+    """
+    tries = []
+
+    def make(job):
+        tries.append(job.key)
+        raise LocalError("the port is taken")
+
+    drill, said = drill_of(make)
+
+    board = drill.run(jobs_of([find("kill-leader")], (3,), 1), ())
+
+    assert "the port is taken" == str(drill.failure)
+    assert 2 == len(tries)
+    assert ((), []) == (board.runs, said)
+
+
+def test_what_a_machine_cannot_do_is_skipped_and_the_rest_goes_on():
+    """
+    Each such fault has a note and no verdict, and the drill comes to its end.
+    """
+
+    def make(job):
+        raise Unable(f"no {job.fault.name} here")
+
+    drill, said = drill_of(make)
+
+    board = drill.run(jobs_of([find("kill-leader"), find("disk-slow")], (3, 5), 1), ())
+
+    assert drill.failure is None
+    assert 4 == len(said) == len(board.runs)
+    assert {Verdict.SKIPPED} == {run.verdict for run in board.runs}
+    assert ["kill-leader", "kill-leader", "disk-slow", "disk-slow"] == [run.fault for run in board.runs]
+    assert "no disk-slow here" == board.runs[2].note
