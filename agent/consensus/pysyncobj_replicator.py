@@ -6,6 +6,7 @@ through a queue; their results are handed to the event loops in batches, one wak
 
 import asyncio
 import logging
+import math
 import os
 import random
 import threading
@@ -282,6 +283,12 @@ class PysyncobjReplicator:
             self._on_failure(self._failure)
 
     def _tick(self, engine: Engine, transport: TcpTransport) -> None:
+        due = min(self._turn(engine), transport.next_deadline())
+        transport.poll(max(0.0, due - self._clock.monotonic()))
+        self._wake(due)
+
+    def _turn(self, engine: Engine) -> float:
+        """Do what is due in the engine, hand its results out, and return when the next turn is due."""
         began = self._clock.monotonic()
         engine.step()
         self._ticks += 1
@@ -290,10 +297,11 @@ class PysyncobjReplicator:
         now = self._clock.monotonic()
         self._busy_seconds += now - began
         self._report_saturation(engine, now)
-        due = min(engine.next_deadline(), transport.next_deadline(), now + _POLL_SECONDS_MAX)
-        transport.poll(max(0.0, due - now))
-        woken = self._clock.monotonic()
-        self._lateness_seconds = max(0.0, woken - due) if due > now else 0.0
+        return min(engine.next_deadline(), now + _POLL_SECONDS_MAX)
+
+    def _wake(self, due: float) -> None:
+        """Measure how late a turn begins that was to begin at *due*."""
+        self._lateness_seconds = max(0.0, self._clock.monotonic() - due) if due > -math.inf else 0.0
 
     def _report_saturation(self, engine: Engine, now: float) -> None:
         period = now - self._busy_since
