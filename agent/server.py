@@ -12,14 +12,14 @@ import uuid
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 from agent.config.schema import AgentConfig
 from agent.consensus.engine_parts import Timing
 from agent.consensus.replicator import Fsm, Observer, Peer, RaftState, Replicator, ReplicatorStatus
 from agent.endpoints.alloc import AllocEndpoint
 from agent.endpoints.context import Context
-from agent.endpoints.dispatch import Dispatch
+from agent.endpoints.dispatch import Dispatch, Remote
 from agent.endpoints.evaluation import EvalEndpoint
 from agent.endpoints.health import HealthWatch, others
 from agent.endpoints.job import JobEndpoint
@@ -31,6 +31,7 @@ from agent.leader.duties import LeaderDuties, Surroundings
 from agent.leader.heartbeats import HeartbeatSettings
 from agent.members import Member, member_body
 from agent.model.command import AnyCommand, Result, decode_result, encode
+from agent.rpc.caller import Dispatcher
 from agent.rpc.client import RpcClient
 from agent.rpc.service import RpcServer
 from agent.tasks import Tasks
@@ -61,6 +62,32 @@ class ServerIdentity:
     version: str
 
 
+class Listener(Protocol):
+    """Takes calls of other processes from `start` to `stop`."""
+
+    async def start(self) -> None:
+        """Listen; raises ConfigError when the address cannot be had."""
+
+    async def stop(self, grace_seconds: float) -> None:
+        """Refuse new calls, give those in flight *grace_seconds*, then cancel them."""
+
+
+class Connections(Remote, Protocol):
+    """Carries calls to other servers until it is closed."""
+
+    async def close(self) -> None:
+        """Close all connections; calls in flight fail."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a server meets outside of its process: the wire both ways, and chance. A simulation brings its own."""
+
+    remote: Connections
+    listen: Callable[[Dispatcher], Listener]
+    rng: random.Random
+
+
 class ServerAgent:
     """One server. `start` and `stop` belong to the event loop that was running at construction."""
 
@@ -71,14 +98,17 @@ class ServerAgent:
         make_replicator: MakeReplicator,
         clock: Clock,
         recorder: Recorder,
+        outside: Outside | None = None,
     ) -> None:
+        """Wire the parts; *outside* is gRPC and the system's randomness where none is given."""
+        outside = outside or _outside(config, recorder)
         self._loop = asyncio.get_running_loop()
         self._config = config
         self._identity = identity
         self._clock = clock
         self._recorder = recorder
         self._logger = logging.getLogger("nomad")
-        self._rng = random.Random(os.urandom(16))
+        self._rng = outside.rng
         self._tasks = Tasks(self._logger, recorder)
         self._lead_changed = asyncio.Event()
         self._leads_in: int | None = None
@@ -94,12 +124,10 @@ class ServerAgent:
         self.health = HealthWatch(
             identity.peer, self.replicator.status, clock, recorder, identity.version, config.region
         )
-        self._remote = RpcClient(recorder, logging.getLogger("nomad.rpc"))
+        self._remote = outside.remote
         self.context = self._context()
         self.caller = Dispatch(self.context, self._handlers(), self._remote, identity.peer.rpc_address)
-        self._rpc = RpcServer(
-            config.addresses.rpc, config.ports.rpc, self.caller, recorder, logging.getLogger("nomad.rpc")
-        )
+        self._rpc = outside.listen(self.caller)
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="scheduler")
         self.workers = self._make_workers()
 
@@ -325,6 +353,15 @@ class _LoopObserver:
         """Pass a change of leader on."""
         if not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._on_leader, leader)
+
+
+def _outside(config: AgentConfig, recorder: Recorder) -> Outside:
+    logger = logging.getLogger("nomad.rpc")
+
+    def listen(dispatcher: Dispatcher) -> Listener:
+        return RpcServer(config.addresses.rpc, config.ports.rpc, dispatcher, recorder, logger)
+
+    return Outside(RpcClient(recorder, logger), listen, random.Random(os.urandom(16)))
 
 
 def _heartbeat_settings(config: AgentConfig) -> HeartbeatSettings:

@@ -283,6 +283,12 @@ class PysyncobjReplicator:
             self._on_failure(self._failure)
 
     def _tick(self, engine: Engine, transport: TcpTransport) -> None:
+        due = min(self._turn(engine), transport.next_deadline())
+        transport.poll(max(0.0, due - self._clock.monotonic()))
+        self._wake(due)
+
+    def _turn(self, engine: Engine) -> float:
+        """Do what is due in the engine, hand its results out, and return when the next turn is due."""
         began = self._clock.monotonic()
         engine.step()
         self._ticks += 1
@@ -291,8 +297,10 @@ class PysyncobjReplicator:
         now = self._clock.monotonic()
         self._busy_seconds += now - began
         self._report_saturation(engine, now)
-        due = min(engine.next_deadline(), transport.next_deadline(), now + POLL_SECONDS_MAX)
-        transport.poll(max(0.0, due - now))
+        return min(engine.next_deadline(), now + POLL_SECONDS_MAX)
+
+    def _wake(self, due: float) -> None:
+        """Measure how late a turn begins that was to begin at *due*."""
         woken = self._clock.monotonic()
         # Also when it was due already: a step that hangs in a write to disk delays what comes after it.
         self._lateness.see(max(0.0, woken - due) if due > -math.inf else 0.0, woken)

@@ -152,22 +152,32 @@ class Server:
     def boot(self):
         self.boots += 1
         self.commands = []
-        self.engine = Engine(
+        self.engine = self.make_engine(self, self, self.recorder)
+        self.engine.announce()
+
+    def make_engine(self, fsm, observer, recorder):
+        return Engine(
             Peer(f"id-{self.name}", self.name, self.name, self.name),
             tuple(name for name in self.world.names if name != self.name),
-            timing=Timing(),
+            timing=self.world.timing,
             compaction=self.world.compaction,
             log=self.log,
             snapshots=self.snapshots,
             links=self,
-            fsm=self,
-            observer=self,
-            recorder=self.recorder,
+            fsm=fsm,
+            observer=observer,
+            recorder=recorder,
             clock=self.world.clock,
             rng=random.Random(f"{self.world.seed}:{self.name}:{self.boots}"),
             logger=logging.getLogger("raft-world"),
         )
-        self.engine.announce()
+
+    def die(self):
+        """Lose what a process loses when it is killed."""
+        for proposal in list(self.engine._waiting.values()):
+            proposal.cancel()
+        self.engine, self.step_at = None, None
+        self.log.crash()
 
     def due(self):
         deadlines = [self.engine.next_deadline()]
@@ -175,9 +185,17 @@ class Server:
             deadlines.append(self.step_at)
         return min(deadlines)
 
+    def turn(self):
+        """Do what is due now."""
+        self.step_at = None
+        self.engine.step()
+
 
 class RaftWorld:
     """The group, its network and its clock."""
+
+    make_server = Server
+    timing = Timing()
 
     def __init__(self, seed, size=3, loss=0.0, reorder=False, compaction=None):
         print(f"raft world: seed={seed} size={size} loss={loss} reorder={reorder}")
@@ -195,7 +213,7 @@ class RaftWorld:
         self._queue, self._sequence = [], 0
         self._links, self._last_due, self._epoch = {}, {}, defaultdict(int)
         self._up = set()
-        self.servers = {name: Server(self, name) for name in self.names}
+        self.servers = {name: self.make_server(self, name) for name in self.names}
         for name in self.names:
             self.start(name)
 
@@ -209,11 +227,7 @@ class RaftWorld:
 
     def crash(self, name):
         """Kill -9: connections close where no cut hides it, what was not durable is gone."""
-        server = self.servers[name]
-        for proposal in list(server.engine._waiting.values()):
-            proposal.cancel()
-        server.engine, server.step_at = None, None
-        server.log.crash()
+        self.servers[name].die()
         self.paused.discard(name)
         for other in self.names:
             self._disconnect(name, other, told=False)
@@ -279,7 +293,7 @@ class RaftWorld:
         """Let *seconds* pass."""
         end = self.clock.monotonic() + seconds
         while True:
-            name, due = self._next_step()
+            actor, due = self._next_turn()
             message_due = self._queue[0][0] if self._queue else float("inf")
             now = max(self.clock.monotonic(), min(due, message_due))
             if now > end:
@@ -289,9 +303,7 @@ class RaftWorld:
                 _, _, action = heapq.heappop(self._queue)
                 action()
             else:
-                server = self.servers[name]
-                server.step_at = None
-                server.engine.step()
+                actor.turn()
         self.clock.advance(max(0.0, end - self.clock.monotonic()))
 
     def run_until(self, condition, within):
@@ -308,7 +320,9 @@ class RaftWorld:
         if (source, destination) not in self._up:
             return False
         body = encode_frame(message)[4:]
-        link = self._links.setdefault((source, destination), random.Random(f"{self.seed}:{source}>{destination}"))
+        if (source, destination) not in self._links:
+            self._links[source, destination] = random.Random(f"{self.seed}:{source}>{destination}")
+        link = self._links[source, destination]
         due = self.clock.monotonic() + 0.0005 + link.random() * 0.01
         lost = link.random() < self.loss
         if not self.reorder:
@@ -334,12 +348,16 @@ class RaftWorld:
         if epoch != self._epoch[source, destination] and not self.reorder:
             return  # a connection since replaced: its unread bytes are dropped
         if destination in self.paused:
-            self._later(0.05, lambda: self._deliver(source, destination, epoch, body))
+            self._hold(destination, lambda: self._deliver(source, destination, epoch, body))
             return
         server.engine.on_message(source, decode_message(body))
         # Often several messages are read before the next step.
         soon = self.clock.monotonic() + self.rng.choice((0.0, 0.001))
         server.step_at = soon if server.step_at is None else min(server.step_at, soon)
+
+    def _hold(self, destination, action):
+        """Keep a message until *destination* runs again."""
+        self._later(0.05, action)
 
     def _connect(self):
         for source in self.names:
@@ -361,10 +379,13 @@ class RaftWorld:
         if told and engine is not None:
             engine.on_disconnected(destination)
 
-    def _next_step(self):
-        running = [s for s in self.servers.values() if s.engine is not None and s.name not in self.paused]
+    def _actors(self):
+        """Yield whoever may have something to do, in an order that never varies."""
+        return (s for s in self.servers.values() if s.engine is not None and s.name not in self.paused)
+
+    def _next_turn(self):
         return min(
-            ((s.name, s.due()) for s in running), key=lambda pair: (pair[1], pair[0]), default=("", float("inf"))
+            ((actor, actor.due()) for actor in self._actors()), key=lambda pair: pair[1], default=(None, float("inf"))
         )
 
     def _later(self, seconds, action):
