@@ -187,6 +187,7 @@ class ClusterServer(Agent, Server):
         await self.agent.start()
         agent, multiplier = self.agent, float(world.raft_multiplier)
         observed = Observed(
+            self.name,
             status=agent.status,
             state=lambda: agent.replicated.state,
             duties=agent.duties,
