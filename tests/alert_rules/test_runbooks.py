@@ -186,6 +186,20 @@ def test_a_page_says_how_to_silence_or_why_not(alert):
         assert text.startswith("Never")
 
 
+@each_page
+def test_a_silence_matches_labels_that_the_alert_has(alert):
+    """
+    `outrider silence NAME` is said of alerts that name an agent, and each matcher for amtool is a label of the alert.
+    """
+    text = " ".join(PAGES[alert].sections["Silence"].split())
+    labels = RULES[alert].surely_labelled | {"cluster"}
+
+    if not text.startswith("Never") and re.search(r"`outrider silence (?:server|client)-\d --for \w+`", text):
+        assert "instance" in labels
+    for matchers in re.findall(r"silence add ((?:\w+=\S+ )+)-d", text):
+        assert set(re.findall(r"(\w+)=", matchers)) <= labels
+
+
 @each_look
 def test_the_two_answers_of_a_command_differ(alert, look):
     """
