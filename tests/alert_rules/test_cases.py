@@ -1,9 +1,11 @@
 """Each alert's cases on promtool, what a case must say, and that a wrong answer is told."""
 
+from functools import cache
+
 import pytest
 
 from alert_rules.alertmanager import WATCHDOG
-from alert_rules.rules import rule_files, rule_set
+from alert_rules.rules import rule_set
 from tests.alert_rules.asking import Question, RulesFailed, Sample, ask
 from tests.alert_rules.case import Case, fires, recorded
 from tests.alert_rules.collection import WORLDS, case_trials, cases
@@ -11,13 +13,13 @@ from tests.alert_rules.mutation_expressions import parse
 from tests.alert_rules.mutation_graph import RuleGraph, flattened, name_of
 from tests.alert_rules.prove import problem_of
 from tests.alert_rules.timeline import settings
-from tests.alert_rules.trial import CaseTrial, Part, trial_of
+from tests.alert_rules.trial import CaseTrial, Part, files_of, trial_of
 from tests.tools import find_or_explain
 
 PROMTOOLS, ABSENT = find_or_explain("promtool")
 CASES = cases()
 ALERTS = [rule.alert for rule in rule_set(settings()).alerts if rule.alert != WATCHDOG]
-GRAPH = RuleGraph(flattened(rule_files(settings())))
+GRAPH = RuleGraph(flattened(files_of(settings())))
 DEAD = Case(
     alert="NomadClientDown",
     name="dead",
@@ -43,17 +45,17 @@ def with_marks(*marks):
     return mark
 
 
+# On one Prometheus, for every rule is evaluated; what differs between them is found beside others.
 @with_marks(*needs_promtool)
-@pytest.mark.parametrize("promtool", PROMTOOLS, ids=str)
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_case_alone_is_as_it_says(promtool, case):
+def test_a_case_alone_is_as_it_says(case):
     """
     With every rule file and nothing but its own series, a case fires and is silent when it says so, and no rule fails.
     """
     trial = CaseTrial((Part(case),))
-    files = [without(case.given, content) for content in rule_files(case.rules).values()]
+    files = [without(case.given, content) for content in files_of(case.rules).values()]
 
-    answers = ask(promtool, files, trial.series, trial.step, trial.questions({}))
+    answers = ask(PROMTOOLS[0], files, trial.series, trial.step, trial.questions({}))
 
     assert None is trial.failure(answers, {})
 
@@ -84,7 +86,7 @@ def test_every_alert_has_a_firing_and_a_silent_case(alert):
     An alert is shown firing and silent over series that it reads, by cases of its own or in a modelled world.
     """
     own = [case for case in CASES if case.alert == alert]
-    worlds = [world for world in WORLDS if names_in(world.world.input_series()) & GRAPH.metrics(alert)]
+    worlds = [world for world, names in names_in_worlds() if names & GRAPH.metrics(alert)]
 
     assert any(case.is_firing for case in own) or any(alert in world.notified for world in worlds)
     assert any(not case.is_firing for case in own) or any(alert not in world.notified for world in worlds)
@@ -103,6 +105,12 @@ def test_a_case_has_series_that_its_rules_read(case):
 
 def names_in(series):
     return {parse(selector).name for selector in series}
+
+
+@cache
+def names_in_worlds():
+    """Return each modelled world with the names of its series."""
+    return [(world, names_in(world.world.input_series())) for world in WORLDS]
 
 
 def test_no_two_cases_have_one_name():

@@ -253,12 +253,18 @@ def surely_labelled(alert: str) -> frozenset[str]:
 
 
 @cache
+def files_of(settings: RuleSettings) -> dict[str, Document]:
+    """Return the content of the rule files that *settings* give, made once: each rule is parsed and resolved for it."""
+    return rule_files(settings)
+
+
+@cache
 def rule_graph(
     settings: RuleSettings, other_clusters: tuple[str, ...], given: frozenset[str] = frozenset()
 ) -> RuleGraph:
     """Return the rules that *settings* give, with what they know of their cluster told of *other_clusters* as well."""
     documents: list[Document] = []
-    for document in flattened(rule_files(settings)):
+    for document in flattened(files_of(settings)):
         documents.append(document)
         labels = document.get("labels", {})
         if labels.get("cluster") == CLUSTER and labels.get("region", REGION) == REGION:
