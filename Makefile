@@ -11,7 +11,7 @@ HAS_DOCKER := docker compose version >/dev/null 2>&1 && docker info >/dev/null 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim bench main-job drill churn build lock
+.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim bench rules-test replay main-job drill churn build lock
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,12 @@ lint: $(TESTS) ## Check style, types and who imports whom.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+rules-test: $(TESTS) tools ## Run every case of every alert, and every wrong form of every rule on the cases. Minutes.
+	@$(BIN)/python -m tests.alert_rules.prove
+
+replay: $(TESTS) tools ## Replay recorded faults of a real Nomad to a receiver. Others: make replay RECORDINGS=folder
+	@$(BIN)/python -m tests.detection.replay $(RECORDINGS)
 
 main-job: $(TESTS) tools ## Run the end-to-end proof alone: faults in, notifications out, with the seconds of each step.
 	@$(BIN)/pytest -m main_job $(ARGS)

@@ -184,7 +184,7 @@ def values_text(samples: Samples) -> str:
     words: list[str] = []
     for number, sample in enumerate(samples):
         if sample is not None:
-            words.append(f"{sample:g}" if abs(sample) < 1e6 else repr(sample))
+            words.append(f"{sample:.15g}")
         else:
             ends = number > 0 and samples[number - 1] is not None
             words.append("stale" if ends else "_")

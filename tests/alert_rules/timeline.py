@@ -1,20 +1,15 @@
 """Which alerts fire when: promtool evaluates the shipped rules over given samples and says what it got.
 
-promtool tests print what they got only when it is not what they expected, so each question expects the impossible.
 Notifications follow from the alerts by the table of inhibitions, as Alertmanager applies it.
 """
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 
-import yaml
-
 from alert_rules.inhibitions import inhibited_by
-from alert_rules.render import to_yaml
 from alert_rules.rules import rule_files
 from alert_rules.settings import ExpectedRegion, RuleSettings, Severity, Times
-from telemetry.scrape.duration import format_duration, parse_duration
+from tests.alert_rules.asking import Question, ask
 from tests.alert_rules.nomad_series import CLUSTER, REGION, Samples, values_text
 from tests.tools import Program
 
@@ -23,8 +18,6 @@ PROOF = Times(
     scrape_interval_seconds=1.0, evaluation_interval_seconds=1.0, group_wait_seconds=1.0, group_interval_seconds=2.0
 )
 _FIRING = 'count by (alertname) (ALERTS{alertstate="firing", severity=~"critical|warning"})'
-_ANSWER = re.compile(r"expr: .*, time: (?P<time>\S+),\s*exp: .*\s*got: (?P<got>.*)")
-_NAME = re.compile(r'alertname="(\w+)"')
 
 
 @dataclass(frozen=True)
@@ -71,36 +64,22 @@ def settings(expected: int = 3, times: Times = SHIPPED) -> RuleSettings:
 def evaluate(
     promtool: Program, folder: Path, series: dict[str, Samples], rules: RuleSettings, step: float | None = None
 ) -> Timeline:
-    """Return which alerts fire at each evaluation over *series*, whose samples are *step* seconds apart."""
-    times = rules.times
-    step = step or times.scrape_interval_seconds
+    """Return which alerts fire at each evaluation over *series*, whose samples are *step* seconds apart.
+
+    What promtool read stays in *folder*.
+    """
+    step = step or rules.times.scrape_interval_seconds
+    every = rules.times.evaluation_interval_seconds
     steps = max(len(samples) for samples in series.values())
-    every = times.evaluation_interval_seconds
     moments = [number * every for number in range(int((steps - 1) * step / every) + 1)]
-    test = {
-        "interval": format_duration(step),
-        "input_series": [{"series": name, "values": values_text(samples)} for name, samples in series.items()],
-        "promql_expr_test": [
-            {
-                "expr": _FIRING,
-                "eval_time": format_duration(moment),
-                "exp_samples": [{"labels": '{impossible="yes"}', "value": -1}],
-            }
-            for moment in moments
-        ],
-    }
-    (folder / "rules.yml").write_text(to_yaml(next(iter(rule_files(rules).values()))))
-    document = {"rule_files": ["rules.yml"], "evaluation_interval": format_duration(every), "tests": [test]}
-    (folder / "test.yml").write_text(yaml.safe_dump(document))
-    said = promtool.run("test", "rules", str(folder / "test.yml"))
+    texts = {selector: values_text(samples) for selector, samples in series.items()}
+    files = list(rule_files(rules).values())
+    answers = ask(promtool, files, texts, step, [Question(_FIRING, moment) for moment in moments], every, folder)
     firing = {
-        parse_duration(answer["time"]): frozenset(_NAME.findall(answer["got"]))
-        for answer in _ANSWER.finditer(said.stdout + said.stderr)
+        moment: frozenset(sample.labels["alertname"] for sample in samples)
+        for moment, samples in zip(moments, answers, strict=True)
     }
-    assert set(moments) == set(firing), (
-        f"promtool answered {len(firing)} of {len(moments)} questions:\n{said.stderr[:2000]}"
-    )
-    return Timeline(firing, times.group_wait_seconds)
+    return Timeline(firing, rules.times.group_wait_seconds)
 
 
 def severity_of(alert: str, rules: RuleSettings) -> Severity:
