@@ -144,11 +144,11 @@ class RuleSettings:
     windows: Windows = field(default_factory=Windows)
     links: Links = field(default_factory=Links)
     receivers: tuple[Receiver, ...] = ()
-    choices: Mapping[str, Choice] = field(default_factory=dict)
-    alert_labels: Mapping[str, str] = field(default_factory=dict)
-    label_names: Mapping[str, str] = field(default_factory=dict)
+    choices: Mapping[str, Choice] = field(default_factory=dict, hash=False)
+    alert_labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    label_names: Mapping[str, str] = field(default_factory=dict, hash=False)
     """What targets call `cluster`, `region` and `instance`; empty for one they lack."""
-    selectors: Mapping[str, str] = field(default_factory=lambda: dict(SHIPPED_SELECTORS))
+    selectors: Mapping[str, str] = field(default_factory=lambda: dict(SHIPPED_SELECTORS), hash=False)
     """Matchers that pick servers, clients, Prometheus and Alertmanager, by role."""
     prometheus_servers: int = 1
     alertmanagers: int = 1

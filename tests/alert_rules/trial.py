@@ -123,19 +123,17 @@ class CaseTrial:
 
     @property
     def settings(self) -> RuleSettings:
-        """The settings of the first part, with a region for each part of its cluster."""
+        """The settings of the first part, with a region for each part, in its cluster."""
         regions = tuple(
-            ExpectedRegion(name=part.region, expected_servers=part.case.expected_servers)
+            ExpectedRegion(name=part.region, expected_servers=part.case.expected_servers, cluster=part.cluster)
             for part in self.parts
-            if part.cluster == CLUSTER
         )
         return replace(self.case.rules, regions=regions)
 
     @property
     def graph(self) -> RuleGraph:
-        """The rules, with what they know of each cluster by name."""
-        others = tuple(part.cluster for part in self.parts if part.cluster != CLUSTER)
-        return rule_graph(self.settings, others, self.case.given)
+        """The rules of all the clusters."""
+        return rule_graph(self.settings, self.case.given)
 
     def questions(self, names: Mapping[str, str], wrong: Document | None = None) -> list[Question]:
         """Return what to ask, of rules that go by other *names*, one of which is *wrong*."""
@@ -259,14 +257,6 @@ def files_of(settings: RuleSettings) -> dict[str, Document]:
 
 
 @cache
-def rule_graph(
-    settings: RuleSettings, other_clusters: tuple[str, ...], given: frozenset[str] = frozenset()
-) -> RuleGraph:
-    """Return the rules that *settings* give, with what they know of their cluster told of *other_clusters* as well."""
-    documents: list[Document] = []
-    for document in flattened(files_of(settings)):
-        documents.append(document)
-        labels = document.get("labels", {})
-        if labels.get("cluster") == CLUSTER and labels.get("region", REGION) == REGION:
-            documents += [document | {"labels": labels | {"cluster": other}} for other in other_clusters]
-    return RuleGraph(documents, given)
+def rule_graph(settings: RuleSettings, given: frozenset[str] = frozenset()) -> RuleGraph:
+    """Return the rules that *settings* give, but those that write what is *given*."""
+    return RuleGraph(flattened(files_of(settings)), given)

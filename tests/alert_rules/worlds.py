@@ -117,12 +117,10 @@ class WorldTrial:
         """The rules as they should be."""
         places = PLACES[: len(self.cases)]
         regions = tuple(
-            ExpectedRegion(name=region, expected_servers=self.cases[0].expected)
+            ExpectedRegion(name=region, expected_servers=self.cases[0].expected, cluster=cluster)
             for cluster, region in places
-            if cluster == CLUSTER
         )
-        others = tuple(cluster for cluster, _ in places if cluster != CLUSTER)
-        return rule_graph(replace(settings(), regions=regions), others)
+        return rule_graph(replace(settings(), regions=regions))
 
     @cached_property
     def _moments(self) -> list[float]:

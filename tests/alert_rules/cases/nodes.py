@@ -1,7 +1,7 @@
 """Cases of the alerts about clients and their heartbeats."""
 
 from tests.alert_rules.case import Case, fires
-from tests.alert_rules.cases.common import born, flat, led, then
+from tests.alert_rules.case_series import born, flat, led, then
 
 
 def _clients(seconds: float, count: int, **other: str) -> dict[str, str]:

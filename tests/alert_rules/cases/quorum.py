@@ -1,7 +1,7 @@
 """Cases of the alerts about leadership and quorum that the modelled worlds do not reach, and of their edges."""
 
 from tests.alert_rules.case import Case, fires, recorded
-from tests.alert_rules.cases.common import flat, growing, led, then, up
+from tests.alert_rules.case_series import flat, growing, led, then, up
 
 _LONG = 900.0
 

@@ -1,7 +1,7 @@
 """Cases of the alerts about elections, leases, commits, logs and threads."""
 
 from tests.alert_rules.case import Case, fires
-from tests.alert_rules.cases.common import born, flat, growing, led, then, up
+from tests.alert_rules.case_series import born, flat, growing, led, then, up
 
 _LONG = 900.0
 

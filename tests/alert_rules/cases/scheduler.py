@@ -1,7 +1,7 @@
 """Cases of the alerts about evaluations, plans and schedulers."""
 
 from tests.alert_rules.case import Case, fires
-from tests.alert_rules.cases.common import born, flat, growing, then, up
+from tests.alert_rules.case_series import born, flat, growing, then, up
 
 _LONG = 900.0
 

@@ -1,7 +1,7 @@
 """Cases of the alerts about metrics that arrive, live and in time, and about agents that can go on."""
 
 from tests.alert_rules.case import Case, fires
-from tests.alert_rules.cases.common import flat, growing, led, then
+from tests.alert_rules.case_series import flat, growing, led, then
 
 _LONG = 900.0
 _DAY = 86_400.0

@@ -1,7 +1,7 @@
 """Cases of the alerts about Prometheus and Alertmanager themselves."""
 
 from tests.alert_rules.case import Case, fires
-from tests.alert_rules.cases.common import flat, then
+from tests.alert_rules.case_series import flat, then
 
 _PROMETHEUS = 'job="prometheus",instance="p1"'
 _ALERTMANAGER = 'job="alertmanager",instance="a1"'
