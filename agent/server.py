@@ -122,7 +122,13 @@ class ServerAgent:
         self.duties = LeaderDuties(self._surroundings(), _heartbeat_settings(config))
         self.replicated.listen(self.duties.on_changes)
         self.health = HealthWatch(
-            identity.peer, self.replicator.status, clock, recorder, identity.version, config.region
+            identity.peer,
+            self.replicator.status,
+            clock,
+            recorder,
+            identity.version,
+            config.region,
+            float(config.server.raft_multiplier),
         )
         self._remote = outside.remote
         self.context = self._context()

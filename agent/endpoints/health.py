@@ -23,6 +23,7 @@ class HealthWatch:
         recorder: Recorder,
         version: str,
         region: str,
+        raft_multiplier: float = 1.0,
     ) -> None:
         self._own = own
         self._status = status
@@ -30,6 +31,7 @@ class HealthWatch:
         self._recorder = recorder
         self._version = version
         self._region = region
+        self._raft_multiplier = raft_multiplier
         self._next_round = 0.0
         self._since: dict[str, tuple[bool, float]] = {}
         self._response = m.AutopilotHealthResponse()
@@ -47,7 +49,7 @@ class HealthWatch:
             return
         self._next_round = now + INTERVAL_SECONDS
         views = self._views(status)
-        verdict = judge(tuple(view for view, _ in views), status.last_index)
+        verdict = judge(tuple(view for view, _ in views), status.last_index, self._raft_multiplier)
         self._recorder.set(metrics.HEALTHY, float(verdict.healthy))
         self._recorder.set(metrics.FAILURE_TOLERANCE, float(verdict.failure_tolerance))
         self._response = self._body(status, verdict, views)

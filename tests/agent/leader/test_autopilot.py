@@ -35,6 +35,8 @@ def test_a_server_that_was_not_heard_lately_is_unhealthy():
     """
     assert judge((view("a", leader=True), view("b", contact=0.2), view("c")), 100).healthy
     assert not judge((view("a", leader=True), view("b", contact=0.201), view("c")), 100).healthy
+    assert judge((view("a", leader=True), view("b", contact=0.6), view("c")), 100, raft_multiplier=3).healthy
+    assert not judge((view("a", leader=True), view("b", contact=0.601), view("c")), 100, raft_multiplier=3).healthy
 
 
 def test_a_server_that_lags_is_unhealthy():
