@@ -11,6 +11,7 @@ from tests.detection.simulation_faults import FAULTS, Condition, Expected, Fault
 from tests.detection.simulation_heard import Alertmanager, Heard
 from tests.detection.simulation_promtool import Watcher, _of_agents, _Texts, draw, firing, rule_names, settings, values
 from tests.detection.simulation_runs import STEPS, Run, View
+from tests.sim.cluster_world import Pace
 from tests.sim.scrapes import Outcome
 from tests.tools import find_or_explain
 
@@ -252,6 +253,17 @@ def test_the_condition_grows_with_the_pace():
     Where elections are slower, what an alert states comes about later.
     """
     assert measured(500.0, variant=SLOWER[0]).problems()[-1].endswith(" after 4 s")
+
+
+def test_the_limit_grows_with_elections_an_operator_chose():
+    """
+    With a multiplier our agent has so much longer as its elections take; a Nomad has none to choose.
+    """
+    slower = Pace.SLOW.election_seconds - Pace.QUICK.election_seconds
+
+    assert [] == measured(LIMIT + slower, variant=SLOWER[0]).problems()
+    assert 1 == len(measured(LIMIT + slower + 0.1, variant=SLOWER[0]).problems())
+    assert 1 == len(measured(NATIVE_LIMIT + 0.1, variant=SLOWER[1]).problems())
 
 
 @pytest.mark.parametrize(("percent", "value"), [(50, 5.0), (95, 10.0), (90, 9.0), (100, 10.0)])

@@ -234,6 +234,8 @@ class ClusterClient(Agent):
         )
         self.agent = SimClient(settings, pool, self.registry, world.clock, logger, self.rng)
         await self.agent.start()
+        if (sampler := getattr(self.agent, "sample", None)) is not None:
+            self.registry.register_sampler(sampler, "client")
         await self._collect([self.agent.collect, self._record_runtime])
 
 
