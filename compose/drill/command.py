@@ -40,8 +40,9 @@ from telemetry.scrape.duration import format_duration
 PROCESSES = "processes"
 COMPOSE = "compose"
 OUT = Path(".outrider/drill")
-LANES = 3
-"""Clusters at one time: an idle one of five servers and six clients takes a twentieth of a core."""
+LANES = 5
+"""Clusters at one time: an idle one of five servers and six clients takes a twentieth of a core, and a drill is mostly
+waiting."""
 PORT_BASE = 28_000
 CLIENTS = 6
 """A third of them is more than one."""

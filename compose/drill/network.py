@@ -18,6 +18,9 @@ from compose.links import PORTS_PER_LINK, Cut, Link, LinkRelays, Pair, PortBlock
 from compose.local_settings import LocalAgent, LocalSettings
 
 PROMETHEUS = "prometheus"
+_TABLES = (Path("/proc/net/tcp"), Path("/proc/net/tcp6"))
+_LOOPBACK_IN_PROC = ("0100007F", "0000000000000000FFFF00000100007F")
+"""127.0.0.1 as the two tables write it; gRPC opens IPv6 sockets for IPv4 addresses, too."""
 _NOBODY = ""
 
 CallersOf = Callable[[Collection[int]], Mapping[int, str]]
@@ -188,8 +191,9 @@ class Network:
 
 def _sockets_on(ports: Collection[int]) -> dict[str, int]:
     """Return the sockets of loopback whose own port is one of *ports*, as /proc names them."""
-    wanted = {f"0100007F:{port:04X}": port for port in ports}
-    rows = (line.split() for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
+    wanted = {f"{address}:{port:04X}": port for address in _LOOPBACK_IN_PROC for port in ports}
+    lines = [line for table in _TABLES if table.exists() for line in table.read_text("ascii").splitlines()[1:]]
+    rows = (line.split() for line in lines)
     return {f"socket:[{row[9]}]": wanted[row[1]] for row in rows if row[1] in wanted}
 
 

@@ -3,6 +3,7 @@ import subprocess
 import sys
 import threading
 from contextlib import closing, suppress
+from pathlib import Path
 
 import pytest
 
@@ -20,8 +21,11 @@ import socket, sys
 for line in sys.stdin:
     word, port = line.split()
     try:
-        if word == "open":
-            kept = socket.create_connection(("127.0.0.1", int(port)), timeout=5)
+        if word.startswith("open"):
+            # As gRPC does it, which uses IPv6 sockets for IPv4 addresses.
+            kept = socket.socket(socket.AF_INET6 if word == "open6" else socket.AF_INET)
+            kept.settimeout(5)
+            kept.connect(("::ffff:127.0.0.1" if word == "open6" else "127.0.0.1", int(port)))
         kept.settimeout(0.4 if word == "silence" else 5)
         kept.sendall(b"hello\\n")
         print(kept.recv(100).decode().strip() or "end", flush=True)
@@ -115,22 +119,25 @@ def test_every_way_is_open_at_first(world):
     assert "far-server-1" == agents.ask("server-1", "open", routes.scrapes["far-server-1"])
 
 
-def test_one_client_is_cut_at_a_port_that_all_share(world):
+@pytest.mark.parametrize("opens", ["open", "open6"])
+def test_one_client_is_cut_at_a_port_that_all_share(world, opens):
     """
     Who calls is told by the process: an isolated client hears nothing, over an old connection or a new one; others do.
     """
+    if opens == "open6" and not Path("/proc/net/tcp6").exists():
+        pytest.skip("this machine has no IPv6")
     agents, network = world
     port = network.routes.rpc["server-1"]
-    assert ["server-1"] * 2 == [agents.ask(name, "open", port) for name in ("client-1", "client-2")]
+    assert ["server-1"] * 2 == [agents.ask(name, opens, port) for name in ("client-1", "client-2")]
 
     network.isolate(["client-1"], Cut.BLACKHOLE)
 
     assert "silence" == agents.ask("client-1", "silence", port)
     assert "server-1" == agents.ask("client-2", "again", port)
-    assert "server-1" == agents.ask("client-2", "open", port)
-    assert "server-1" == agents.ask("server-2", "open", port)
+    assert "server-1" == agents.ask("client-2", opens, port)
+    assert "server-1" == agents.ask("server-2", opens, port)
     network.mend()
-    assert "server-1" == agents.ask("client-1", "open", port)
+    assert "server-1" == agents.ask("client-1", opens, port)
 
 
 def test_an_isolated_server_is_cut_from_peers_and_clients_and_still_scraped(world):
