@@ -14,7 +14,8 @@ them:
 `$` is a command that runs anywhere; what stands in backticks is a regular expression, searched for in all it prints,
 line by line. `nothing` is an empty answer, and may be followed by `or` and an expression. An answer in which both are
 found is bad: a table is good until one row is bad. Further lines of a command are indented deeper than its first.
-`#` is a command on a host, as root: it has one line `- look for:` instead, and no test runs it.
+`#` is a command on a host, as root: it has one line `- look for:` instead, and no test runs it. A silence that takes
+more than a name is a command of the same form.
 
 Commands know four variables, all of them URLs; the words `nomad` and `outrider` are interchangeable.
 """
@@ -39,7 +40,7 @@ LINE_LETTERS_MAX = 110
 """The longest line of a page."""
 
 _COMMAND = re.compile(r" {4}([$#]) (.+)\Z")
-_CONTINUED = re.compile(r" {6}( *\S.*)\Z")
+_CONTINUED = re.compile(r" {6,}(\S.*)\Z")
 _ANSWER = re.compile(r"- (good|bad): (?:(nothing)(?: or (?=`)|(?=,|\Z)))?(?:`([^`]+)`)?(?:, (.+))?\Z")
 _LOOK_FOR = re.compile(r"- look for: (.+)\Z")
 _EMPTY = r"\A\s*\Z"
@@ -78,12 +79,16 @@ class Look:
 
 @dataclass(frozen=True, slots=True)
 class Runbook:
-    """One page; *sections* are by title, in the order of the page, and *looks* those of the first look."""
+    """One page; *sections* are by title, in the order of the page, *looks* the commands of the first look.
+
+    *silences* are the commands of the section Silence.
+    """
 
     alert: str
     text: str
     sections: Mapping[str, str]
     looks: tuple[Look, ...]
+    silences: tuple[str, ...] = ()
 
     @property
     def runnable(self) -> tuple[Look, ...]:
@@ -107,12 +112,17 @@ def parse_runbook(alert: str, text: str) -> Runbook:
     lines = list(enumerate(text.splitlines(), start=1))
     if not lines or lines[0][1] != f"# {alert}":
         raise RunbookError(f"{alert}.md:1: the title is {lines[0][1] if lines else ''!r}; write '# {alert}'")
-    parts = dict(_parts(lines[1:], "## "))
-    titles = tuple(title for title in parts if title)
+    parts = [(title, body) for title, body in _parts(lines[1:], "## ") if title]
+    titles = tuple(title for title, _ in parts)
     if titles != SECTIONS:
         raise RunbookError(f"{alert}.md: its sections are {', '.join(titles)}; they must be {', '.join(SECTIONS)}")
-    looks = tuple(_look(alert, title, body) for title, body in _parts(parts["First look"], "### ") if title)
-    return Runbook(alert, text, {title: _joined(parts[title]) for title in titles}, looks)
+    bodies = dict(parts)
+    looks = tuple(_look(alert, title, body) for title, body in _parts(bodies["First look"], "### ") if title)
+    for look in looks:
+        if [other.title for other in looks].count(look.title) > 1:
+            raise RunbookError(f"{alert}.md: {look.title!r} stands twice in the first look; rename one")
+    sections = {title: _joined(body) for title, body in parts}
+    return Runbook(alert, text, sections, looks, tuple(_commands(bodies["Silence"])))
 
 
 _Lines = list[tuple[int, str]]
@@ -134,6 +144,21 @@ def _joined(lines: _Lines) -> str:
     return "\n".join(line for _, line in lines).strip()
 
 
+def _commands(lines: _Lines) -> Iterator[str]:
+    """Yield each command that runs anywhere, with the lines that continue it."""
+    words: list[str] = []
+    for _, line in lines:
+        if (match := _COMMAND.match(line)) and match[1] == "$":
+            words = [match[2]]
+        elif words and (match := _CONTINUED.match(line)):
+            words.append(match[1])
+        elif words:
+            yield "\n".join(words)
+            words = []
+    if words:
+        yield "\n".join(words)
+
+
 def _look(alert: str, title: str, lines: _Lines) -> Look:
     """Return the one command below the heading *title*."""
     words: list[str] = []
@@ -146,7 +171,7 @@ def _look(alert: str, title: str, lines: _Lines) -> Look:
                 raise RunbookError(f"{place}: {title!r} has a second command; give it a heading of its own")
             prompt, words = match[1], [match[2]]
         elif words and not answers and (match := _CONTINUED.match(line)):
-            words.append(match[1].strip())
+            words.append(match[1])
         elif line.startswith(("- good", "- bad")):
             kind, answer = _answer(place, line)
             answers[kind] = answer
