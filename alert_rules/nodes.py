@@ -63,9 +63,15 @@ CLIENT_DOWN = AlertSpec(
 
 HEARTBEATS_MISSED = AlertSpec(
     alert="NomadHeartbeatsMissed",
-    # Those that Prometheus misses too have NomadClientDown.
+    # More were missed than Prometheus misses: those have NomadClientDown. After restarts, which nobody missed, that says
+    # less than it should: then those count that answer scrapes and are not heard, for longer than a restart takes.
     expr="""
     outrider:heartbeats_missed - outrider:clients_gone > 0
+    or
+    (
+      min_over_time(outrider:clients_unheard[$restart]) > 0
+      and outrider:heartbeats_missed > 0
+    )
     """,
     onset=Onset(scrapes=1.2),
     hold_seconds=0.0,

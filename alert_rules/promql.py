@@ -134,7 +134,9 @@ class _Reader:
         for matcher in selector.matchers.matchers:
             if matcher.name not in labels:
                 self.problems.append(f"{entry.name} has no label {matcher.name!r}")
-        if function in _FOR_COUNTERS and not entry.is_cumulative:
+        # How often what is 0 or 1 fell is a sound question.
+        counts_falls = function == "resets" and entry.metric.unit is Unit.BOOLEAN
+        if function in _FOR_COUNTERS and not entry.is_cumulative and not counts_falls:
             self.problems.append(f"{function}() of {entry.name}, which does not only grow")
         if function in _FOR_GAUGES and entry.is_cumulative:
             self.problems.append(f"{function}() of the counter {entry.name}")

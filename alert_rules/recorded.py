@@ -174,10 +174,18 @@ RAFT_LAG_ENTRIES = _recorded(
 
 CLIENTS_TARGETED = _recorded("outrider:clients_targeted", "Clients that Prometheus scrapes.")
 CLIENTS_DOWN = _recorded("outrider:clients_down", "Clients whose last scrape failed.")
-CLIENTS_GONE = _recorded("outrider:clients_gone", "Clients of which a scrape failed within `windows.recent`.")
+CLIENTS_GONE = _recorded(
+    "outrider:clients_gone",
+    "Times a client's scrapes began to fail within `windows.events`, and those that failed throughout.",
+)
 HEARTBEATS_ACTIVE = _recorded(
     "outrider:heartbeats_active",
     "Clients whose heartbeat the live leader waits for; absent without a live leader.",
+    present=Presence.LEADER_ONLY,
+)
+CLIENTS_UNHEARD = _recorded(
+    "outrider:clients_unheard",
+    "Clients that answer scrapes beyond those whose heartbeat the leader waits for; negative where not all are scraped.",
     present=Presence.LEADER_ONLY,
 )
 HEARTBEATS_MISSED = _recorded(

@@ -308,10 +308,15 @@ _CLIENTS: list[tuple[Metric, str]] = [
           0 * outrider:servers_expected
         """,
     ),
+    # Each time a client went, for it may miss a heartbeat each time. Further back than heartbeats are counted: it went
+    # before it missed one.
     (
         recorded.CLIENTS_GONE,
         """
-          count by (cluster, region) (min_over_time(up{role="client"}[$recent]) == 0)
+          sum by (cluster, region) (
+            resets(up{role="client"}[$events])
+            + (max_over_time(up{role="client"}[$events]) == bool 0)
+          )
         or
           0 * outrider:servers_expected
         """,
@@ -322,6 +327,12 @@ _CLIENTS: list[tuple[Metric, str]] = [
         max by (cluster, region) (
           nomad_nomad_heartbeat_active and on (cluster, region, instance) outrider:leader
         )
+        """,
+    ),
+    (
+        recorded.CLIENTS_UNHEARD,
+        """
+        count by (cluster, region) (up{role="client"} == 1) - outrider:heartbeats_active
         """,
     ),
     (recorded.HEARTBEATS_MISSED, events("nomad_nomad_heartbeat_invalidate_count", "$recent", step="$fine")),

@@ -53,7 +53,7 @@ UNHEALTHY = one("NomadServerUnhealthy")
 LOST = one("NomadQuorumLost")
 LOSS = one("NomadQuorumLost", "NomadNoLeader")
 """Nobody leads while processes live: how many answer a scrape in time decides which of the two it is."""
-CLIENTS_DOWN = one("NomadManyClientsDown", "NomadClientDown", at_most=2)
+CLIENTS_DOWN = one("NomadManyClientsDown")
 
 
 def _one_lost(of_five: Arrival) -> dict[int, tuple[Arrival, ...]]:

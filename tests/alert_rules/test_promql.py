@@ -16,6 +16,8 @@ from telemetry.catalogue.metric import Unit
         ('up{server="s1"} == 1', "up has no label 'server'"),
         ("max by (server) (nomad_raft_appliedIndex)", "max by 'server'"),
         ("rate(nomad_raft_peers[5m]) > 0", "rate() of nomad_raft_peers"),
+        ("resets(nomad_raft_peers[5m]) > 0", "resets() of nomad_raft_peers"),
+        ("rate(up[5m]) > 0", "rate() of up"),
         ("increase(nomad_raft_leader_lastContact[5m]) > 0", "increase() of nomad_raft_leader_lastContact"),
         ("delta(nomad_raft_state_leader[5m]) > 0", "delta() of the counter nomad_raft_state_leader"),
         ('nomad_raft_leader_lastContact{quantile="0.99"} > 0.2', "0.2 is no threshold for a value in 'ms'"),

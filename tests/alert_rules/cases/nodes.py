@@ -80,6 +80,39 @@ CASES = (
     ),
     Case(
         alert="NomadHeartbeatsMissed",
+        name="a client that goes twice misses it twice",
+        series={
+            **led(600),
+            **_clients(600, 12, c1=then((1, 14), (0, 15), (1, 10), (0, 10), (1, 72))),
+            **_missed(600, (20, 1), (45, 1)),
+        },
+        silent=(115.0, 240.0, 390.0, 420.0, 500.0),
+    ),
+    Case(
+        alert="NomadHeartbeatsMissed",
+        name="after restarts that nobody missed, one is cut from the servers",
+        series={
+            **led(600),
+            **_clients(600, 12, c1=then((1, 4), (0, 2), (1, 115)), c2=then((1, 8), (0, 2), (1, 111))),
+            'nomad_nomad_heartbeat_active{instance="s1"}': then((12, 40), (11, 81)),
+            **_missed(600, (40, 1)),
+        },
+        fires=(fires(260.0, value=1), fires(400.0, value=1)),
+        silent=(195.0, 225.0, 550.0),
+    ),
+    Case(
+        alert="NomadHeartbeatsMissed",
+        name="a client that was missed is back, and not yet counted",
+        series={
+            **led(600),
+            **_clients(600, 12, c1=then((1, 4), (0, 20), (1, 97))),
+            'nomad_nomad_heartbeat_active{instance="s1"}': then((12, 10), (11, 17), (12, 94)),
+            **_missed(600, (10, 1)),
+        },
+        silent=(95.0, 130.0, 150.0, 300.0),
+    ),
+    Case(
+        alert="NomadHeartbeatsMissed",
         name="a client that is gone misses it",
         series={
             **led(600),
