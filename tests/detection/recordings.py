@@ -77,10 +77,16 @@ class Recording:
         return tuple(agent for agent, role in sorted(self.roles.items()) if role == "server")
 
     def with_health(self, seconds: int = HEALTH_SECONDS) -> "Recording":
-        """Put health before: the seconds before the fault once more and again, counters growing as they did."""
+        """Put health before: the seconds before the fault once more and again, counters growing as they did.
+
+        A count of events that vanishes before the fault is left from the fault before, and is taken out.
+        """
         healthy = max(1, int(self.fault if self.fault is not None else self.seconds))
         series = {
-            agent: {name: _healthy(name, samples[:healthy], seconds) + samples for name, samples in columns.items()}
+            agent: {
+                name: _healthy(name, samples[:healthy], seconds) + _without_leftover(name, samples, healthy)
+                for name, samples in columns.items()
+            }
             for agent, columns in self.series.items()
         }
         return replace(
@@ -289,6 +295,14 @@ def _healthy(name: str, samples: Samples, seconds: int) -> Samples:
         value -= steps[-1 - number % len(steps)]
         before.append(round(value, 6))
     return before[::-1]
+
+
+def _without_leftover(name: str, samples: Samples, healthy: int) -> Samples:
+    """Return *samples* without those of an event that was before them: there at first, and gone before the fault."""
+    if not _grows(name) or samples[0] is None or None not in samples[:healthy]:
+        return samples
+    gone = samples.index(None)
+    return [None] * gone + samples[gone:]
 
 
 def _grows(name: str) -> bool:

@@ -96,6 +96,26 @@ def test_what_was_done_is_seen_in_the_scrapes(name, actions):
         assert ups[int(time) - 1] != value
 
 
+def test_what_is_left_of_the_fault_before_is_taken_out():
+    """
+    An event that was before the recording is none of it: its count is there at first and gone before the fault.
+    """
+    flaps = [1.0, 1.0, None, None, 1.0, 2.0]
+    recording = recordings.Recording(
+        name="n",
+        start=1000.0,
+        fault=3.0,
+        actions=(),
+        roles={"s1": "server"},
+        series={"s1": {"nomad_serf_member_flap": flaps, "nomad_raft_appliedIndex": flaps}},
+    )
+
+    columns = recording.with_health(2).series["s1"]
+
+    assert [None] * 6 + [1.0, 2.0] == columns["nomad_serf_member_flap"]
+    assert [None, None, *flaps] == columns["nomad_raft_appliedIndex"]
+
+
 @pytest.fixture
 def folder(tmp_path):
     """Return a folder with a recording of a server and a client, as scrapes were kept."""
@@ -241,15 +261,18 @@ def test_health_is_put_before_a_recording():
     assert (7.2, ((7.2, "sent SIGKILL to s1"),), 996.0) == (longer.fault, longer.actions, longer.start)
 
 
+PROMISED = RULES.alert("NomadClientDown").promised_seconds(SHIPPED)
+
+
 @pytest.mark.parametrize(
     ("heard", "verdicts"),
     [
-        ([("NomadClientDown", 59.0)], [("NomadClientDown", Verdict.IN_TIME)]),
-        ([("NomadClientDown", 62.0)], [("NomadClientDown", Verdict.LATE)]),
+        ([("NomadClientDown", PROMISED - 1)], [("NomadClientDown", Verdict.IN_TIME)]),
+        ([("NomadClientDown", PROMISED + 2)], [("NomadClientDown", Verdict.LATE)]),
         ([("NomadClientDown", -1.0)], [("NomadClientDown", Verdict.UNEXPECTED)]),
         ([], [("NomadClientDown", Verdict.MISSING)]),
         (
-            [("NomadServerDown", 5.0), ("NomadClientDown", 59.0), ("NomadCommitSlow", -20.0)],
+            [("NomadServerDown", 5.0), ("NomadClientDown", PROMISED), ("NomadCommitSlow", -20.0)],
             [
                 ("NomadClientDown", Verdict.IN_TIME),
                 ("NomadCommitSlow", Verdict.BACKGROUND),
@@ -270,7 +293,6 @@ def test_what_is_heard_is_judged(heard, verdicts):
         BACKGROUND,
     )
 
-    assert 60.0 == RULES.alert("NomadClientDown").promised_seconds(SHIPPED)
     assert verdicts == [(each.alert, each.verdict) for each in judged]
 
 
@@ -278,6 +300,8 @@ def test_the_promise_begins_with_the_condition():
     """
     What a fault causes later is promised from then on.
     """
-    judged = judge([Expected("NomadClientDown", 30.0)], [Heard("NomadClientDown", 85.0, {})], RULES, SHIPPED, {})
+    after = PROMISED + 25
 
-    assert [Judged("NomadClientDown", Verdict.IN_TIME, 85.0, 90.0)] == judged
+    judged = judge([Expected("NomadClientDown", 30.0)], [Heard("NomadClientDown", after, {})], RULES, SHIPPED, {})
+
+    assert [Judged("NomadClientDown", Verdict.IN_TIME, after, PROMISED + 30)] == judged

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.alert_rules.timeline import PROOF
+from alert_rules.rules import rule_set
+from tests.alert_rules.timeline import PROOF, settings
 from tests.detection.expectations import EXPECTED, Heard, Verdict
 from tests.detection.recordings import Recording, load
 from tests.detection.replay import about, judged
@@ -15,6 +16,7 @@ PROMETHEUSES, ALERTMANAGERS = find("prometheus"), find("alertmanager")
 QUORUM_LOST = "iia-quorum-lost-kill-2-followers"
 HEALTH_SECONDS = 20
 WATCHED_SECONDS = 30.0
+PROMISED = rule_set(settings(times=PROOF)).alert("NomadClientDown").promised_seconds(PROOF)
 STAGE = Stage(Program(Path("prometheus"), "2.42.0"), Program(Path("alertmanager"), "0.25.0"), PROOF)
 
 
@@ -44,7 +46,7 @@ def test_a_lost_quorum_is_notified_once(tmp_path):
 
 
 def outcome(**changes):
-    heard = [Heard("NomadClientDown", 45.04, {}), Heard("NomadCommitSlow", -3.0, {})]
+    heard = [Heard("NomadClientDown", PROMISED - 3, {}), Heard("NomadCommitSlow", -3.0, {})]
     return Outcome(
         **{
             "heard": {"iii-kill-client": heard},
@@ -69,7 +71,7 @@ def test_the_report_says_what_was_done_and_what_came_of_it():
         "      +0.0 s  sent SIGKILL to c2",
         "     +64.1 s  started c2",
         "  prometheus-2.42.0 each 1s",
-        "    NomadClientDown              in time after 45.0 s of 48.0 s promised resolved at +66.0 s",
+        f"    NomadClientDown              in time after {PROMISED - 3:.1f} s of {PROMISED:.1f} s promised resolved at +66.0 s",
         "    NomadCommitSlow              background after -3.0 s (the machine was loaded, and a commit took 13 to 24 ms in the mean)",
         "    NomadServerDown              fired from +70 s to +80 s, heard of by nobody",
     ]
