@@ -246,7 +246,7 @@ COUNT_UNWISE = AlertSpec(
     alert="NomadServerCountUnwise",
     # An even number tolerates no more losses than one less; beyond seven each write waits for more answers.
     expr="""
-    outrider:servers_expected % 2 == 0
+    outrider:servers_expected and outrider:servers_expected % 2 == 0
     or
     outrider:servers_expected > $most
     """,
