@@ -33,6 +33,7 @@ from telemetry.scrape.duration import format_duration
 
 SERVERS = ("server-1", "server-2", "server-3")
 CLIENTS = ("client-1", "client-2")
+_WATCHERS = ("prometheus", "alertmanager")
 _COMPOSE_FOLDER = Path(__file__).resolve().parents[1]
 _CONTAINER_PORTS = {"prometheus": 9090, "alertmanager": 9093, "receiver": 9095, "grafana": 3000}
 _AGENT_PORT = 4646
@@ -118,6 +119,10 @@ class ContainerStage(Watched):
         for complaint, is_done in steps:
             if not self._pause.until(is_done, _WELL_SECONDS):
                 raise LocalError(f"{complaint} after {_WELL_SECONDS:.0f} s: see docker compose -p {self._project} logs")
+
+    def renew_watchers(self) -> None:
+        """Start Prometheus and Alertmanager anew; what they know is in their memory, and goes with it."""
+        self._compose("restart", "--timeout", "2", *_WATCHERS)
 
     def restore(self) -> None:
         """Take back whatever is left of a fault."""
@@ -284,8 +289,12 @@ def override(ports: dict[str, int], folder: Path) -> str:
     for name, port in ports.items():
         inside = _CONTAINER_PORTS.get(name, _AGENT_PORT)
         lines += [f"  {name}:", f'    ports: !override ["{LOOPBACK}:{port}:{inside}"]']
-        if name in {"prometheus", "alertmanager", "grafana"}:
-            lines.append(f"    volumes: [{json.dumps(f'{folder}/generated:/etc/outrider:ro')}]")
+        mount = json.dumps(f"{folder}/generated:/etc/outrider:ro")
+        if name in _WATCHERS:
+            # A restart must forget everything.
+            lines += [f"    volumes: !override [{mount}]", f'    tmpfs: ["/{name}:mode=1777"]']
+        if name == "grafana":
+            lines.append(f"    volumes: [{mount}]")
         if name == "receiver":
             lines.append(f"    volumes: [{json.dumps(f'{folder}/record:/record')}]")
             lines.append('    command: [receiver, "--listen=0.0.0.0:9095", "--record=/record/notifications.jsonl"]')
