@@ -121,8 +121,10 @@ class ContainerStage(Watched):
                 raise LocalError(f"{complaint} after {_WELL_SECONDS:.0f} s: see docker compose -p {self._project} logs")
 
     def renew_watchers(self) -> None:
-        """Start Prometheus and Alertmanager anew; what they know is in their memory, and goes with it."""
-        self._compose("restart", "--timeout", "2", *_WATCHERS)
+        """Start Prometheus and Alertmanager anew, with empty volumes."""
+        self._compose("rm", "--stop", "--force", *_WATCHERS)
+        self._docker("volume", "rm", *(f"{self._project}_{name}" for name in _WATCHERS))
+        self._compose("up", "--detach", "--no-build", "--wait", *_WATCHERS)
 
     def restore(self) -> None:
         """Take back whatever is left of a fault."""
@@ -289,12 +291,8 @@ def override(ports: dict[str, int], folder: Path) -> str:
     for name, port in ports.items():
         inside = _CONTAINER_PORTS.get(name, _AGENT_PORT)
         lines += [f"  {name}:", f'    ports: !override ["{LOOPBACK}:{port}:{inside}"]']
-        mount = json.dumps(f"{folder}/generated:/etc/outrider:ro")
-        if name in _WATCHERS:
-            # A restart must forget everything.
-            lines += [f"    volumes: !override [{mount}]", f'    tmpfs: ["/{name}:mode=1777"]']
-        if name == "grafana":
-            lines.append(f"    volumes: [{mount}]")
+        if name in {*_WATCHERS, "grafana"}:
+            lines.append(f"    volumes: [{json.dumps(f'{folder}/generated:/etc/outrider:ro')}]")
         if name == "receiver":
             lines.append(f"    volumes: [{json.dumps(f'{folder}/record:/record')}]")
             lines.append('    command: [receiver, "--listen=0.0.0.0:9095", "--record=/record/notifications.jsonl"]')

@@ -36,7 +36,6 @@ def test_the_override_moves_every_port_and_keeps_a_record():
     assert (
         ["/tmp/x/generated:/etc/outrider:ro"] == services["alertmanager"]["volumes"] == services["grafana"]["volumes"]
     )
-    assert ["/prometheus:mode=1777"] == services["prometheus"]["tmpfs"]
     assert ["/tmp/x/record:/record"] == services["receiver"]["volumes"]
     assert "--record=/record/notifications.jsonl" in services["receiver"]["command"]
 
