@@ -14,9 +14,12 @@ from compose.drill.fault import LEADER
 from compose.drill.jobs import job
 from compose.drill.local_stage import LocalStage
 from compose.drill.pause import Stopped
-from compose.drill.runner import ELECTIONS_MAX, MEMORY_SECONDS
 from telemetry.clock import Clock
 
+ELECTIONS_MAX = 3
+"""As many elections in ten minutes are no news to the rules."""
+MEMORY_SECONDS = 630.0
+"""How far back they look, and a margin."""
 AWAY_SECONDS = (8.0, 11.0)
 """How long a process is away: with its start it is back within 15 s."""
 PAUSE_SECONDS = (5.0, 30.0)

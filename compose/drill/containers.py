@@ -33,6 +33,7 @@ from telemetry.scrape.duration import format_duration
 
 SERVERS = ("server-1", "server-2", "server-3")
 CLIENTS = ("client-1", "client-2")
+_WATCHERS = ("prometheus", "alertmanager")
 _COMPOSE_FOLDER = Path(__file__).resolve().parents[1]
 _CONTAINER_PORTS = {"prometheus": 9090, "alertmanager": 9093, "receiver": 9095, "grafana": 3000}
 _AGENT_PORT = 4646
@@ -118,6 +119,12 @@ class ContainerStage(Watched):
         for complaint, is_done in steps:
             if not self._pause.until(is_done, _WELL_SECONDS):
                 raise LocalError(f"{complaint} after {_WELL_SECONDS:.0f} s: see docker compose -p {self._project} logs")
+
+    def renew_watchers(self) -> None:
+        """Start Prometheus and Alertmanager anew, with empty volumes."""
+        self._compose("rm", "--stop", "--force", *_WATCHERS)
+        self._docker("volume", "rm", *(f"{self._project}_{name}" for name in _WATCHERS))
+        self._compose("up", "--detach", "--no-build", "--wait", *_WATCHERS)
 
     def restore(self) -> None:
         """Take back whatever is left of a fault."""
@@ -284,7 +291,7 @@ def override(ports: dict[str, int], folder: Path) -> str:
     for name, port in ports.items():
         inside = _CONTAINER_PORTS.get(name, _AGENT_PORT)
         lines += [f"  {name}:", f'    ports: !override ["{LOOPBACK}:{port}:{inside}"]']
-        if name in {"prometheus", "alertmanager", "grafana"}:
+        if name in {*_WATCHERS, "grafana"}:
             lines.append(f"    volumes: [{json.dumps(f'{folder}/generated:/etc/outrider:ro')}]")
         if name == "receiver":
             lines.append(f"    volumes: [{json.dumps(f'{folder}/record:/record')}]")

@@ -1,7 +1,7 @@
 """The whole drill: faults handed out to lanes, each with a cluster of its own, and the scoreboard they make together.
 
 A lane is a thread that runs one fault after the other. Its cluster is replaced when a fault wants another size or
-setup, when it had as many elections as the rules bear, and when it did not come to rest.
+setup, and when it did not come to rest.
 """
 
 import os
@@ -194,14 +194,8 @@ class _Lane:
             return self._fit(job).run(job.fault, job.number, rng)
 
     def _suits(self, job: Job) -> bool:
-        stage, runner = self._stage, self._runner
-        return (
-            stage is not None
-            and runner is not None
-            and len(stage.servers) == job.servers
-            and stage.setup is job.fault.setup
-            and runner.bears(job.fault)
-        )
+        stage = self._stage
+        return stage is not None and len(stage.servers) == job.servers and stage.setup is job.fault.setup
 
     def _fit(self, job: Job) -> FaultRunner:
         """Return the runner of a stage that suits *job*: the one there is, or a new one."""

@@ -152,8 +152,7 @@ class Fault:
     """One fault of the drill.
 
     *arrives* gives for each size of cluster what must arrive; all else is forbidden. *lasts_seconds* is how long a
-    fault is left alone that brings nothing, *quiet_seconds* how long all may take to resolve once it is healed. *elections* and *lease_losses* are what it costs the cluster at most:
-    alerts count them over ten minutes, so that a cluster that had enough of them is replaced. *in_containers* says
+    fault is left alone that brings nothing, *quiet_seconds* how long all may take to resolve once it is healed. *in_containers* says
     that it is one of the core faults, which the containers know too.
     """
 
@@ -164,8 +163,6 @@ class Fault:
     setup: Setup = Setup.PLAIN
     lasts_seconds: float = 0.0
     quiet_seconds: float = 420.0
-    elections: int = 0
-    lease_losses: int = 0
     in_containers: bool = False
     note: str = ""
 

@@ -113,7 +113,6 @@ WORK_FAULTS = (
         action=NoSchedulers(_WAITING_JOBS),
         arrives=on(_SMALL, one("NomadEvaluationBacklog", needs_seconds=_MINUTE_SECONDS)),
         lasts_seconds=_SILENCE_SECONDS,
-        elections=2,
     ),
     Fault(
         name="few-descriptors",
@@ -181,16 +180,12 @@ WATCHING_FAULTS = (
         what="A majority is killed while Alertmanager is dead for 50 s: the page arrives once all the same.",
         action=Both(Kill(MAJORITY), For(Process(ALERTMANAGER), _ALERTMANAGER_SECONDS)),
         arrives=on(_SMALL, one("NomadQuorumLost", needs_seconds=_ALERTMANAGER_SECONDS + _RESEND_SECONDS)),
-        elections=1,
-        lease_losses=1,
     ),
     Fault(
         name="restart-under-page",
         what="A majority is killed, and a minute later Prometheus is restarted: the page does not arrive again.",
         action=Both(Kill(MAJORITY), Delayed(For(Terminate(PROMETHEUS), 0.0), _MINUTE_SECONDS)),
         arrives=on(_SMALL, LOST),
-        elections=1,
-        lease_losses=1,
     ),
     Fault(
         name="configuration-refused",

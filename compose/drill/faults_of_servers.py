@@ -68,7 +68,6 @@ KILLED = (
         action=For(Kill(LEADER), AWAY_SECONDS),
         arrives=on(SIZES),
         lasts_seconds=_SILENCE_SECONDS,
-        elections=1,
     ),
     Fault(
         name="kill-follower-returns",
@@ -83,7 +82,6 @@ KILLED = (
         action=For(Kill(MINORITY_WITH_LEADER), AWAY_SECONDS),
         arrives={5: NOTHING},
         lasts_seconds=_SILENCE_SECONDS,
-        elections=1,
     ),
     Fault(
         name="rolling-restart",
@@ -91,14 +89,12 @@ KILLED = (
         action=RollingRestart(AWAY_SECONDS),
         arrives=on(SIZES),
         lasts_seconds=_SILENCE_SECONDS,
-        elections=1,
     ),
     Fault(
         name="kill-leader",
         what="The leader is killed and stays dead.",
         action=Kill(LEADER),
         arrives=_one_lost(DOWN),
-        elections=1,
         in_containers=True,
     ),
     Fault(
@@ -119,15 +115,12 @@ KILLED = (
         what="The leader and a follower of five servers are killed.",
         action=Kill(MINORITY_WITH_LEADER),
         arrives={5: (AT_RISK,)},
-        elections=1,
     ),
     Fault(
         name="kill-majority",
         what="A majority is killed, the leader survives.",
         action=Kill(MAJORITY),
         arrives=on(SIZES, LOST),
-        elections=1,
-        lease_losses=1,
         in_containers=True,
     ),
     Fault(
@@ -135,7 +128,6 @@ KILLED = (
         what="A majority is killed, the leader with it.",
         action=Kill(MAJORITY_WITH_LEADER),
         arrives=on(SIZES, LOST),
-        elections=1,
         in_containers=True,
     ),
     Fault(
@@ -143,7 +135,6 @@ KILLED = (
         what="Every server is killed, the clients live.",
         action=Kill(ALL_SERVERS),
         arrives=on(SIZES, LOST),
-        elections=1,
         in_containers=True,
     ),
     Fault(
@@ -155,9 +146,8 @@ KILLED = (
             3: (one("NomadLeaderFlapping", needs_seconds=5 * (_EVERY_SECONDS + AWAY_SECONDS)),),
             5: (one("NomadLeaderFlapping", needs_seconds=7 * (_EVERY_SECONDS + AWAY_SECONDS)),),
         },
-        # It fires for as long as the elections are counted, so the next fault needs another cluster.
+        # It fires for as long as the elections are counted.
         quiet_seconds=_MEMORY_SECONDS,
-        elections=10,
     ),
 )
 
@@ -168,16 +158,12 @@ PAUSED = (
         action=For(Pause(LEADER), AWAY_SECONDS),
         arrives=on(SIZES),
         lasts_seconds=_SILENCE_SECONDS,
-        elections=1,
-        lease_losses=1,
     ),
     Fault(
         name="pause-leader",
         what="The leader stops in its tracks.",
         action=Pause(LEADER),
         arrives=_one_lost(DOWN),
-        elections=1,
-        lease_losses=1,
         in_containers=True,
     ),
     Fault(
@@ -198,8 +184,6 @@ PAUSED = (
         what="A majority of followers stops in its tracks.",
         action=Pause(MAJORITY),
         arrives=on(SIZES, LOSS),
-        elections=1,
-        lease_losses=1,
         in_containers=True,
     ),
 )
@@ -210,8 +194,6 @@ CUT = (
         what="The leader is cut from all other agents; Prometheus reaches everybody.",
         action=Isolate(LEADER),
         arrives=_one_lost(UNHEALTHY),
-        elections=1,
-        lease_losses=1,
     ),
     Fault(
         name="cut-follower",
@@ -230,32 +212,24 @@ CUT = (
         what="Every server is cut from every other.",
         action=Isolate(ALL_SERVERS),
         arrives=on(SIZES, LOSS),
-        elections=1,
-        lease_losses=1,
     ),
     Fault(
         name="leader-unreachable",
         what="What others send to the leader is lost; what it sends arrives.",
         action=OneWay(leader_sends=False),
         arrives=_one_lost(UNHEALTHY),
-        elections=1,
-        lease_losses=1,
     ),
     Fault(
         name="leader-mute",
         what="What the leader sends is lost; what others send to it arrives.",
         action=OneWay(leader_sends=True),
         arrives=_one_lost(UNHEALTHY),
-        elections=1,
-        lease_losses=1,
     ),
     Fault(
         name="unplug-leader",
         what="The leader is cut from everybody, Prometheus included.",
         action=Unplug(LEADER),
         arrives=_one_lost(DOWN),
-        elections=1,
-        lease_losses=1,
         in_containers=True,
     ),
     Fault(
@@ -263,8 +237,6 @@ CUT = (
         what="A majority of followers is cut from everybody, Prometheus included.",
         action=Unplug(MAJORITY),
         arrives=on(SIZES, LOSS),
-        elections=1,
-        lease_losses=1,
         in_containers=True,
     ),
     Fault(
@@ -277,8 +249,6 @@ CUT = (
             5: (one("NomadLeaseLost", needs_seconds=4 * (_EVERY_SECONDS + _CUT_SECONDS)),),
         },
         quiet_seconds=_MEMORY_SECONDS,
-        elections=10,
-        lease_losses=10,
     ),
 )
 
@@ -289,7 +259,6 @@ GONE = (
         action=For(Leave(LEADER), 0.0),
         arrives=on(SIZES),
         lasts_seconds=_SILENCE_SECONDS,
-        elections=1,
     ),
     Fault(
         name="leave-follower",
@@ -302,14 +271,12 @@ GONE = (
         what="The leader of three hands over and leaves; the expected size stays.",
         action=Leave(LEADER),
         arrives={3: (AT_RISK,)},
-        elections=1,
     ),
     Fault(
         name="zone-lost",
         what="One of three zones dies: two of five servers or one of three, and a third of the clients.",
         action=LoseZone("a"),
         arrives=on(SIZES, AT_RISK, CLIENTS_DOWN),
-        elections=1,
     ),
     Fault(
         name="region-lost",
@@ -333,8 +300,6 @@ DISKS = (
         action=SlowDisk(LEADER, _SLOW_MILLISECONDS, _WRITE_SECONDS),
         arrives=on(SIZES, one("NomadCommitSlow", "NomadRaftSaturated")),
         setup=Setup.SLOW_DISKS,
-        elections=2,
-        lease_losses=2,
     ),
 )
 

@@ -3,6 +3,7 @@
 Readable on a phone, light and dark. Bars are placed in percent of the time of their fault, so that no script is needed.
 """
 
+import re
 from collections import Counter
 from collections.abc import Iterable
 from datetime import UTC, datetime
@@ -13,6 +14,7 @@ from compose.drill.scoreboard import Run, Scoreboard, spreads
 from compose.drill.text import NO_SUCH_ALERT, seconds
 from telemetry.scrape.duration import format_duration
 
+_BETWEEN_WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])")
 _STYLE = """
 :root{--bg:#fff;--fg:#1c2330;--dim:#5b6675;--line:#d9dee6;--track:#eef1f5;--ok:#1a7f37;--bad:#c62828;--late:#9a6700;
 --skip:#5b6675;--pending:#f2c94c;--firing:#e2573b;--silent:#9fb3c8;--told:#1c2330;--heal:#1a7f37}
@@ -26,12 +28,12 @@ h1{font-size:1.5rem;margin:.2rem 0}h2{font-size:1.15rem;margin:2rem 0 .5rem}h3{f
 p{margin:.3rem 0}.dim{color:var(--dim)}a{color:inherit}
 .scroll{overflow-x:auto}table{border-collapse:collapse;width:100%}
 th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);vertical-align:top}
-td.n,th.n{text-align:right;white-space:nowrap;padding-right:1.2rem}
+td.n,th.n{text-align:right;white-space:nowrap}
 .v{font-weight:600;white-space:nowrap}.ok{color:var(--ok)}.late,.unresolved{color:var(--late)}
 .missing,.unexpected{color:var(--bad)}.skipped{color:var(--skip)}
 .run{border-top:1px solid var(--line);padding:.8rem 0}.head{display:flex;gap:.8rem;justify-content:space-between}
 .alert{margin-top:.6rem;overflow-wrap:anywhere}
-.track{position:relative;height:1.1rem;background:var(--track);border-radius:3px;overflow:hidden;margin:.15rem 0}
+.track{position:relative;height:1.1rem;background:var(--track);border-radius:3px;margin:.15rem 0}
 .track i{position:absolute;top:0;bottom:0;min-width:2px}
 .pending{background:var(--pending)}.firing{background:var(--firing)}.quiet .firing{background:var(--silent)}
 .heal{border-left:2px dashed var(--heal)}.promise{border-left:2px dotted var(--told)}
@@ -99,21 +101,26 @@ def _head(board: Scoreboard) -> list[str]:
 def _verdicts(board: Scoreboard) -> list[str]:
     """Return the table of all runs: each leads to its time line."""
     rows = [
-        f'<tr><td><a href="#run-{number}">{escape(run.fault)}</a></td><td class="n">{run.servers}</td>'
-        f"<td>{_summary(run)}</td><td>{_verdict(run.verdict)}</td></tr>"
+        f'<tr><td>{_verdict(run.verdict)}</td><td><a href="#run-{number}">{escape(run.fault)}</a></td>'
+        f'<td class="n">{run.servers}</td><td>{_summary(run)}</td></tr>'
         for number, run in enumerate(board.runs)
     ]
-    head = '<tr><th>fault</th><th class="n">servers</th><th>received</th><th>verdict</th></tr>'
+    head = '<tr><th>verdict</th><th>fault</th><th class="n" title="servers">n</th><th>received</th></tr>'
     return ["<h2>Verdicts</h2>", '<div class="scroll"><table>', head, *rows, "</table></div>"]
 
 
 def _summary(run: Run) -> str:
     told = [
-        f"{escape(line.trace.alert)} after {seconds(line.trace.received_at[0])} s"
+        f"{_name(line.trace.alert)} after {seconds(line.trace.received_at[0])}&nbsp;s"
         for line in run.judgement.lines
         if line.trace is not None and line.trace.received_at
     ]
     return "<br>".join(told) or ("-" if run.verdict is Verdict.SKIPPED else "nothing")
+
+
+def _name(alert: str) -> str:
+    """Return the name of an alert, to be broken between its words."""
+    return _BETWEEN_WORDS.sub("<wbr>", escape(alert))
 
 
 def _repeated(board: Scoreboard) -> list[str]:

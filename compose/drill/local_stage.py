@@ -25,6 +25,7 @@ from compose.local_settings import (
     LOOPBACK,
     PORTS_PER_AGENT,
     LocalAgent,
+    LocalRole,
     LocalSettings,
     default_agent_command,
     server_config,
@@ -126,6 +127,14 @@ class LocalStage(Watched):
     def wait_well(self) -> None:
         """Return once there is a leader, every client is ready, every agent is scraped and alerts find Alertmanager."""
         self.cluster.wait_ready(READY_SECONDS)
+
+    def renew_watchers(self) -> None:
+        """Start Prometheus and Alertmanager anew, without any data."""
+        watchers = (LocalRole.PROMETHEUS.value, LocalRole.ALERTMANAGER.value)
+        self.terminate(*watchers)
+        for name in watchers:
+            shutil.rmtree(self.directory / "data" / name)
+        self.revive()
 
     def restore(self) -> None:
         """Take back whatever is left of a fault; does nothing where all is as it should be."""

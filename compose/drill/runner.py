@@ -2,7 +2,6 @@
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
@@ -16,12 +15,6 @@ from compose.local import LocalError
 from telemetry.clock import Clock
 from telemetry.nomad_api import ApiFailure
 
-ELECTIONS_MAX = 3
-"""As many elections in ten minutes are no news to the rules; a cluster that would have more is replaced."""
-LEASE_LOSSES_MAX = 2
-MEMORY_SECONDS = 630.0
-"""How far back the rules look for elections, and a margin."""
-
 _OVERTIME = 1.25
 _OVERTIME_SECONDS = 20.0
 """A notification that is late is waited for beyond its promise, so that it is late and not missing."""
@@ -29,8 +22,6 @@ _DECIDE_SECONDS_MAX = 120.0
 """How long, once everything has arrived, alerts that are pending get to fire."""
 _QUIET_SECONDS_MAX = 420.0
 """How long a stage may take to be quiet before a fault."""
-_ALERTMANAGER_FORGETS_SECONDS = 32.0
-"""Alertmanager keeps an empty group until it cleans up, every 30 s; a new alert in it would wait for its interval."""
 
 
 class Watched(Stage, Protocol):
@@ -63,6 +54,9 @@ class Watched(Stage, Protocol):
     def wait_well(self) -> None:
         """Return once it works and is watched as after its start; raises LocalError when it takes too long."""
 
+    def renew_watchers(self) -> None:
+        """Start Prometheus and Alertmanager anew, without any data."""
+
     def restore(self) -> None:
         """Take back whatever is left of a fault."""
 
@@ -71,48 +65,15 @@ class Unquiet(Exception):
     """Alerts fire although nothing was done to the cluster; the message names the place to look."""
 
 
-@dataclass(slots=True)
-class Ledger:
-    """What a cluster went through: when it had elections and lost leases, at most, and when what was resolved."""
-
-    elections: list[float] = field(default_factory=list)
-    lease_losses: list[float] = field(default_factory=list)
-    resolved: dict[str, float] = field(default_factory=dict)
-
-    def bears(self, fault: Fault, now: float) -> bool:
-        """Tell whether *fault* brings the cluster no alert about how often things happened to it."""
-        return _bears(self.elections, fault.elections, ELECTIONS_MAX, now) and _bears(
-            self.lease_losses, fault.lease_losses, LEASE_LOSSES_MAX, now
-        )
-
-    def enter(self, run: Run, fault: Fault, ended: float) -> None:
-        """Note what *fault* cost, all of it at the end."""
-        self.elections += [ended] * fault.elections
-        self.lease_losses += [ended] * fault.lease_losses
-        for line in run.judgement.lines:
-            if line.trace is not None and line.trace.received_at:
-                self.resolved[line.trace.alert] = run.began + (line.trace.resolved_at or ended - run.began)
-
-
-def _bears(had: list[float], more: int, most: int, now: float) -> bool:
-    return sum(moment > now - MEMORY_SECONDS for moment in had) + more <= most
-
-
 class FaultRunner:
     """Runs faults on *stage*, one after the other."""
 
     def __init__(self, stage: Watched, clock: Clock) -> None:
         self._stage = stage
         self._clock = clock
-        # Its first election is one, too.
-        self._ledger = Ledger(elections=[clock.wall()])
         self._settings = stage.rule_settings()
         self._times = self._settings.times
         self._rules = rule_set(self._settings)
-
-    def bears(self, fault: Fault) -> bool:
-        """Tell whether the stage can take *fault*, or had too much of the same kind already."""
-        return self._ledger.bears(fault, self._clock.wall())
 
     def expected(self, fault: Fault) -> tuple[Expected, ...]:
         """Return what this build promises of *fault* on this stage."""
@@ -123,12 +84,17 @@ class FaultRunner:
     def run(self, fault: Fault, number: int, rng: random.Random) -> Run:
         """Run *fault* at a random phase of the scrapes, the choices drawn by *rng*, and return how it came out.
 
-        The stage is as it was before when the run is quiet in the end. Raises Unquiet when it was not to begin with.
+        Prometheus and Alertmanager know nothing of what was before: rules remember events for ten minutes, and a group
+        that was notified within a quarter of an hour makes the next notification wait for its interval. The stage is
+        as it was when the run is quiet in the end. Raises Unquiet when alerts fire to begin with, and LocalError when
+        it is not well.
         """
         stage, observer = self._stage, self._stage.observer
         stage.rng = rng
         expected = self.expected(fault)
-        self._wait_quiet_before(expected)
+        stage.renew_watchers()
+        stage.wait_well()
+        self._wait_full()
         stage.wait(
             stage.rng.uniform(0.0, self._times.scrape_interval_seconds + self._times.evaluation_interval_seconds)
         )
@@ -155,9 +121,7 @@ class FaultRunner:
             healed_at=round(healed - began, 3),
             quiet_at=None if quiet is None else round(max(quiet, healed) - began, 3),
         )
-        run = self._run(fault, number, began, observed, judge(expected, observed), note)
-        self._ledger.enter(run, fault, self._clock.wall())
-        return run
+        return self._run(fault, number, began, observed, judge(expected, observed), note)
 
     def _end(self, fault: Fault) -> tuple[str, float | None]:
         """Bring the stage back to health; return a note, and since when it is quiet or None."""
@@ -182,16 +146,13 @@ class FaultRunner:
             note=note,
         )
 
-    def _wait_quiet_before(self, expected: tuple[Expected, ...]) -> None:
-        """Wait until the windows of the rules are full of health, and Alertmanager has forgotten what is to come."""
-        alerts = {alert for one in expected for alert in one.alerts}
-        forgotten = max((self._ledger.resolved.get(alert, 0.0) for alert in alerts), default=0.0)
-        forgotten += _ALERTMANAGER_FORGETS_SECONDS
-
-        def is_ready() -> bool:
-            return self._clock.wall() >= forgotten and self._stage.observer.quiet_seconds() >= self._full_seconds
-
-        if not self._stage.until(is_ready, _QUIET_SECONDS_MAX):
+    def _wait_full(self) -> None:
+        """Wait until the windows of the rules are full of health: five scrapes are."""
+        times = self._times
+        full = 5 * times.scrape_interval_seconds + 2 * times.evaluation_interval_seconds
+        # Before its first scrape a new Prometheus is quiet, too.
+        self._stage.wait(full)
+        if not self._stage.until(lambda: self._stage.observer.quiet_seconds() >= full, _QUIET_SECONDS_MAX):
             raise Unquiet(f"alerts fire although nothing was done: see {self._stage.directory}")
 
     def _wait_arrived(self, expected: tuple[Expected, ...], began: float) -> None:
@@ -222,11 +183,6 @@ class FaultRunner:
         if self._stage.until(is_quiet, seconds):
             return self._clock.wall() - observer.quiet_seconds()
         return None
-
-    @property
-    def _full_seconds(self) -> float:
-        """How long a stage must have been quiet: five scrapes fill every window of the rules about leadership."""
-        return 5 * self._times.scrape_interval_seconds + 2 * self._times.evaluation_interval_seconds
 
 
 def times_of(*, fast: bool) -> Times:

@@ -33,7 +33,9 @@ def test_the_override_moves_every_port_and_keeps_a_record():
 
     assert ["127.0.0.1:40000:4646"] == services["server-1"]["ports"]
     assert ["127.0.0.1:40001:9090"] == services["prometheus"]["ports"]
-    assert ["/tmp/x/generated:/etc/outrider:ro"] == services["alertmanager"]["volumes"]
+    assert (
+        ["/tmp/x/generated:/etc/outrider:ro"] == services["alertmanager"]["volumes"] == services["grafana"]["volumes"]
+    )
     assert ["/tmp/x/record:/record"] == services["receiver"]["volumes"]
     assert "--record=/record/notifications.jsonl" in services["receiver"]["command"]
 

@@ -4,18 +4,16 @@ import socket
 import pytest
 
 from alert_rules.settings import Times
-from compose.drill.churn import AWAY_SECONDS, ChurnPlan, ChurnResult, Deed, summary
+from compose.drill.churn import AWAY_SECONDS, ELECTIONS_MAX, ChurnPlan, ChurnResult, Deed, summary
 from compose.drill.drill import Drill, DrillSettings, Queue, jobs_of, skipped
 from compose.drill.fault import Setup, Unable
 from compose.drill.judge import Verdict
 from compose.drill.matrix import FAULTS, find
 from compose.drill.pause import Pause, Stopped
 from compose.drill.ports import BLOCK, NoPorts, PortBlocks
-from compose.drill.runner import ELECTIONS_MAX, MEMORY_SECONDS, Ledger
 from compose.drill.watching import _without
 from compose.local import LocalError
 from telemetry.clock import ManualClock
-from tests.compose.drill import examples
 
 TEN_MINUTES = 600.0
 
@@ -59,49 +57,6 @@ def test_a_lane_goes_on_with_what_its_cluster_can_take():
     job = queue.take(lambda job: job.fault.setup is Setup.TWO_REGIONS)
 
     assert "region-lost" == job.fault.name
-
-
-def test_a_cluster_bears_so_many_elections_in_ten_minutes():
-    """
-    The fault that would be one too many needs another cluster; after ten minutes all is forgotten.
-    """
-    ledger, fault = Ledger(), find("kill-leader")
-    run = examples.run("kill-leader", Verdict.OK)
-
-    borne = []
-    for number in range(ELECTIONS_MAX + 1):
-        borne.append(ledger.bears(fault, 10.0 * number))
-        ledger.enter(run, fault, 10.0 * number)
-
-    assert [True] * ELECTIONS_MAX + [False] == borne
-    assert ledger.bears(fault, 10.0 * ELECTIONS_MAX + MEMORY_SECONDS + 1)
-
-
-def test_a_fresh_cluster_bears_every_fault_that_must_be_silent():
-    """
-    After its own first election it takes any of them; what makes more elections on purpose gets a cluster of its own.
-    """
-    fresh = Ledger(elections=[0.0])
-    silent = [fault for fault in FAULTS if not any(fault.arrives.values())]
-
-    assert [] == [fault.name for fault in silent if not fresh.bears(fault, 1.0)]
-    assert not fresh.bears(find("leader-flapping"), 1.0)
-
-
-def test_a_cluster_remembers_when_what_was_resolved():
-    """
-    Alertmanager keeps a group for a while after its end; a fault that brings the same alert waits for it.
-    """
-    ledger = Ledger()
-    seen = examples.trace("NomadQuorumAtRisk", [86.0], resolved=200.0)
-
-    ledger.enter(
-        examples.run("kill-leader", Verdict.OK, [examples.line(Verdict.OK, ("NomadQuorumAtRisk",), seen)]),
-        find("kill-leader"),
-        examples.BEGAN + 260.0,
-    )
-
-    assert {"NomadQuorumAtRisk": examples.BEGAN + 200.0} == ledger.resolved
 
 
 def test_a_fault_that_cannot_be_made_has_a_note_and_no_verdict():

@@ -11,7 +11,7 @@ from compose.drill.judge import Verdict
 from compose.drill.scoreboard import Scoreboard, from_json, overall, quantile, spreads, to_json
 from tests.compose.drill import examples
 
-VOID = {"meta", "br"}
+VOID = {"meta", "br", "wbr"}
 FIELDS = Path("compose/drill/DRILL.md")
 
 
