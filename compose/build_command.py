@@ -1,16 +1,21 @@
 """`outrider build`: writes every configuration from outrider.yaml, or says what is out of date."""
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 
+from alert_rules.rules import rule_set
 from compose import generate
 from compose.settings import Settings, load_settings
 from compose.yaml_reader import SettingsError
+from telemetry.scrape.duration import format_duration
 
 DEFAULT_FILE = Path("outrider.yaml")
 DEFAULT_OUT = Path("generated")
+_SMALL, _MOST = 2, 7
+"""Servers of a region: so few survive no loss, and with more each write waits for more answers."""
 
 
 @click.command("build")
@@ -57,6 +62,8 @@ def _build(settings: Settings, out: Path, merged: dict[str, str] | None) -> int:
         )
     if settings.rules.has_existing_receivers:
         click.echo("note: no alertmanager.yml, as receivers of your own are named: add --merge-alertmanager YOURS.yml")
+    for note in notes(settings):
+        click.echo(f"note: {note}")
     failed = 0
     for result in generate.check(settings, out, has_merged=merged is not None):
         match result.passed:
@@ -68,3 +75,21 @@ def _build(settings: Settings, out: Path, merged: dict[str, str] | None) -> int:
                 failed += 1
                 click.echo(f"error: {result.name} was refused:\n{result.output}", err=True)
     return 1 if failed else 0
+
+
+def notes(settings: Settings) -> Iterator[str]:
+    """Yield what is allowed and better not done, about the sizes of the regions."""
+    for region in settings.rules.regions:
+        where = f"region {region.name} of cluster {region.cluster or settings.cluster}"
+        expected = region.expected_servers
+        if expected <= _SMALL:
+            page = rule_set(settings.rules).alert("NomadQuorumLost").promised_seconds(settings.rules.times)
+            yield (
+                f"{where} expects {expected} servers: any restart is an outage, so one is notified after up to "
+                f"{format_duration(page)}; three servers survive the loss of one"
+            )
+        elif expected % 2 == 0 or expected > _MOST:
+            yield (
+                f"{where} expects {expected} servers: an even number survives no more losses than one less, and more "
+                f"than {_MOST} make every write slower; three or five are best"
+            )

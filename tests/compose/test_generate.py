@@ -9,7 +9,7 @@ from click.testing import CliRunner
 
 from compose import generate
 from compose.alert_command import alert_group
-from compose.build_command import build_command
+from compose.build_command import build_command, notes
 from compose.cli import outrider
 from compose.settings import parse_settings
 from tests.tools import find_or_explain
@@ -285,3 +285,26 @@ def test_an_amtool_that_is_older_than_the_alertmanager_does_not_judge(file, tmp_
     assert exit_code == result.exit_code, result.output
     is_said = "amtool is 0.25 and alertmanager_version 0.28, so alertmanager.yml went unchecked" in result.output
     assert (exit_code == 0) == is_said
+
+
+@pytest.mark.parametrize(
+    ("expected", "said"),
+    [
+        (1, "any restart is an outage, so one is notified after up to"),
+        (2, "any restart is an outage"),
+        (4, "an even number survives no more losses than one less"),
+        (9, "more than 7 make every write slower"),
+        (3, None),
+        (5, None),
+    ],
+)
+def test_an_unwise_size_is_built_and_noted(expected, said):
+    """
+    One and two servers, even numbers and more than seven are allowed, and better not done.
+    """
+    settings = parse_settings(f'cluster: demo\nexpected_servers: {expected}\nservers: [{{name: a, address: "a:1"}}]\n')
+
+    found = list(notes(settings))
+
+    assert (1 if said else 0) == len(found)
+    assert all(said in note and "region global of cluster demo" in note for note in found)
