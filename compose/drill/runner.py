@@ -168,14 +168,14 @@ class FaultRunner:
 
     def _wait_decided(self) -> None:
         """Wait until what is pending has fired or gone, and Alertmanager would have told of it."""
-        times = self._times
-        settled = 2 * times.evaluation_interval_seconds + times.group_wait_seconds
+        settled = self._settled_seconds
         self._stage.until(lambda: self._stage.observer.decided_seconds() >= settled, _DECIDE_SECONDS_MAX)
 
     def _wait_quiet(self, seconds: float) -> float | None:
         """Wait until nothing is pending or firing and every end was told; return since when, None after *seconds*."""
-        observer, times = self._stage.observer, self._times
-        settled = 2 * times.evaluation_interval_seconds + times.group_wait_seconds
+        observer, settled = self._stage.observer, self._settled_seconds
+        # A fault that brought nothing may still bring something by its end.
+        self._stage.wait(settled)
 
         def is_quiet() -> bool:
             return observer.quiet_seconds() >= settled and not observer.unresolved()
@@ -183,6 +183,12 @@ class FaultRunner:
         if self._stage.until(is_quiet, seconds):
             return self._clock.wall() - observer.quiet_seconds()
         return None
+
+    @property
+    def _settled_seconds(self) -> float:
+        """How long a scrape, an evaluation and a notification take at most, when nothing is held."""
+        times = self._times
+        return times.scrape_interval_seconds + times.evaluation_interval_seconds + times.group_wait_seconds
 
 
 def times_of(*, fast: bool) -> Times:
