@@ -37,29 +37,29 @@ CALL_SECONDS_MAX = 30
 SHOWN_SECONDS_MAX = 120
 """How long a fault may take to show, and its end to be over; on a quiet machine it is 1 to 50 s."""
 
-MORE_SCHEDULERS = "server { num_schedulers = 8 }\n"
-"""For each server, so that more plans can wait than an alert allows."""
+MORE = "server { num_schedulers = 8 raft_multiplier = 2 }\n"
+"""For each server: more plans can wait than an alert allows, and a disk can be slow without costing the lease."""
 
 AGENT_WITH_A_DISK = """
-import os, sys, time
+import os, pathlib, sys, time
 
 def slowed(sync):
     def call(descriptor):
         try:
-            with open({control!r}) as control:
-                time.sleep(float(control.read()))
+            time.sleep(float(control.read_text()))
         except (OSError, ValueError):
             pass
         return sync(descriptor)
     return call
 
+control = pathlib.Path({folder!r}, pathlib.Path(sys.argv[-1]).stem)
 os.fdatasync, os.fsync = slowed(os.fdatasync), slowed(os.fsync)
 if sys.argv[1] == "agent":
     sys.argv += ["-config", {more!r}]
 from compose.cli import main
 main()
 """
-"""An agent whose disk is as slow as a file says, in seconds for each sync, and as it is where there is no file.
+"""An agent whose disk is as slow as a file of its name says, in seconds for each sync, and as it is without the file.
 
 It reads a further file of settings.
 """
@@ -138,9 +138,10 @@ class Bench:
 
     def __init__(self, directory: Path, tools_folder: Path):
         self.directory = directory
-        self.disk = directory / "disk-seconds"
+        self.disks = directory / "disks"
+        self.disks.mkdir()
         more = directory / "more.hcl"
-        more.write_text(MORE_SCHEDULERS)
+        more.write_text(MORE)
         servers = LocalSettings(directory=directory, tools=tools_folder, port_base=PORT_BASE).server_agents
         self.relays = LinkRelays({agent.name: PortBlock(agent.serf) for agent in servers}, RELAY_BASE)
         self.settings = LocalSettings(
@@ -157,7 +158,7 @@ class Bench:
             group_interval_seconds=2,
             resend_delay_seconds=1,
             routes=self.relays.routes,
-            agent_command=(sys.executable, "-c", AGENT_WITH_A_DISK.format(control=str(self.disk), more=str(more))),
+            agent_command=(sys.executable, "-c", AGENT_WITH_A_DISK.format(folder=str(self.disks), more=str(more))),
         )
         self.cluster = LocalCluster(self.settings)
         self.proxy = Proxy()
