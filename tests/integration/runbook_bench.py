@@ -315,6 +315,11 @@ class Bench:
             assert time.monotonic() < deadline, f"nothing within {seconds} s: {promql}"
             self.pause(0.3)
 
+    def post_alert(self, severity):
+        """Tell Alertmanager of an alert of its own group, which it has to notify."""
+        labels = {"alertname": "Errand", "severity": severity, "cluster": self.settings.cluster, "region": "errand"}
+        _call("POST", f"{self.variables['ALERTMANAGER']}/api/v2/alerts", json=[{"labels": labels}]).raise_for_status()
+
     def query(self, promql):
         """Return the series that *promql* yields."""
         answer = _get(f"{self.variables['PROMETHEUS']}/api/v1/query", params={"query": promql})

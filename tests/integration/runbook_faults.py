@@ -10,8 +10,6 @@ from typing import Any
 import psutil
 import yaml
 
-from compose.alert_command import send_test
-from telemetry.clock import SystemClock
 from tests.integration.agents import ADVERTISE, Agent
 from tests.integration.runbook_bench import NOWHERE, SHOWN_SECONDS_MAX, STRANGER_PORTS
 from tests.integration.watch import wait_until
@@ -277,10 +275,9 @@ def other_prometheus_dead(bench):
 def nobody_notified(bench):
     """The receiver refused notifications, then Alertmanager died."""
     bench.cluster.kill("receiver")
-    url = bench.variables["ALERTMANAGER"]
     failed = "sum(increase(alertmanager_notifications_failed_total[5m])) > 0.5"
     for severity in ("critical", "warning"):
-        send_test(url, bench.settings.cluster, severity, SystemClock())
+        bench.post_alert(severity)
     bench.until(failed)
     bench.cluster.kill("alertmanager")
     try:
