@@ -40,7 +40,7 @@ QUORUM_LOST = AlertSpec(
     expr="""
     outrider:servers_up < outrider:servers_quorum
     and outrider:leader_signals == 0
-    and on (cluster, region) up{role="server"}
+    and on (cluster, region) outrider:server_up
     unless (outrider:servers_up == 0 and outrider:clients_connected > 0)
     and (
         outrider:servers_expected > 2
@@ -67,7 +67,7 @@ NO_LEADER = AlertSpec(
     # themselves how long they have had no leader need less patience: theirs is no counter that may stand still.
     expr="""
     outrider:leader_signals == 0
-    and on (cluster, region) up{role="server"}
+    and on (cluster, region) outrider:server_up
     unless (outrider:servers_blind > 0 and outrider:servers_blind == outrider:servers_up)
     unless (outrider:servers_up == 0 and outrider:clients_connected > 0)
     and (
@@ -134,7 +134,7 @@ AT_RISK = AlertSpec(
     expr="""
     outrider:servers_up
     and outrider:servers_expected > 2
-    and on (cluster, region) up{role="server"}
+    and on (cluster, region) outrider:server_up
     and (
         outrider:failure_tolerance == 0
       or
@@ -228,7 +228,7 @@ SERVER_UNHEALTHY = AlertSpec(
 EXPECTED_OUTDATED = AlertSpec(
     alert="NomadExpectedServersOutdated",
     expr="""
-    count by (cluster, region) (up{role="server"} == 1) > outrider:servers_expected
+    outrider:servers_up > outrider:servers_expected
     """,
     onset=budget.SCRAPE,
     hold_seconds=600.0,

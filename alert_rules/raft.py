@@ -169,7 +169,7 @@ LAGGING = AlertSpec(
     alert="NomadFollowerLagging",
     expr="""
     outrider:raft_lag_entries > $entries
-    and on (cluster, region, instance) up{role="server"} == 1
+    and on (cluster, region, instance) outrider:server_up == 1
     """,
     onset=Onset(scrapes=3, seconds=10.0),
     hold_seconds=150.0,

@@ -37,6 +37,13 @@ def _recorded(
 
 SERVERS_EXPECTED = _recorded("outrider:servers_expected", "Servers the region is meant to have, from outrider.yaml.")
 SERVERS_QUORUM = _recorded("outrider:servers_quorum", "The majority of the expected servers.")
+SERVER_UP = _recorded(
+    "outrider:server_up",
+    "What `up` says of each server that is scraped still.",
+    unit=Unit.BOOLEAN,
+    labels=_SERVER,
+    present=Presence.WHEN_CONFIGURED,
+)
 SERVERS_UP = _recorded("outrider:servers_up", "Servers whose last scrape succeeded.")
 SERVERS_BLIND = _recorded("outrider:servers_blind", "Servers that answer scrapes without a single series about Raft.")
 

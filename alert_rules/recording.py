@@ -72,10 +72,20 @@ def own(series: str) -> str:
 
 _SIZES: list[tuple[Metric, str]] = [
     (recorded.SERVERS_QUORUM, "floor(outrider:servers_expected / 2) + 1"),
+    # A target that was removed together with its whole job leaves no marker of staleness: its last `up` would stand for
+    # five minutes.
+    (
+        recorded.SERVER_UP,
+        """
+        max by (cluster, region, instance) (
+          up{role="server"} and present_over_time(up{role="server"}[$window])
+        )
+        """,
+    ),
     (
         recorded.SERVERS_UP,
         """
-          count by (cluster, region) (up{role="server"} == 1)
+          count by (cluster, region) (outrider:server_up == 1)
         or
           0 * outrider:servers_expected
         """,
@@ -85,7 +95,7 @@ _SIZES: list[tuple[Metric, str]] = [
         recorded.SERVERS_BLIND,
         """
           count by (cluster, region) (
-            (up{role="server"} == 1)
+            (outrider:server_up == 1)
             unless on (cluster, region, instance) nomad_raft_appliedIndex
             unless on (cluster, region, instance) outrider_server_has_leader
           )
@@ -124,7 +134,7 @@ _LEADERSHIP: list[tuple[Metric, str]] = [
           unless on (cluster, region, instance)
             outrider:own_has_leader == 0
           and on (cluster, region, instance)
-            up{role="server"} == 1
+            outrider:server_up == 1
         )
         """,
     ),
@@ -142,7 +152,7 @@ _LEADERSHIP: list[tuple[Metric, str]] = [
           unless on (cluster, region, instance)
             outrider:own_is_leader == 0
           and on (cluster, region, instance)
-            up{role="server"} == 1
+            outrider:server_up == 1
         )
         """,
     ),
@@ -160,7 +170,7 @@ _LEADERSHIP: list[tuple[Metric, str]] = [
         min by (cluster, region) (
           outrider:own_contact_seconds
           and on (cluster, region, instance) outrider:own_has_leader == 0
-          and on (cluster, region, instance) up{role="server"} == 1
+          and on (cluster, region, instance) outrider:server_up == 1
         )
         """,
     ),
@@ -226,12 +236,12 @@ _VOTERS: list[tuple[Metric, str]] = [
         """
         group by (cluster, region, instance) (
           (
-            (up{role="server"} == 0)
-            and on (cluster, region, instance) (max_over_time(up{role="server"}[1m]) == 1)
+            (outrider:server_up == 0)
+            and on (cluster, region, instance) (max_over_time(outrider:server_up[1m]) == 1)
             and on (cluster, region) (nomad_serf_member_left > 0)
           )
           or on (cluster, region, instance) (
-            (up{role="server"} == 0) and on (cluster, region, instance) outrider:server_left
+            (outrider:server_up == 0) and on (cluster, region, instance) outrider:server_left
           )
         )
         """,

@@ -16,7 +16,7 @@ MISSING = AlertSpec(
     expr="""
     (outrider:servers_up - outrider:servers_blind)
     and (
-        (outrider:servers_expected unless on (cluster, region) up{role="server"})
+        (outrider:servers_expected unless on (cluster, region) outrider:server_up)
       or
         (outrider:clients_connected > 0 and outrider:servers_up == 0)
       or
@@ -37,8 +37,8 @@ MISSING = AlertSpec(
         )
     )
     """,
-    onset=budget.OUTAGE,
-    hold_seconds=60.0,
+    onset=budget.WINDOW,
+    hold_seconds=45.0,
     hold_why="Longer than a restart, and than the leader takes to count a lost server out.",
     keep_firing_seconds=KEPT_SECONDS,
     severity=Severity.WARNING,
@@ -55,7 +55,7 @@ FROZEN = AlertSpec(
     # has stopped, or something between gives old answers. Of two counts of the heap one always moves: the first grows in
     # steps of its 32 bits on an agent that is months old.
     expr="""
-    up{role="server"} == 1
+    outrider:server_up == 1
     and on (cluster, region, instance) (
         (
           changes(nomad_runtime_malloc_count[$window]) == 0

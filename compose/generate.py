@@ -13,7 +13,7 @@ from alert_rules.kubernetes import prometheus_rule
 from alert_rules.receivers import Existing
 from alert_rules.render import to_yaml, write_if_changed
 from alert_rules.rules import rule_files, rule_set
-from alert_rules.runbooks import runbook_pages
+from alert_rules.runbooks import pages_in
 from alert_rules.settings import NOTIFYING
 from alert_rules.versions import parse_version
 from compose.merge_alertmanager import merge
@@ -54,7 +54,7 @@ def artefacts(settings: Settings) -> dict[str, str]:
     # For a Prometheus that its Operator runs, and for one whose configuration is somebody else's.
     files["kubernetes/prometheusrule.yml"] = to_yaml(prometheus_rule(settings.rules, settings.manifest))
     files["fragments/scrape_configs.yml"] = to_yaml({"scrape_configs": scrape_configs(settings.description)})
-    for name, page in runbook_pages().items():
+    for name, page in pages_in(settings.rules.dialect).items():
         files[f"runbooks/{name}.md"] = page
     for name, text in dashboard_files(settings.rules.links, settings.rules.dialect).items():
         files[f"dashboards/{name}"] = text

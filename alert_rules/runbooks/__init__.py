@@ -22,8 +22,10 @@ Commands know four variables, all of them URLs; the words `nomad` and `outrider`
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
+
+from alert_rules.dialect import REGION, Dialect
 
 SECTIONS = ("Meaning", "Impact", "First look", "Remedy", "Silence", "What it is not")
 """The sections of a page, in their order."""
@@ -39,6 +41,8 @@ VARIABLES: Mapping[str, str] = {
 LINE_LETTERS_MAX = 110
 """The longest line of a page."""
 
+_QUERY = re.compile(r"(promtool query instant \$PROMETHEUS )'([^']+)'")
+_SHIPPED_REGION = "region=REGION"
 _COMMAND = re.compile(r" {4}([$#]) (.+)\Z")
 _CONTINUED = re.compile(r" {6,}(\S.*)\Z")
 _ANSWER = re.compile(r"- (good|bad): (?:(nothing)(?: or (?=`)|(?=,|\Z)))?(?:`([^`]+)`)?(?:, (.+))?\Z")
@@ -100,6 +104,19 @@ def runbook_pages() -> dict[str, str]:
     """Return the pages by the name of their alert, in the order of the alphabet."""
     pages = {page.name: page for page in files(__name__).iterdir() if page.name.endswith(".md")}
     return {name.removesuffix(".md"): pages[name].read_text(encoding="utf-8") for name in sorted(pages)}
+
+
+def pages_in(dialect: Dialect) -> dict[str, str]:
+    """Return the pages with their queries and silences for the labels and selectors that *dialect* names."""
+    # Which cluster is meant, the reader knows; a page for one cluster is a page for all.
+    free = replace(dialect, clusters=())
+    region = f"{free.label(REGION)}=REGION" if free.label(REGION) else ""
+
+    def page(text: str) -> str:
+        text = _QUERY.sub(lambda query: f"{query[1]}'{free.expression(query[2])}'", text)
+        return text if region == _SHIPPED_REGION else text.replace(f" {_SHIPPED_REGION}", f" {region}".rstrip())
+
+    return {alert: page(text) for alert, text in runbook_pages().items()}
 
 
 def runbooks() -> dict[str, Runbook]:

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 import pytest
 
+from alert_rules.dialect import Dialect
 from alert_rules.inhibitions import inhibited_by
 from alert_rules.promql import resolve
 from alert_rules.recorded import KNOWN
@@ -15,6 +16,7 @@ from alert_rules.runbooks import (
     SECTIONS,
     VARIABLES,
     RunbookError,
+    pages_in,
     parse_runbook,
     runbook_pages,
     runbooks,
@@ -372,3 +374,21 @@ def test_a_page_that_is_written_otherwise_is_refused(old, new, problem):
 
     assert problem in str(refused.value)
     assert str(refused.value).startswith("A.md:")
+
+
+def test_pages_ask_for_the_labels_there_are():
+    """
+    Renamed labels and other selectors stand in queries and silences; ours change nothing.
+    """
+    dialect = Dialect(labels={"instance": "node", "region": ""}, selectors={"server": 'job="nomad"'})
+
+    theirs = pages_in(dialect)
+
+    assert runbook_pages() == pages_in(Dialect())
+    assert 'changes(process_start_time_seconds{job="nomad"}[10m])' in theirs["NomadLeaderFlapping"]
+    assert "max by (node) (outrider_client_last_heartbeat_seconds)" in theirs["NomadHeartbeatsMissed"]
+    assert "region=REGION" in runbook_pages()["NomadLeaseLost"]
+    assert not any("region=REGION" in page or "by (instance)" in page for page in theirs.values())
+    assert {alert: parse_runbook(alert, page).alert for alert, page in theirs.items()} == {
+        name: name for name in theirs
+    }

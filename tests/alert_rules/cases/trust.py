@@ -104,6 +104,33 @@ MISSING = (
 CASES = (
     *MISSING,
     Case(
+        alert="NomadMetricsMissing",
+        name="the servers' job is removed, which leaves no marker of staleness",
+        series={
+            **{f'up{{role="server",instance="{name}"}}': "1x12 _x60" for name in ("s1", "s2", "s3")},
+            **{
+                f'outrider_server_has_leader{{instance="{name}",server="{name}"}}': "1x12 _x60"
+                for name in ("s1", "s2", "s3")
+            },
+        },
+        # The window of 22 s slides past the last scrape at 60 s.
+        fires=(fires(140.0, value=0), fires(300.0, value=0)),
+        silent=(55.0, 120.0),
+    ),
+    Case(
+        alert="NomadQuorumLost",
+        name="the servers' job is removed",
+        severity="critical",
+        series={
+            **{f'up{{role="server",instance="{name}"}}': "1x12 _x60" for name in ("s1", "s2", "s3")},
+            **{
+                f'outrider_server_has_leader{{instance="{name}",server="{name}"}}': "1x12 _x60"
+                for name in ("s1", "s2", "s3")
+            },
+        },
+        silent=(90.0, 140.0, 300.0),
+    ),
+    Case(
         alert="NomadMetricsFrozen",
         name="a server answers with what it said before, then without it",
         series={
