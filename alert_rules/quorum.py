@@ -245,6 +245,7 @@ EXPECTED_OUTDATED = AlertSpec(
 COUNT_UNWISE = AlertSpec(
     alert="NomadServerCountUnwise",
     # An even number tolerates no more losses than one less; beyond seven each write waits for more answers.
+    # The value is the number: a comparison of the remainder would give the remainder.
     expr="""
     outrider:servers_expected and outrider:servers_expected % 2 == 0
     or

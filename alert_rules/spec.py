@@ -181,13 +181,19 @@ def yielding(rule: AlertRule, causes: tuple[str, ...], memory_seconds: float) ->
 
     Alertmanager drops what is inhibited, the end of an alert included. So what fired before its cause stays until the
     cause is over, and what did not may not begin under it, nor within the *memory_seconds* for which the expression
-    remembers what it set off. `ALERTS` tells both; the rule stands behind its causes in the same group.
+    remembers what it set off; what fires already goes on in these as long as its condition holds. `ALERTS` tells all
+    of it; the rule stands behind its causes in the same group. What has a memory is about a region as a whole.
     """
     if not causes:
         return rule
     firing = f'ALERTS{{alertname=~"{"|".join(causes)}", alertstate="firing"}}'
+    itself = f'ALERTS{{alertname="{rule.alert}", alertstate="firing"}}'
+    explained = firing
     if memory_seconds:
-        firing = f"max_over_time({firing}[{format_duration(memory_seconds)}])"
+        explained = f"""(
+    max_over_time({firing}[{format_duration(memory_seconds)}])
+    unless on (cluster, region) {itself}
+  )"""
     added = ", ".join(("alertname", "alertstate", "severity", *rule.labels))
     condition = _indented(rule.expr)
     expr = f"""
@@ -195,11 +201,11 @@ def yielding(rule: AlertRule, causes: tuple[str, ...], memory_seconds: float) ->
 {condition}
 )
 unless on (cluster, region)
-  {firing}
+  {explained}
 or
 (
   max without ({added}) (
-    ALERTS{{alertname="{rule.alert}", alertstate="firing"}}
+    {itself}
   )
   and on (cluster, region)
     {firing}

@@ -1,25 +1,56 @@
 """A rule's case as data: series in promtool's notation, and what must fire, be silent or be recorded at which time.
 
 Series are written as short as they can be told apart: `up{role="server", instance="s1"}`. Labels that every target has
-are added: `cluster` and `region` (the latter not to what Prometheus and Alertmanager say of themselves), and the `job`
-of the role. A recorded series, or ALERTS of another alert, may be given as well; the rules that would write it are then
-left out, so that a case is about one rule alone. Times are seconds from the first sample; choose them one sample away from a change, for Prometheus 2 and 3
-differ on what lies on the edge of a window.
+are added: `cluster` and `region` (the latter not to what Prometheus and Alertmanager say of themselves), the `job` of
+the role, and the `server` of series that name one. A recorded series, or ALERTS of another alert, may be given as well;
+the rules that would write it are then left out, so that a case is about one rule alone. Times are seconds from the
+first sample; choose them one sample away from a change, for Prometheus 2 and 3 differ on what lies on the edge of a
+window.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from alert_rules.settings import RuleSettings
+from alert_rules.recorded import KNOWN
+from alert_rules.watchers import WATCHERS
 from telemetry.scrape.configuration import JOB_ALERTMANAGER, JOB_CLIENTS, JOB_PROMETHEUS, JOB_SERVERS
 from tests.alert_rules.mutation_expressions import Matcher, Selector, parse
 from tests.alert_rules.nomad_series import CLUSTER, REGION
-from tests.alert_rules.timeline import settings
 
 _JOBS = {"server": JOB_SERVERS, "client": JOB_CLIENTS}
 # What watches has no region.
 _NEIGHBOURS = (JOB_PROMETHEUS, JOB_ALERTMANAGER)
 _OWN_SERIES = ("prometheus_", "alertmanager_")
+_OF_WATCHERS = frozenset(spec.alert for spec in WATCHERS)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a case stands; what watches is in no cluster, and is told apart by how its instances' names end."""
+
+    cluster: str = CLUSTER
+    region: str = REGION
+    suffix: str = ""
+
+    def moved(self, labels: Mapping[str, str]) -> dict[str, str]:
+        """Return *labels* written for the first place as they are in this one."""
+        places = {"cluster": (CLUSTER, self.cluster), "region": (REGION, self.region)}
+        found = {
+            name: places[name][1] if name in places and value == places[name][0] else value
+            for name, value in labels.items()
+        }
+        if "instance" in found:
+            found["instance"] += self.suffix
+        return found
+
+    def holds(self, labels: Mapping[str, str]) -> bool:
+        """Say whether what has *labels* is in this place."""
+        if self.suffix:
+            return labels.get("instance", "").endswith(self.suffix)
+        return (labels.get("cluster"), labels.get("region")) == (self.cluster, self.region)
+
+
+FIRST = Place()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +90,9 @@ class Case:
     """One course of series and what an alert makes of it.
 
     A case with something that fires is a firing one, a case without is a silent one. Other cases of the alert are run
-    in the same Prometheus, in another region and in another cluster with the same names, so that a rule which mixes
-    them up is found; *alone* is for rules that speak of all there is, such as those with absent(). A case that names
-    no alert is about recorded series alone. Raises ValueError for a case that asserts nothing, or that speaks of one
-    moment twice.
+    in the same Prometheus, in other regions and in other clusters with the same names, so that a rule which mixes
+    them up is found; *alone* is for rules that speak of all there is. A case that names no alert is about recorded
+    series alone. Raises ValueError for a case that asserts nothing, or that speaks of one moment twice.
     """
 
     name: str
@@ -117,19 +147,19 @@ class Case:
         return tuple(sorted({each.at for each in self.fires} | set(self.silent)))
 
     @property
-    def rules(self) -> RuleSettings:
-        """The settings whose rules are meant."""
-        return settings(self.expected_servers)
+    def is_of_watchers(self) -> bool:
+        """Whether the alert is about Prometheus and Alertmanager, which are in no cluster and no region."""
+        return self.alert in _OF_WATCHERS
 
-    def placed(self, cluster: str = CLUSTER, region: str = REGION) -> dict[str, str]:
-        """Return the series with all their labels, as if the case were one of another *cluster* or *region*."""
-        return {_with_target_labels(selector, cluster, region): values for selector, values in self.series.items()}
+    def placed(self, place: Place = FIRST) -> dict[str, str]:
+        """Return the series with all their labels, as if the case were one of another *place*."""
+        return {_with_target_labels(selector, place): values for selector, values in self.series.items()}
 
     @property
-    def names_its_place(self) -> bool:
-        """Whether a series names a cluster or region of its own, so that the case cannot be moved."""
+    def stands_alone(self) -> bool:
+        """Whether the case has a Prometheus for itself: it wants it, or a series names a place that cannot be moved."""
         labels = {matcher.label for selector in self.series for matcher in _selector(selector).matchers}
-        return bool(labels & {"cluster", "region"})
+        return self.alone or bool(labels & {"cluster", "region"})
 
 
 def _selector(text: str) -> Selector:
@@ -139,12 +169,16 @@ def _selector(text: str) -> Selector:
     return node
 
 
-def _with_target_labels(text: str, cluster: str, region: str) -> str:
+def _with_target_labels(text: str, place: Place) -> str:
     node = _selector(text)
     labels = {matcher.label: matcher.value for matcher in node.matchers}
     if "role" in labels:
         labels.setdefault("job", _JOBS.get(labels["role"], labels["role"]))
-    labels.setdefault("cluster", cluster)
+    labels.setdefault("cluster", CLUSTER)
     if not node.name.startswith(_OWN_SERIES) and labels.get("job") not in _NEIGHBOURS:
-        labels.setdefault("region", region)
+        labels.setdefault("region", REGION)
+    entry = KNOWN.find(node.name)
+    if entry is not None and "server" in entry.labels and "instance" in labels:
+        labels.setdefault("server", labels["instance"])
+    labels = place.moved(labels)
     return str(replace(node, matchers=tuple(Matcher(name, "=", value) for name, value in sorted(labels.items()))))

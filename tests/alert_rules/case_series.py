@@ -1,5 +1,6 @@
 """Series that many cases share: who leads, who answers, and what stays as it is."""
 
+from alert_rules.inhibitions import inhibited_by
 from tests.alert_rules.nomad_series import values_text
 
 STEP_SECONDS = 5
@@ -42,3 +43,8 @@ def born(selector: str, seconds: float, *births: tuple[int, float]) -> dict[str,
         for number in range(birth, min(birth + 13, len(samples))):
             samples[number] = value
     return {selector: values_text(samples)}
+
+
+def unexplained(alert: str) -> dict[str, str]:
+    """Return the causes that would silence *alert*, none of which fires; their rules are left out."""
+    return {f'ALERTS{{alertname="{cause}",alertstate="firing"}}': "_x1" for cause in inhibited_by(alert)}

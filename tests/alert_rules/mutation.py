@@ -5,9 +5,11 @@ operands, aggregations, windows and offsets. What cannot make a difference is le
 mutation_equivalents.py lists.
 """
 
+import json
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from alert_rules.settings import Severity
 from telemetry.scrape.duration import format_duration, parse_duration
@@ -107,8 +109,14 @@ def document_in(mutant: Mutant, graph: RuleGraph) -> Document | None:
     """Return the rule made wrong in the same place, as the rules of *graph* have it; None when they lack the place."""
     for document, ordinal in graph.numbered():
         if (name_of(document), ordinal) == (mutant.rule, mutant.ordinal):
-            return next((wrong for key, _, wrong in _wrong(document) if key == mutant.key), None)
+            return _wrong_by_key(json.dumps(document)).get(mutant.key)
     return None
+
+
+@lru_cache(maxsize=200)
+def _wrong_by_key(document: str) -> dict[str, Document]:
+    """Return every wrong form of a rule by its key; trials differ in few rules, and ask for all forms of one."""
+    return {key: wrong for key, _, wrong in _wrong(json.loads(document))}
 
 
 def mutants_of_rule(document: Document, ordinal: int, facts: Facts, skipped: Counter[str]) -> Iterator[Mutant]:

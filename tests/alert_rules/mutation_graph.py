@@ -23,11 +23,6 @@ def name_of(document: Document) -> str:
     return str(document["alert"] if "alert" in document else document["record"])
 
 
-def flattened(files: Mapping[str, Mapping[str, Any]]) -> list[Document]:
-    """Return the rules of all files and groups in their order."""
-    return [rule for content in files.values() for group in content["groups"] for rule in group["rules"]]
-
-
 class RuleGraph:
     """The rules in their order, and what each reads; those that write what is *given* are left out."""
 

@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from alert_rules.rules import rule_files
 from tests.alert_rules.asking import RulesFailed, ask
-from tests.alert_rules.collection import all_trials
+from tests.alert_rules.collection import single_trials
 from tests.alert_rules.mutation import Mutant, mutants_of
-from tests.alert_rules.mutation_graph import RuleGraph, flattened
 from tests.alert_rules.mutation_running import Check
 from tests.alert_rules.timeline import settings
-from tests.alert_rules.trial import Trial
+from tests.alert_rules.trial import Trial, rule_graph
+from tests.alert_rules.worlds import world_trials
+from tests.alert_rules.yields import yield_trials
 from tests.tools import Program, find_or_explain
 
 SURVIVORS = Path(__file__).parent / "survivors.txt"
@@ -35,7 +35,7 @@ def main() -> int:
         return 1
     began = time.monotonic()
     failed = _run_cases(promtools)
-    mutants, skipped = mutants_of(RuleGraph(flattened(rule_files(settings()))))
+    mutants, skipped = mutants_of(rule_graph(settings()))
     check = Check(promtools[0], mutants)
     check.run(all_trials(promtools[0]), WORKERS, report=_report)
     SURVIVORS.write_text(survivors_text(check.survivors), encoding="utf-8")
@@ -51,6 +51,11 @@ def main() -> int:
         f"survivors {len(check.survivors)}, in {time.monotonic() - began:.0f} s"
     )
     return int(failed or noticed < NOTICED_PERCENT_MIN)
+
+
+def all_trials(promtool: Program) -> list[Trial]:
+    """Return every trial, the cheap ones first."""
+    return [*single_trials(), *yield_trials(), *world_trials(promtool)]
 
 
 def problem_of(promtool: Program, trial: Trial) -> str | None:

@@ -1,5 +1,6 @@
 """Each alert's cases on promtool, what a case must say, and that a wrong answer is told."""
 
+from collections import defaultdict
 from functools import cache
 
 import pytest
@@ -7,19 +8,19 @@ import pytest
 from alert_rules.alertmanager import WATCHDOG
 from alert_rules.rules import rule_set
 from tests.alert_rules.asking import Question, RulesFailed, Sample, ask
-from tests.alert_rules.case import Case, fires, recorded
-from tests.alert_rules.collection import WORLDS, case_trials, cases
+from tests.alert_rules.case import Case, Place, fires, recorded
+from tests.alert_rules.case_series import unexplained
+from tests.alert_rules.collection import FOREIGN, cases, shared_trials, single_trials
 from tests.alert_rules.mutation_expressions import parse
-from tests.alert_rules.mutation_graph import RuleGraph, flattened, name_of
-from tests.alert_rules.prove import problem_of
+from tests.alert_rules.mutation_graph import name_of
 from tests.alert_rules.timeline import settings
-from tests.alert_rules.trial import CaseTrial, Part, files_of, trial_of
+from tests.alert_rules.trial import CaseTrial, Part, files_of
 from tests.tools import find_or_explain
 
 PROMTOOLS, ABSENT = find_or_explain("promtool")
 CASES = cases()
+SHARED = shared_trials()
 ALERTS = [rule.alert for rule in rule_set(settings()).alerts if rule.alert != WATCHDOG]
-GRAPH = RuleGraph(flattened(files_of(settings())))
 DEAD = Case(
     alert="NomadClientDown",
     name="dead",
@@ -45,19 +46,15 @@ def with_marks(*marks):
     return mark
 
 
-# On one Prometheus, for every rule is evaluated; what differs between them is found beside others.
-@with_marks(*needs_promtool)
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_case_alone_is_as_it_says(case):
-    """
-    With every rule file and nothing but its own series, a case fires and is silent when it says so, and no rule fails.
-    """
-    trial = CaseTrial((Part(case),))
-    files = [without(case.given, content) for content in files_of(case.rules).values()]
-
-    answers = ask(PROMTOOLS[0], files, trial.series, trial.step, trial.questions({}))
-
-    assert None is trial.failure(answers, {})
+@cache
+def problems(promtool, number):
+    """Return what is wrong with each case of a shared trial, by its name, and under None what is of no place."""
+    trial = SHARED[number]
+    files = [without(trial.given, content) for content in files_of(trial.settings).values()]
+    found = defaultdict(list)
+    for case, problem in trial.problems(ask(promtool, files, trial.series, trial.step, trial.questions({}))):
+        found[case and str(case)].append(problem)
+    return found
 
 
 def without(given, content):
@@ -71,46 +68,66 @@ def without(given, content):
 
 
 @with_marks(*needs_promtool)
+@pytest.mark.timeout(600)  # the first of a trial evaluates them all
 @pytest.mark.parametrize("promtool", PROMTOOLS, ids=str)
-@pytest.mark.parametrize("trial", case_trials(), ids=lambda trial: trial.name)
-def test_a_case_beside_others_is_as_it_says(promtool, trial):
+@pytest.mark.parametrize(
+    ("number", "name"),
+    [
+        (number, name)
+        for number, trial in enumerate(SHARED)
+        for name in sorted({str(part.case) for part in trial.parts})
+    ],
+)
+def test_a_case_is_as_it_says(promtool, number, name):
     """
-    Another region and another cluster with the same names, where the opposite happens, change nothing.
+    By the shipped rule files, beside others in other clusters and regions, a case fires and is silent when it says so.
     """
-    assert None is problem_of(promtool, trial)
+    assert [] == problems(promtool, number)[name]
+
+
+@with_marks(*needs_promtool)
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("promtool", PROMTOOLS, ids=str)
+@pytest.mark.parametrize("number", range(len(SHARED)), ids=lambda number: SHARED[number].name)
+def test_nothing_fires_outside_the_named_clusters(promtool, number):
+    """
+    The same faults in a cluster that the settings do not name are nobody's, and no alert lacks its cluster and region.
+    """
+    assert [] == problems(promtool, number)[None]
+
+
+def test_every_case_is_tried():
+    """
+    Both ways to put cases together leave none out.
+    """
+    for trials in (SHARED, single_trials()):
+        assert {str(case) for case in CASES} == {str(part.case) for trial in trials for part in trial.parts}
 
 
 @pytest.mark.parametrize("alert", ALERTS)
 def test_every_alert_has_a_firing_and_a_silent_case(alert):
     """
-    An alert is shown firing and silent over series that it reads, by cases of its own or in a modelled world.
+    An alert is shown firing and silent by cases of its own.
     """
     own = [case for case in CASES if case.alert == alert]
-    worlds = [world for world, names in names_in_worlds() if names & GRAPH.metrics(alert)]
 
-    assert any(case.is_firing for case in own) or any(alert in world.notified for world in worlds)
-    assert any(not case.is_firing for case in own) or any(alert not in world.notified for world in worlds)
+    assert {True, False} == {case.is_firing for case in own}
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
-def test_a_case_has_series_that_its_rules_read(case):
+@pytest.mark.parametrize("number", range(len(SHARED)), ids=lambda number: SHARED[number].name)
+def test_a_case_has_series_that_its_rules_read(number):
     """
     A case is silent for a reason: its alert reads what it gives.
     """
-    graph = CaseTrial((Part(case),)).graph
-    read = frozenset().union(*(graph.metrics(subject) for subject in case.subjects))
+    trial = SHARED[number]
+    blind = [
+        str(part.case)
+        for part in trial.parts
+        for read in [frozenset().union(*(trial.graph.metrics(subject) for subject in part.case.subjects))]
+        if read and not read & {parse(selector).name for selector in part.case.series}
+    ]
 
-    assert names_in(case.series) & read or not read
-
-
-def names_in(series):
-    return {parse(selector).name for selector in series}
-
-
-@cache
-def names_in_worlds():
-    """Return each modelled world with the names of its series."""
-    return [(world, names_in(world.world.input_series())) for world in WORLDS]
+    assert [] == blind
 
 
 def test_no_two_cases_have_one_name():
@@ -151,42 +168,86 @@ def test_a_selector_that_is_no_series_is_refused(selector):
 
 
 @pytest.mark.parametrize(
-    ("selector", "labels"),
+    ("selector", "placed"),
     [
         (
             'up{role="server",instance="s1"}',
-            'cluster="demo",instance="s1",job="nomad-server",region="global",role="server"',
+            'up{cluster="demo",instance="s1",job="nomad-server",region="global",role="server"}',
         ),
-        ('up{role="client",region="eu"}', 'cluster="demo",job="nomad-client",region="eu",role="client"'),
-        ('up{job="prometheus"}', 'cluster="demo",job="prometheus"'),
+        ('up{role="client",region="eu"}', 'up{cluster="demo",job="nomad-client",region="eu",role="client"}'),
+        ('up{job="prometheus"}', 'up{cluster="demo",job="prometheus"}'),
+        ("prometheus_build_info", 'prometheus_build_info{cluster="demo"}'),
+        (
+            'outrider_raft_voters{instance="s1"}',
+            'outrider_raft_voters{cluster="demo",instance="s1",region="global",server="s1"}',
+        ),
+        (
+            'outrider_raft_voters{instance="e",server="s1"}',
+            'outrider_raft_voters{cluster="demo",instance="e",region="global",server="s1"}',
+        ),
+        ('outrider:leader{instance="s1"}', 'outrider:leader{cluster="demo",instance="s1",region="global"}'),
     ],
 )
-def test_a_series_gets_the_labels_of_its_target(selector, labels):
+def test_a_series_gets_the_labels_of_its_target(selector, placed):
     """
-    Cluster, region and job are added where a series does not say them; what watches has no region.
+    Cluster, region, job and server are added where a series does not say them; what watches has no region.
     """
     case = Case(alert="A", name="n", series={selector: "1"}, silent=(5.0,))
 
-    assert {f"up{{{labels}}}": "1"} == case.placed()
+    assert {placed: "1"} == case.placed()
 
 
-def test_the_prometheus_series_have_no_region():
+def test_a_case_is_moved_to_another_place():
     """
-    What Prometheus says of itself has the cluster it watches, and no region.
+    Cluster and region are those of the place; of what watches, the instances have other names.
     """
-    case = Case(alert="A", name="n", series={"prometheus_build_info": "1"}, silent=(5.0,))
+    case = Case(alert="A", name="n", series={'up{role="server",instance="s1"}': "1"}, silent=(5.0,))
 
-    assert {'prometheus_build_info{cluster="demo"}': "1"} == case.placed()
+    assert ['up{cluster="c",instance="s1",job="nomad-server",region="r",role="server"}'] == list(
+        case.placed(Place("c", "r"))
+    )
+    assert ['up{cluster="demo",instance="s1-2",job="nomad-server",region="global",role="server"}'] == list(
+        case.placed(Place(suffix="-2"))
+    )
 
 
-def test_a_firing_case_stands_beside_silent_ones():
+def kinds(trial):
+    """Return the places of the cases that fire, and of those that do not."""
+    return [[part.place for part in trial.parts if part.case.is_firing is kind] for kind in (True, False)]
+
+
+@pytest.mark.parametrize(
+    "trial",
+    [trial for trial in single_trials() if all(kinds(trial)) and not trial.parts[0].case.is_of_watchers],
+    ids=lambda trial: trial.name,
+)
+def test_what_fires_stands_in_a_row_and_in_a_column_with_what_does_not(trial):
     """
-    The opposite happens in another region of the cluster and in another cluster.
+    Some case that fires has a silent one in another region of its cluster, and one in its region of another cluster.
     """
-    trial = trial_of(DEAD, [DEAD, FINE])
+    loud, quiet = kinds(trial)
 
-    places = [(part.case.name, part.cluster, part.region) for part in trial.parts]
-    assert [("dead", "demo", "global"), ("fine", "demo", "west"), ("fine", "other", "global")] == places
+    assert any(a.cluster == b.cluster and a.region != b.region for a in loud for b in quiet)
+    assert any(a.cluster != b.cluster and a.region == b.region for a in loud for b in quiet)
+
+
+def test_each_firing_alert_is_repeated_in_a_foreign_cluster():
+    """
+    Faults of a cluster that the settings do not name are among the series, once for each alert about a cluster.
+    """
+    repeated = [part.case.alert for trial in SHARED for part in trial.foreign]
+
+    assert {FOREIGN} == {part.place.cluster for trial in SHARED for part in trial.foreign}
+    assert {alert for alert in ALERTS if alert.startswith("Nomad")} == set(repeated)
+
+
+def test_no_cause_of_an_alert_fires_unless_a_case_says_so():
+    """
+    What silences an alert is given as absent, so that its own rules are left out.
+    """
+    case = Case(alert="A", name="n", series=unexplained("NomadClientDown"), silent=(5.0,))
+
+    assert {"NomadManyClientsDown"} == case.given
 
 
 @pytest.mark.parametrize(
@@ -205,7 +266,7 @@ def test_what_fires_is_held_against_what_should(samples, problem):
     """
     A missing alert, another label, one too many, or one of no place is told.
     """
-    trial = CaseTrial((Part(DEAD), Part(FINE, "demo", "west")))
+    trial = CaseTrial("two", (Part(DEAD), Part(FINE, Place("demo", "west"))))
 
     told = trial.failure([[], samples, [Sample({"cluster": "demo", "region": "global", "instance": "c1"}, 0.0)]], {})
 
@@ -216,7 +277,7 @@ def test_an_alert_in_its_silence_is_told():
     """
     What fires when a case says that it is silent is wrong.
     """
-    told = CaseTrial((Part(DEAD),)).failure([[firing()], [firing()], []], {})
+    told = CaseTrial("dead", (Part(DEAD),)).failure([[firing()], [firing()], []], {})
 
     assert "at 30 s" in told
 
@@ -226,7 +287,7 @@ def test_the_value_of_an_alert_is_held_against_what_it_should_be(value, problem)
     """
     The value that the description shows is part of a case.
     """
-    trial = CaseTrial((Part(DEAD),))
+    trial = CaseTrial("dead", (Part(DEAD),))
 
     told = trial.failure(
         [[], [firing()], [Sample({"cluster": "demo", "region": "global", "instance": "c1"}, value)]], {}
@@ -252,7 +313,7 @@ def test_a_recorded_series_is_held_against_what_it_should_be(wanted, samples, pr
     case = Case(name="n", series={"up": "1"}, recorded=(recorded("outrider:servers_up", 5.0, wanted),))
     place = {"cluster": "demo", "region": "global"}
 
-    told = CaseTrial((Part(case),)).failure([[Sample(place, value) for value in samples]], {})
+    told = CaseTrial("n", (Part(case),)).failure([[Sample(place, value) for value in samples]], {})
 
     assert problem is told if problem is None else problem in told
 

@@ -4,14 +4,14 @@ from collections import Counter
 
 import pytest
 
-from alert_rules.rules import rule_files
 from tests.alert_rules.mutation import document_in, mutants_of, mutants_of_rule
 from tests.alert_rules.mutation_equivalents import REASONS, Facts
 from tests.alert_rules.mutation_expressions import parse
-from tests.alert_rules.mutation_graph import RuleGraph, flattened, name_of
+from tests.alert_rules.mutation_graph import RuleGraph, name_of
 from tests.alert_rules.timeline import settings
+from tests.alert_rules.trial import documents_of, rule_graph
 
-DOCUMENTS = flattened(rule_files(settings()))
+DOCUMENTS = documents_of(settings())
 FACTS = Facts(5.0, frozenset({"ALERTS"}))
 
 
@@ -190,7 +190,7 @@ def test_a_mutant_is_found_again_in_rules_of_other_settings():
     The same place of the same rule is made wrong in a cluster of five.
     """
     mutants, _ = mutants_of(RuleGraph(DOCUMENTS))
-    five = RuleGraph(flattened(rule_files(settings(5))))
+    five = rule_graph(settings(5))
     [mutant] = [mutant for mutant in mutants if mutant.text == "vector(3): 3 → 4"]
 
     assert "vector(6)" == document_in(mutant, five)["expr"]

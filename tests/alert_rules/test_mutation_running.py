@@ -6,14 +6,13 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from alert_rules.rules import rule_files
 from tests.alert_rules.asking import Question
-from tests.alert_rules.collection import all_trials
 from tests.alert_rules.mutation import mutants_of
-from tests.alert_rules.mutation_graph import RuleGraph, flattened
+from tests.alert_rules.mutation_graph import RuleGraph
 from tests.alert_rules.mutation_running import CaseFails, Check
-from tests.alert_rules.prove import NOTICED_PERCENT_MIN, SURVIVORS, known_survivors, sample, survivors_text
+from tests.alert_rules.prove import NOTICED_PERCENT_MIN, SURVIVORS, all_trials, known_survivors, sample, survivors_text
 from tests.alert_rules.timeline import settings
+from tests.alert_rules.trial import rule_graph
 from tests.figures import record
 from tests.tools import find_or_explain
 
@@ -154,7 +153,7 @@ def test_a_part_of_the_wrong_rules_is_noticed():
     """
     seed = int(os.environ.get(SEED_VARIABLE) or random.SystemRandom().getrandbits(32))
     print(f"replay: {SEED_VARIABLE}={seed}")
-    mutants, _ = mutants_of(RuleGraph(flattened(rule_files(settings()))))
+    mutants, _ = mutants_of(rule_graph(settings()))
     known = known_survivors()
     chosen = [mutant for mutant in sample(mutants, SHARE, seed) if str(mutant) not in known]
     check = Check(PROMTOOLS[0], chosen)
@@ -169,7 +168,7 @@ def test_the_list_of_survivors_is_current_and_short():
     """
     Each line is a wrong form of a rule as it is now, and they are few enough.
     """
-    mutants, _ = mutants_of(RuleGraph(flattened(rule_files(settings()))))
+    mutants, _ = mutants_of(rule_graph(settings()))
     known = known_survivors()
 
     gone = known - {str(mutant) for mutant in mutants}

@@ -1,52 +1,41 @@
-"""Modelled faults as cases: what a receiver hears of a world, by its promised time, and of nothing else."""
+"""Modelled faults beside each other in one Prometheus: what a receiver hears of each, when, and nothing else."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cache, cached_property
-from typing import Protocol
+from functools import cached_property
 
 from alert_rules.alertmanager import WATCHDOG
 from alert_rules.inhibitions import inhibited_by
-from alert_rules.rules import RuleSet, rule_set
-from alert_rules.settings import ExpectedRegion, Times
+from alert_rules.settings import ExpectedRegion, RuleSettings, Times
 from tests.alert_rules.asking import Question, Sample, ask
+from tests.alert_rules.case import Place
 from tests.alert_rules.mutation_graph import Document, RuleGraph
-from tests.alert_rules.nomad_series import CLUSTER, REGION, World, values_text
+from tests.alert_rules.nomad_series import CLUSTER, REGION, values_text
 from tests.alert_rules.timeline import SHIPPED, Timeline, settings
-from tests.alert_rules.trial import OTHER_CLUSTER, OTHER_REGION, rule_graph
+from tests.alert_rules.trial import rule_graph, rules_of
+from tests.alert_rules.world_cases import WORLDS, WorldCase
 from tests.tools import Program
-
-PLACES = ((CLUSTER, REGION), (CLUSTER, OTHER_REGION), (OTHER_CLUSTER, REGION))
-"""Where the worlds of a trial are, by cluster and region."""
 
 LEAVING_SECONDS = 5.0
 """How long after it has left a server's process ends."""
 
-
-class WorldCase(Protocol):
-    """One fault, and what a receiver must hear of it: alert names, in the order of the alphabet."""
-
-    name: str
-    world: World
-    notified: tuple[str, ...]
-
-    @property
-    def expected(self) -> int:
-        """How many servers are meant to be there."""
+_COLUMNS = 10
+_SMALL = 2
+"""In a cluster of so few servers a lost quorum takes longer to be notified, and so do its consequences."""
 
 
-def wrong(case: WorldCase, course: Timeline, onsets: Mapping[str, float], times: Times = SHIPPED) -> str | None:
+def wrong(case: WorldCase, course: Timeline, times: Times = SHIPPED) -> str | None:
     """Say what a receiver hears that it should not, does not hear that it should, or hears at the wrong time.
 
-    *onsets* has for each alert when its condition comes about. None when all is as the case says.
+    None when all is as the case says.
     """
     heard = course.notified()
     if tuple(sorted(heard)) != case.notified:
         return f"heard of {sorted(heard)}, not of {list(case.notified)}"
-    rules = _rules(case.expected, times)
+    rules = rules_of(settings(case.expected, times))
     lag = LEAVING_SECONDS if case.world.left else 0.0
     for alert, time in heard.items():
-        after, promised = time - onsets[alert], rules.alert(alert).promised_seconds(times)
+        after, promised = time - case.onset(alert), rules.alert(alert).promised_seconds(times)
         if not 0 < after <= promised + lag:
             return f"heard of {alert} after {after:g} s, promised within {promised:g} s"
     end = max(course.firing)
@@ -58,28 +47,34 @@ def wrong(case: WorldCase, course: Timeline, onsets: Mapping[str, float], times:
     return None
 
 
-@cache
-def _rules(expected: int, times: Times) -> RuleSet:
-    return rule_set(settings(expected, times))
+@dataclass(frozen=True)
+class WorldPart:
+    """One world in its place; *own* says that the agents are Outrider's."""
+
+    case: WorldCase
+    own: bool
+    place: Place
+
+    @property
+    def name(self) -> str:
+        """What the part is called."""
+        return f"{self.case.name} ({'outrider' if self.own else 'nomad'})"
+
+    def series(self, step: float) -> Iterator[tuple[str, str]]:
+        """Yield selectors and values, in promtool's notation, *step* seconds apart."""
+        for selector, samples in replace(self.case.world, own=self.own, step=step).input_series().items():
+            placed = selector.replace(f'cluster="{CLUSTER}"', f'cluster="{self.place.cluster}"')
+            yield placed.replace(f'region="{REGION}"', f'region="{self.place.region}"'), values_text(samples)
 
 
 @dataclass(frozen=True)
 class WorldTrial:
-    """A world ready for promtool, and others in the same Prometheus that it must not be mixed up with.
-
-    *promtool* tells once what fires when all rules are right. *own* says that the agents are Outrider's.
-    """
+    """Worlds in one Prometheus; *promtool* tells once what fires when all rules are right."""
 
     promtool: Program
-    cases: tuple[WorldCase, ...]
-    """One, or three of as many servers: the second is another region of its cluster, the third another cluster."""
-    onsets: Callable[[WorldCase], Mapping[str, float]]
-    own: bool
-
-    @property
-    def name(self) -> str:
-        """What the trial is called."""
-        return f"{' | '.join(case.name for case in self.cases)} ({'outrider' if self.own else 'nomad'})"
+    name: str
+    parts: tuple[WorldPart, ...]
+    times: Times = SHIPPED
 
     @property
     def subjects(self) -> frozenset[str]:
@@ -94,78 +89,107 @@ class WorldTrial:
     @cached_property
     def series(self) -> dict[str, str]:
         """The series of the worlds, each in its place."""
-        found: dict[str, str] = {}
-        for case, (cluster, region) in zip(self.cases, PLACES, strict=False):
-            world = replace(case.world, own=self.own, seconds=self._moments[-1])
-            for selector, samples in world.input_series().items():
-                placed = selector.replace(f'cluster="{CLUSTER}"', f'cluster="{cluster}"')
-                found[placed.replace(f'region="{REGION}"', f'region="{region}"')] = values_text(samples)
-        return found
+        return {selector: values for part in self.parts for selector, values in part.series(self.step)}
 
     @property
     def step(self) -> float:
         """Seconds between samples, and between evaluations."""
-        return self.cases[0].world.step
+        return self.times.scrape_interval_seconds
 
     @property
     def until(self) -> float:
         """The last time that is asked about."""
         return self._moments[-1]
 
+    @cached_property
+    def settings(self) -> RuleSettings:
+        """The shipped settings with a region for each place."""
+        regions = tuple(
+            ExpectedRegion(name=part.place.region, expected_servers=part.case.expected, cluster=part.place.cluster)
+            for part in self.parts
+        )
+        return replace(settings(times=self.times), regions=regions)
+
     @property
     def graph(self) -> RuleGraph:
         """The rules as they should be."""
-        places = PLACES[: len(self.cases)]
-        regions = tuple(
-            ExpectedRegion(name=region, expected_servers=self.cases[0].expected, cluster=cluster)
-            for cluster, region in places
-        )
-        return rule_graph(replace(settings(), regions=regions))
-
-    @cached_property
-    def _moments(self) -> list[float]:
-        return list(max((case.world for case in self.cases), key=lambda world: world.seconds).times())
+        return rule_graph(self.settings)
 
     def questions(self, names: Mapping[str, str], wrong: Document | None = None) -> list[Question]:
         """Return what to ask, of rules that go by other *names*."""
         alerts = "|".join(sorted(names.get(alert, alert) for alert in self._asked_alerts(names)))
-        expr = f'count by (alertname, cluster, region) (ALERTS{{alertname=~"{alerts}",alertstate="firing"}})'
+        matchers = f'alertname=~"{alerts}", alertstate="firing", severity=~"critical|warning"'
+        expr = f"count by (alertname, cluster, region) (ALERTS{{{matchers}}})"
         return [Question(expr, moment) for moment in self._moments]
 
     def failure(self, answers: Sequence[Sequence[Sample]], names: Mapping[str, str]) -> str | None:
         """Say what is wrong with the *answers*; alerts without another name fire as they do when all is right."""
+        return next((f"{part.name}: {problem}" for part, problem in self.problems(answers, names)), None)
+
+    def problems(
+        self, answers: Sequence[Sequence[Sample]], names: Mapping[str, str] | None = None
+    ) -> Iterator[tuple[WorldPart, str]]:
+        """Yield each world of which something else is heard than should be, and what."""
+        for part, course in self.courses(answers, names or {}):
+            problem = wrong(part.case, course, self.times)
+            if problem is not None:
+                yield part, problem
+
+    def courses(
+        self, answers: Sequence[Sequence[Sample]], names: Mapping[str, str]
+    ) -> Iterator[tuple[WorldPart, Timeline]]:
+        """Yield each world with what fires in it, by the names that the rules should have."""
         asked = self._asked_alerts(names)
         back = {name: alert for alert, name in names.items()}
-        for case, place in zip(self.cases, PLACES, strict=False):
-            firing: dict[float, frozenset[str]] = {}
-            for moment, samples in zip(self._moments, answers, strict=True):
-                now = _firing_in(place, samples)
-                unasked = frozenset() if asked == self.subjects else self._right[place][moment] - asked
-                firing[moment] = frozenset(back.get(alert, alert) for alert in now) | unasked
-            problem = wrong(case, Timeline(firing, SHIPPED.group_wait_seconds), self.onsets(case))
-            if problem is not None:
-                return f"{case.name}: {problem}"
-        return None
+        firing = self._firing(answers)
+        for part in self.parts:
+            course: dict[float, frozenset[str]] = {}
+            for moment in self._moments_of(part):
+                now = firing[moment].get(part.place, frozenset())
+                unasked: frozenset[str] = frozenset()
+                if asked != self.subjects:
+                    unasked = self._right[moment].get(part.place, frozenset()) - asked
+                course[moment] = frozenset(back.get(alert, alert) for alert in now) | unasked
+            yield part, Timeline(course, self.times.group_wait_seconds)
+
+    @cached_property
+    def _moments(self) -> list[float]:
+        return self._moments_of(max(self.parts, key=lambda part: part.case.world.seconds))
+
+    def _moments_of(self, part: WorldPart) -> list[float]:
+        return [number * self.step for number in range(int(part.case.world.seconds / self.step) + 1)]
 
     def _asked_alerts(self, names: Mapping[str, str]) -> frozenset[str]:
         return self.subjects & names.keys() or self.subjects
 
+    def _firing(self, answers: Sequence[Sequence[Sample]]) -> dict[float, dict[Place, frozenset[str]]]:
+        """Return what fires at each moment in each place."""
+        found: dict[float, dict[Place, frozenset[str]]] = {}
+        for moment, samples in zip(self._moments, answers, strict=True):
+            now: dict[Place, frozenset[str]] = {}
+            for sample in samples:
+                place = Place(sample.labels.get("cluster", ""), sample.labels.get("region", ""))
+                now[place] = now.get(place, frozenset()) | {sample.labels["alertname"]}
+            found[moment] = now
+        return found
+
     @cached_property
-    def _right(self) -> dict[tuple[str, str], dict[float, frozenset[str]]]:
+    def _right(self) -> dict[float, dict[Place, frozenset[str]]]:
         """What fires in each place when all rules are as they should be."""
         group = {"name": "right", "rules": list(self.graph.documents)}
-        answers = ask(self.promtool, [{"groups": [group]}], self.series, self.step, self.questions({}))
-        return {
-            place: {moment: _firing_in(place, samples) for moment, samples in zip(self._moments, answers, strict=True)}
-            for place in PLACES
-        }
+        return self._firing(ask(self.promtool, [{"groups": [group]}], self.series, self.step, self.questions({})))
 
 
-def _firing_in(place: tuple[str, str], samples: Sequence[Sample]) -> frozenset[str]:
-    """Return the alerts of a place; one that names no place is one of all."""
-    cluster, region = place
-    return frozenset(
-        sample.labels["alertname"]
-        for sample in samples
-        if sample.labels.get("cluster", cluster) == cluster and sample.labels.get("region", region) == region
-    )
+def world_trials(promtool: Program, worlds: Sequence[WorldCase] = WORLDS, times: Times = SHIPPED) -> list[WorldTrial]:
+    """Return trials of *worlds*, on a real Nomad's series and on our agent's: small clusters, and the others."""
+    trials: list[WorldTrial] = []
+    for name, is_small in (("worlds", False), ("worlds of one or two servers", True)):
+        alike = [(case, own) for case in worlds if (case.expected <= _SMALL) is is_small for own in (False, True)]
+        # Neighbours of the list, which are alike, stand in rows and columns with others.
+        parts = [
+            WorldPart(case, own, Place(f"c{number // _COLUMNS}", f"r{number % _COLUMNS}"))
+            for number, (case, own) in enumerate(alike)
+        ]
+        if parts:
+            trials.append(WorldTrial(promtool, name, tuple(parts), times))
+    return trials

@@ -254,7 +254,7 @@ CASES = (
             },
         },
         fires=(fires(110.0, value=0),),
-        silent=(25.0, 75.0),
+        silent=(25.0, 65.0),
     ),
     Case(
         name="what our agent and an exporter say of one server counts once",

@@ -26,8 +26,8 @@ MISSING = (
     missing(
         "one of three servers tells nothing",
         {"outrider:servers_blind": "0x5 1x20 0x30"},
-        fires=(fires(95.0, value=2), fires(125.0, value=2)),
-        silent=(70.0, 80.0, 135.0),
+        fires=(fires(75.0, value=2), fires(125.0, value=2)),
+        silent=(55.0, 65.0, 155.0),
     ),
     missing("all is well", {"outrider:failure_tolerance": "1x60", "outrider:voters_healthy": "3x60"}, silent=(95.0,)),
     missing(

@@ -9,5 +9,6 @@ CASES = (
         severity="none",
         series={'up{job="prometheus"}': "1x20"},
         fires=(fires(0.0, value=1, cluster="demo"), fires(60.0)),
+        alone=True,
     ),
 )
