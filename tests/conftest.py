@@ -20,6 +20,18 @@ def prometheus_tools():
     return folder
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node, error):
+    """Take over what one of several processes measured."""
+    FIGURES.extend(getattr(node, "workeroutput", {}).get("figures", ()))
+
+
+def pytest_sessionfinish(session):
+    """Hand over what was measured, in one of several processes."""
+    if hasattr(session.config, "workeroutput"):
+        session.config.workeroutput["figures"] = FIGURES
+
+
 def pytest_terminal_summary(terminalreporter):
     """Print what was measured last."""
     if FIGURES:

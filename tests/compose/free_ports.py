@@ -2,6 +2,8 @@
 
 import socket
 
+from tests.ports import lane
+
 SPAN = 100
 """Ports a cluster of five agents and its three watchers fits into."""
 
@@ -17,8 +19,8 @@ def is_free(port: int) -> bool:
 
 
 def free_base(first: int = 21_000) -> int:
-    """Return a port, not below *first*, from which a whole cluster fits."""
-    for base in range(first, first + 10_000, 2 * SPAN):
+    """Return a port from which a whole cluster fits, not below *first* in the range of this process."""
+    for base in range(lane(first), lane(first) + 10_000, 2 * SPAN):
         ports = [base + 10 * agent + offset for agent in range(5) for offset in range(4)]
         ports += [base + 90, base + 93, base + 95]
         if all(is_free(port) for port in ports):

@@ -6,6 +6,7 @@ from contextlib import closing, suppress
 import pytest
 
 from compose.links import Cut, LinkRelays, PortBlock
+from tests.ports import lane
 
 ANSWER_SECONDS = 5.0
 SILENCE_SECONDS = 0.3
@@ -13,7 +14,7 @@ SILENCE_SECONDS = 0.3
 
 def free_block(ports: int) -> int:
     """Return the first of *ports* consecutive ports of loopback that are free now."""
-    for first in range(23_100, 32_000, ports + 7):
+    for first in range(lane(23_100), lane(32_000), ports + 7):
         with closing(socket.socket()) as probe, suppress(OSError):
             for port in range(first, first + ports):
                 with closing(socket.socket()) as each:

@@ -10,8 +10,9 @@ import requests
 from compose.local import LocalCluster
 from compose.local_settings import LocalSettings, default_agent_command
 from tests.integration.watch import wait_until
+from tests.ports import lane
 
-PORT_BASE = 26_100
+PORT_BASE = lane(26_100)
 
 
 class Driven:

@@ -24,11 +24,12 @@ from compose.settings import load_settings
 from compose.tools import Tool, find_tool
 from tests.integration.agents import Ports
 from tests.integration.watch import wait_until
+from tests.ports import lane
 
-PORT_BASE = 29_500  # below those the system hands out for connections
-RELAY_BASE = 29_700
-STRANGER_PORTS = Ports(29_860, 29_861, 29_862, 29_863)
-PROXY_PORT = 29_870
+PORT_BASE = lane(29_500)  # below those the system hands out for connections
+RELAY_BASE = lane(29_700)
+STRANGER_PORTS = Ports(*(lane(29_860 + number) for number in range(4)))
+PROXY_PORT = lane(29_870)
 NOWHERE = "127.0.0.1:29880"
 """Nobody listens there."""
 

@@ -24,10 +24,11 @@ from compose.local_settings import default_agent_command
 from telemetry.clock import SystemClock
 from tests.figures import record
 from tests.integration.watch import wait_until
+from tests.ports import lane
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 
-PORT_BASE = 32_000
+PORT_BASE = lane(32_000)
 SEED = 3
 CLIENTS = 3
 

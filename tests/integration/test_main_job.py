@@ -15,11 +15,12 @@ from compose.local import LocalCluster
 from compose.local_settings import LocalSettings
 from tests.figures import record
 from tests.integration.watch import Watch, wait_until
+from tests.ports import lane
 
 pytestmark = [pytest.mark.integration, pytest.mark.main_job, pytest.mark.timeout(1_200)]
 
-PORT_BASE = 27_100
-RELAY_BASE = 27_300
+PORT_BASE = lane(27_100)
+RELAY_BASE = lane(27_300)
 LOSS = ("NomadQuorumLost", "NomadNoLeader")
 
 HEALTHY_SECONDS = 60
