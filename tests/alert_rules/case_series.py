@@ -48,3 +48,31 @@ def born(selector: str, seconds: float, *births: tuple[int, float]) -> dict[str,
 def unexplained(alert: str) -> dict[str, str]:
     """Return the causes that would silence *alert*, none of which fires; their rules are left out."""
     return {f'ALERTS{{alertname="{cause}",alertstate="firing"}}': "_x1" for cause in inhibited_by(alert)}
+
+
+EVENTS = "_x6 2x5 5x5 stale _x2 5x5 stale _x5 5x5 1 2x5 stale"
+"""Eleven events of a counter: born at 30 s with 2, 3 more at 60 s; not there for 15 s, which is nothing; not there for
+half a minute, so that its 5 count anew at 165 s; begun again at 195 s, and one more at 200 s."""
+
+
+def climbing(*parts: tuple[int, float], start: float = 1_000.0) -> str:
+    """Return a counter: (how many samples, how much more at each)."""
+    values, total = [start], start
+    for count, more in parts:
+        for _ in range(count):
+            total += more
+            values.append(total)
+    return " ".join(f"{value:.15g}" for value in values)
+
+
+def mean_at_150(series: str, labels: str, times: float = 1.0) -> dict[str, str]:
+    """
+    Return sum and count of a summary whose mean over the minute before 150 s is 23.53 *times*.
+
+    Over half of it and over two it is another, in the sum and in the count; nothing happens on the edge of the windows.
+    """
+    sums = climbing((6, 0.0), (12, 10.0 * times), (1, 0.0), (5, 40.0 * times), (6, 100.0 * times))
+    return {
+        f"{series}_sum{{{labels}}}": sums,
+        f"{series}_count{{{labels}}}": climbing((6, 0.0), (12, 1.0), (1, 0.0), (5, 2.0), (6, 4.0)),
+    }

@@ -137,14 +137,20 @@ def _all_are_one(change: Change, facts: Facts) -> bool:
 
 
 def _one_in_a_group(change: Change, facts: Facts) -> bool:
-    """Grouped by instance, a series that an agent has once is alone in its group: any aggregation gives its value."""
+    """
+    A series that is alone in its group has its value in any aggregation.
+
+    So is what an agent has once when it is grouped by instance, and what fires of one alert without what all of it has.
+    """
     node = change.node
     if not isinstance(node, Aggregation) or not change.kind.startswith("aggregation"):
         return False
     assert isinstance(change.new, Aggregation)
-    if node.grouping != "by" or "instance" not in node.labels:
-        return False
-    if not all(_own_labels(each) <= set(node.labels) for each in walk(node.expr) if isinstance(each, Selector)):
+    if not _is_what_fires_of_an_alert(node) and (
+        node.grouping != "by"
+        or "instance" not in node.labels
+        or not all(_own_labels(each) <= set(node.labels) for each in walk(node.expr) if isinstance(each, Selector))
+    ):
         return False
     pair = {node.operator, change.new.operator}
     return pair <= {"max", "min", "sum", "avg"} or pair <= {"group", "count"}
@@ -188,6 +194,19 @@ def _only_servers_have_it(change: Change, facts: Facts) -> bool:
     return entry.metric.exporter is {"server": Role.SERVER, "client": Role.CLIENT}.get(matcher.value)
 
 
+def _one_side_at_a_time(change: Change, facts: Facts) -> bool:
+    """Of what gives way to a condition and what is there under it only one can be there."""
+    return change.kind == "swapped" and _gives_way(change.node)
+
+
+def _rule_writes_it(change: Change, facts: Facts) -> bool:
+    """An alert's name and severity are written over what its expression gives; nothing is there twice for it."""
+    node = change.node
+    if not isinstance(node, Aggregation) or not _is_what_fires_of_an_alert(node) or not _gives_way(change.root):
+        return False
+    return change.kind in {"without label alertname", "without label severity"}
+
+
 def _zero_times(change: Change, facts: Facts) -> bool:
     """0 times a number is 0, and 0 divided by one that is not 0 as well."""
     node = change.node
@@ -213,10 +232,28 @@ REASONS: dict[str, Callable[[Change, Facts], bool]] = {
     "0 or 1": _zero_or_one,
     "the same as without the comparison, which is tried": _as_without,
     "only agents of that role have the series": _only_servers_have_it,
+    "one of the two sides at a time": _one_side_at_a_time,
+    "the alert's own label is written over it": _rule_writes_it,
     "0 times anything is 0": _zero_times,
     "born above 0": _born_above_zero,
 }
 """Each reason with the function that says when it holds; its docstring says why."""
+
+
+def _is_what_fires_of_an_alert(node: Aggregation) -> bool:
+    """Say whether *node* gathers what fires of one alert, without the labels that are the same for all of it."""
+    if node.grouping != "without" or not isinstance(node.expr, Selector) or node.expr.name != "ALERTS":
+        return False
+    return {"alertname", "alertstate"} <= {each.label for each in node.expr.matchers if each.operator == "="}
+
+
+def _gives_way(node: Node) -> bool:
+    """Say whether *node* is `a unless b or c and b`, with the same matching."""
+    if not isinstance(node, Binary) or not isinstance(node.left, Binary) or not isinstance(node.right, Binary):
+        return False
+    operators = (node.left.operator, node.operator, node.right.operator)
+    same = (node.left.right, node.left.labels) == (node.right.right, node.right.labels)
+    return operators == ("unless", "or", "and") and same
 
 
 def _compares_with(change: Change, number: float, pairs: dict[str, str]) -> bool:

@@ -23,9 +23,6 @@ Report = Callable[[Trial, int, int], None]
 COPIES_MAX = 400
 """Copied rules in one run of promtool: enough that its start does not count, few enough that its memory stays small."""
 
-_STEPS_IN_A_QUERY = 200
-"""Evaluations that one query compares; promtool refuses queries that load more than some 10,000 samples."""
-
 
 class CaseFails(Exception):
     """A case that the unchanged rules do not pass, so that it can notice nothing."""
@@ -91,18 +88,34 @@ class Check:
 
     def _that_differ(self, trial: Trial, copies: Sequence[_Copy]) -> list[Mutant]:
         """Return the mutants whose rule writes other series than the right one in the course of a trial."""
-        found = self._answers(trial, copies, lambda copy: _differences(copy, trial))
+        # Recorded step by step: a query over the whole trial would load more samples than promtool allows.
+        window = f"[{format_duration(trial.until + trial.step)}]"
+        found = self._answers(
+            trial,
+            copies,
+            lambda copy: [Question(f"count_over_time({_differs(copy)}{window})", trial.until)],
+            lambda copy: _difference(copy, trial.graph.alerts),
+        )
         return [copy.mutant for copy, answers in found if any(answers)]
 
     def _answers(
-        self, trial: Trial, copies: Sequence[_Copy], questions_of: Callable[[_Copy], list[Question]]
+        self,
+        trial: Trial,
+        copies: Sequence[_Copy],
+        questions_of: Callable[[_Copy], list[Question]],
+        more_of: Callable[[_Copy], Document] | None = None,
     ) -> list[tuple[_Copy, list[list[Sample]]]]:
-        """Return what is answered about each copy; a copy that cannot be evaluated is noticed and left out."""
+        """
+        Return what is answered about each copy; a copy that cannot be evaluated is noticed and left out.
+
+        A rule of *more_of* comes behind all others.
+        """
         left = list(copies)
         while left:
             asked = [questions_of(copy) for copy in left]
             questions = list(chain.from_iterable(asked))
-            files = [{"groups": [{"name": "copies", "rules": _documents(trial.graph, left)}]}]
+            documents = _documents(trial.graph, left) + [more_of(copy) for copy in left if more_of is not None]
+            files = [{"groups": [{"name": "copies", "rules": documents}]}]
             try:
                 answers = iter(ask(self.promtool, files, trial.series, trial.step, questions))
             except RulesFailed as failed:
@@ -159,20 +172,18 @@ def _documents(graph: RuleGraph, copies: Sequence[_Copy]) -> list[Document]:
     return documents
 
 
-def _differences(copy: _Copy, trial: Trial) -> list[Question]:
-    """Return questions whose answers are empty when a wrong rule wrote what the right one did."""
+def _difference(copy: _Copy, alerts: frozenset[str]) -> Document:
+    """Return a rule that records something whenever a wrong rule writes other than the right one."""
     [(right, wrong)] = copy.names.items()
-    if right in trial.graph.alerts:
+    if right in alerts:
         a, b = (f'ALERTS{{alertname="{name}"}}' for name in (right, wrong))
         differing = f"({a} unless ignoring (alertname) {b}) or ({b} unless ignoring (alertname) {a})"
     else:
         a, b = right, wrong
         differing = f"({a} != {b}) or ({a} unless {b}) or ({b} unless {a})"
-    piece = _STEPS_IN_A_QUERY * trial.step
-    # Half a step more, for the edge of a window belongs to it on Prometheus 2 alone.
-    window = f"[{format_duration(piece + trial.step / 2)}:{format_duration(trial.step)}]"
-    pieces = int(trial.until / piece) + 1
-    return [
-        Question(f"count_over_time(count({differing}){window})", trial.until - number * piece)
-        for number in range(pieces)
-    ]
+    return {"record": _differs(copy), "expr": f"count({differing})"}
+
+
+def _differs(copy: _Copy) -> str:
+    [wrong] = copy.names.values()
+    return f"{wrong}:differs"

@@ -18,7 +18,7 @@ from tests.alert_rules.mutation_running import Check
 from tests.alert_rules.timeline import settings
 from tests.alert_rules.trial import Trial, rule_graph
 from tests.alert_rules.worlds import world_trials
-from tests.alert_rules.yields import yield_trials
+from tests.alert_rules.yields import held_trial, yield_trials
 from tests.tools import Program, find_or_explain
 
 SURVIVORS = Path(__file__).parent / "survivors.txt"
@@ -55,7 +55,7 @@ def main() -> int:
 
 def all_trials(promtool: Program) -> list[Trial]:
     """Return every trial, the cheap ones first."""
-    return [*single_trials(), *yield_trials(), *world_trials(promtool)]
+    return [*single_trials(), held_trial(), *yield_trials(), *world_trials(promtool)]
 
 
 def problem_of(promtool: Program, trial: Trial) -> str | None:

@@ -119,6 +119,21 @@ def test_holds_and_labels_are_made_wrong():
         ("count(up == 1)", "all values are 1", "count(up == 0)"),
         ("max by (instance) (up)", "one series in each group", "max by (cluster) (up)"),
         ("scrape_duration_seconds == 0", "never below 0", "scrape_duration_seconds - up == 0"),
+        (
+            'max without (alertname, alertstate) (ALERTS{alertname="A", alertstate="firing"})',
+            "one series in each group",
+            'max without (alertstate) (ALERTS{alertstate="firing"})',
+        ),
+        (
+            "nomad_raft_peers unless on (cluster) ALERTS or scrape_duration_seconds and on (cluster) ALERTS",
+            "one of the two sides at a time",
+            "nomad_raft_peers unless on (cluster) ALERTS or scrape_duration_seconds and on (region) ALERTS",
+        ),
+        (
+            'up unless up or max without (alertname, alertstate) (ALERTS{alertname="A", alertstate="firing"}) and up',
+            "the alert's own label is written over it",
+            'max without (alertname, alertstate) (ALERTS{alertname="A", alertstate="firing"}) and up',
+        ),
         ("up == 1", "0 or 1", "scrape_duration_seconds == 1"),
         (
             "scrape_duration_seconds > 0",

@@ -1,4 +1,4 @@
-"""Consequences give way to their causes: every row of the table of inhibitions, on every promtool."""
+"""Alerts are held and kept, and consequences give way to their causes: every row of the table of inhibitions, on every promtool."""
 
 from collections import defaultdict
 from functools import cache
@@ -10,19 +10,20 @@ from alert_rules.rules import SPECS
 from tests.alert_rules.asking import ask
 from tests.alert_rules.timeline import settings
 from tests.alert_rules.trial import rules_of
-from tests.alert_rules.yields import yield_trials
+from tests.alert_rules.yields import held_trial, yield_trials
 from tests.tools import find_or_explain
 
 PROMTOOLS, ABSENT = find_or_explain("promtool")
+TRIALS = (held_trial(), *yield_trials())
 ROWS = [(row.cause, consequence) for row in INHIBITIONS for consequence in row.consequences]
-NAMES = sorted({(stand.alert, stand.name) for trial in yield_trials() for stand in trial.stands if stand.firing})
+NAMES = sorted({(stand.alert, stand.name) for trial in TRIALS for stand in trial.stands if stand.firing})
 
 
 @cache
 def problems(promtool):
     """Return what is wrong at each stand, by alert and name."""
     found = defaultdict(list)
-    for trial in yield_trials():
+    for trial in TRIALS:
         files = [{"groups": [{"name": "rules", "rules": list(trial.graph.documents)}]}]
         answers = ask(promtool, files, trial.series, trial.step, trial.questions({}))
         for stand, problem in trial.problems(answers):
@@ -35,9 +36,9 @@ def problems(promtool):
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("promtool", PROMTOOLS, ids=str)
 @pytest.mark.parametrize("name", NAMES, ids=" ".join)
-def test_a_consequence_gives_way_to_its_cause(promtool, name):
+def test_an_alert_is_held_and_kept_and_gives_way_to_its_causes(promtool, name):
     """
-    It begins neither under a cause nor, if it counts events, within their window; what fired before stays, and ends soon.
+    To the evaluation. A consequence begins neither under a cause nor, if it counts events, within their window; what fired before stays, and ends soon.
     """
     assert [] == problems(promtool)[name]
 

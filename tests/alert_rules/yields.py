@@ -1,4 +1,4 @@
-"""How every consequence gives way to every cause that the table of inhibitions names: generated, one trial for all.
+"""How long every alert is held and kept, and how it gives way to every cause in the table of inhibitions: generated.
 
 An alert's condition is a series of its own here, so that what is tried is how the shipped rule wraps it. Each pair of
 an alert and a cause has places of its own, in which the cause begins before, while or after the alert does.
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property
 
+from alert_rules.alertmanager import WATCHDOG
 from alert_rules.inhibitions import INHIBITIONS, inhibited_by
 from alert_rules.rule import AlertRule
 from alert_rules.rules import SPECS
@@ -54,17 +55,13 @@ class _Apart(RuleGraph):
 class YieldTrial:
     """Stands of many alerts in one Prometheus."""
 
+    name: str
     step: float
     stands: tuple[Stand, ...]
 
-    @property
-    def name(self) -> str:
-        """What the trial is called."""
-        return f"consequences give way to their causes, at {self.step:g} s"
-
     @cached_property
     def subjects(self) -> frozenset[str]:
-        """The consequences."""
+        """The alerts."""
         return frozenset(stand.alert for stand in self.stands)
 
     @property
@@ -87,7 +84,7 @@ class YieldTrial:
 
     @cached_property
     def graph(self) -> RuleGraph:
-        """The shipped rules of the consequences, each with a series for its condition."""
+        """The shipped rules of the alerts, each with a series for its condition."""
         documents = [_with_condition(document) for document in documents_of(settings())]
         return _Apart(documents, frozenset(name_of(document) for document in documents) - self.subjects)
 
@@ -137,9 +134,21 @@ def yield_trials() -> tuple[YieldTrial, ...]:
     short = [rule for rule in rules if rule.hold_seconds <= SHORT_SECONDS]
     long = [rule for rule in rules if rule.hold_seconds > SHORT_SECONDS]
     return tuple(
-        YieldTrial(step, tuple(stand for rule in some for stand in _Stands(rule, step).all()))
+        YieldTrial(
+            f"consequences give way to their causes, at {step:g} s",
+            step,
+            tuple(stand for rule in some for stand in _Stands(rule, step).all()),
+        )
         for step, some in ((SHORT_STEP, short), (LONG_STEP, long))
     )
+
+
+@cache
+def held_trial() -> YieldTrial:
+    """Return the trial of how long each alert is held before it fires, and kept after its condition ended."""
+    rules = [rule for rule in rules_of(settings()).alerts if rule.alert != WATCHDOG]
+    stands = tuple(_Stands(rule, SHORT_STEP).held() for rule in rules)
+    return YieldTrial("alerts are held and kept, to the evaluation", SHORT_STEP, stands)
 
 
 def condition_of(alert: str) -> str:
@@ -148,10 +157,12 @@ def condition_of(alert: str) -> str:
 
 
 def _with_condition(document: Document) -> Document:
-    """Return a rule whose condition is a series of its own; the rule as it is, when it gives way to nothing."""
+    """Return a rule whose condition is a series of its own; what gives way to causes still does."""
     name = name_of(document)
-    if "alert" not in document or not inhibited_by(name):
+    if "alert" not in document:
         return document
+    if not inhibited_by(name):
+        return document | {"expr": condition_of(name)}
     root = parse(document["expr"])
     assert isinstance(root, Binary), f"{name}: {root} is not the condition and what stays of it"
     assert isinstance(root.left, Binary), f"{name}: {root.left} is not the condition unless a cause fires"
@@ -183,6 +194,16 @@ class _Stands:
             yield self._pending(cause)
             yield self._before(cause)
             yield self._through(cause)
+
+    def held(self) -> Stand:
+        """Return the stand without any cause at which what an evaluation more or less would change is seen."""
+        ends = self._fires + 4 * self._step
+        place = Place(self._alert, "held")
+        gone = ends + self._kept
+        firing = {self._fires: frozenset("i"), gone - self._step: frozenset("i"), gone: frozenset[str]()}
+        if self._hold:
+            firing[self._fires - self._step] = frozenset()
+        return Stand(self._alert, "held and kept", place, self._condition(place, "i", self._begins, ends), firing)
 
     def _free(self) -> Iterator[Stand]:
         """No cause fires here: pending ones do not count, nor other alerts, nor what fires elsewhere."""

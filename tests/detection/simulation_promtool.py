@@ -17,8 +17,9 @@ from pathlib import Path
 from random import Random
 
 from alert_rules.alertmanager import WATCHDOG
+from alert_rules.raft import FOLLOWERS_SLOW
 from alert_rules.rules import rule_files
-from alert_rules.settings import ExpectedRegion, RuleSettings
+from alert_rules.settings import Choice, ExpectedRegion, RuleSettings
 from telemetry.scrape.configuration import JOB_ALERTMANAGER, JOB_CLIENTS, JOB_PROMETHEUS, JOB_SERVERS
 from telemetry.scrape.duration import format_duration, parse_duration
 from tests.detection.simulation_runs import SCRAPE_SECONDS, STEPS, Run, Samples, View
@@ -69,27 +70,31 @@ def draw(run: Run, rng: Random) -> Watcher:
 @cache
 def rule_names(expected: int) -> frozenset[str]:
     """Return every word in the rules that may be the name of a series."""
-    expressions = [rule["expr"] for group in _groups(expected) for rule in group["rules"]]
+    expressions = [rule["expr"] for group in _groups(settings(expected)) for rule in group["rules"]]
     return frozenset(re.findall(r"[a-zA-Z_:][\w:]*", " ".join(expressions)))
 
 
-def settings(expected: int, cluster: str = _CLUSTER) -> RuleSettings:
-    """Return the shipped settings of a cluster of one region."""
-    return RuleSettings(cluster=cluster, regions=(ExpectedRegion(name=REGION, expected_servers=expected),))
+@cache
+def settings(expected: int, raft_multiplier: int = 1) -> RuleSettings:
+    """Return the shipped settings of a cluster of one region; contacts may be older by *raft_multiplier*."""
+    regions = (ExpectedRegion(name=REGION, expected_servers=expected),)
+    limit = FOLLOWERS_SLOW.number("limit").default * raft_multiplier
+    choices = {} if raft_multiplier == 1 else {FOLLOWERS_SLOW.alert: Choice(numbers={"limit": limit})}
+    return RuleSettings(cluster=_CLUSTER, regions=regions, choices=choices)
 
 
 def firing(
-    promtool: Program, folder: Path, watchers: list[Watcher], expected: int, *, native: bool, shared: bool = True
+    promtool: Program, folder: Path, watchers: list[Watcher], chosen: RuleSettings, *, native: bool, shared: bool = True
 ) -> list[list[frozenset[str]]]:
-    """Return for each watcher the alerts that fire at each of its evaluations.
+    """Return for each watcher the alerts that fire at each of its evaluations, by the rules that *chosen* settings give.
 
     With *native* the agents export what a real Nomad does: no `outrider_*`. Without *shared* each watcher has the rules
     to itself, as they are shipped, which takes promtool far longer.
     """
-    together = _SERVERS_A_TEST // expected
+    together = _SERVERS_A_TEST // chosen.regions[0].expected_servers
     clusters = [f"c{number:04}" for number in range(min(together, len(watchers)))]
     tests = [watchers[start : start + together] for start in range(0, len(watchers), together)]
-    rules = {"groups": _shared(expected, clusters) if shared else _separate(expected, clusters)}
+    rules = {"groups": _shared(chosen, clusters) if shared else _separate(chosen, clusters)}
     (folder / "rules.yml").write_text(json.dumps(rules))
     (folder / "test.yml").write_text("".join(_document(rules, tests, clusters, native=native)))
     said = _asked(promtool, folder / "test.yml")
@@ -120,8 +125,7 @@ def _asked(promtool: Program, file: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
-@cache
-def _groups(expected: int) -> list[dict]:
+def _groups(chosen: RuleSettings) -> list[dict]:
     return [
         {
             **group,
@@ -131,12 +135,12 @@ def _groups(expected: int) -> list[dict]:
                 if rule.get("alert") != WATCHDOG
             ],
         }
-        for document in rule_files(settings(expected)).values()
+        for document in rule_files(chosen).values()
         for group in document["groups"]
     ]
 
 
-def _shared(expected: int, clusters: list[str]) -> list[dict]:
+def _shared(chosen: RuleSettings, clusters: list[str]) -> list[dict]:
     """Return one file of rules for all: what gives a cluster its name is there once a cluster, all else once."""
 
     def rules(group: dict) -> Iterator[dict]:
@@ -147,12 +151,12 @@ def _shared(expected: int, clusters: list[str]) -> list[dict]:
             else:
                 yield json.loads(text)
 
-    return [{**group, "rules": list(rules(group))} for group in _groups(expected)]
+    return [{**group, "rules": list(rules(group))} for group in _groups(chosen)]
 
 
-def _separate(expected: int, clusters: list[str]) -> list[dict]:
+def _separate(chosen: RuleSettings, clusters: list[str]) -> list[dict]:
     """Return the rules of every cluster as they are shipped, one cluster after the other."""
-    text = json.dumps(_groups(expected))
+    text = json.dumps(_groups(chosen))
     return [
         {**group, "name": f"{group['name']} {cluster}"}
         for cluster in clusters

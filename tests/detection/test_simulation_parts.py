@@ -309,7 +309,7 @@ def test_promtool_sees_what_each_watcher_would(promtool, tmp_path):
     down = draw(run(99, [OK] * 100 + [REFUSED] * 401), rng)
     well = draw(run(99, [OK] * 500), rng)
 
-    seen, unseen = firing(promtool, tmp_path, [down, well], 3, native=True)
+    seen, unseen = firing(promtool, tmp_path, [down, well], settings(3), native=True)
 
     shipped = settings(3)
     promised = rule_set(shipped).alert("NomadClientDown").promised_seconds(shipped.times)
@@ -330,7 +330,8 @@ def test_sharing_the_rules_changes_nothing(tmp_path):
     watchers = [draw(run, rng) for run in runs * 2]
 
     shared, separate = (
-        firing(PROMTOOLS[0], tmp_path, watchers, killed.size, native=True, shared=shared) for shared in (True, False)
+        firing(PROMTOOLS[0], tmp_path, watchers, settings(killed.size), native=True, shared=shared)
+        for shared in (True, False)
     )
 
     assert any("NomadQuorumLost" in alerts for watcher in separate for alerts in watcher)
@@ -348,7 +349,7 @@ def test_the_same_draws_ask_promtool_the_same(tmp_path):
     for folder in (tmp_path / "one", tmp_path / "two"):
         folder.mkdir()
         rng = Random(3)
-        firing(PROMTOOLS[0], folder, [draw(run, rng) for _ in range(3)], 3, native=False)
+        firing(PROMTOOLS[0], folder, [draw(run, rng) for _ in range(3)], settings(3), native=False)
         asked.append([(folder / name).read_bytes() for name in ("rules.yml", "test.yml")])
 
     assert asked[0] == asked[1]
