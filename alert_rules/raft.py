@@ -68,7 +68,8 @@ LEASE_LOST = AlertSpec(
 
 FOLLOWERS_SLOW = AlertSpec(
     alert="NomadFollowersSlow",
-    expr="outrider:contact_milliseconds > $limit",
+    # A follower that is away, and not removed, makes the mean grow without end; other alerts tell of it.
+    expr="outrider:contact_milliseconds > $limit < $away * $limit",
     onset=_mean,
     hold_seconds=150.0,
     hold_why="A dead server counts until autopilot removes it (44 s), and its own alert takes 150 s.",
@@ -83,6 +84,14 @@ FOLLOWERS_SLOW = AlertSpec(
             most=60_000.0,
             why="Half of the lease of 500 ms. Healthy means were 69 to 130 ms on a busy machine; multiply it with"
             " raft_multiplier.",
+        ),
+        Number(
+            name="away",
+            default=20.0,
+            unit=Unit.COUNT,
+            least=4.0,
+            why="Times the limit. No slow network: a follower calls an election after a second or two. One of four that"
+            " is cut off makes so much of the mean within 50 s.",
         ),
     ),
     severity=Severity.WARNING,

@@ -324,6 +324,16 @@ EMPTY_SIDES = (
             ("NomadRaftSaturated", 'outrider:raft_busy_ratio{instance="s1"}', 0.8),
         )
     ),
+    *(
+        Case(
+            alert="NomadFollowersSlow",
+            name=name,
+            series={**up(400), "outrider:contact_milliseconds": flat(mean, 400), **unexplained("NomadFollowersSlow")},
+            fires=(fires(250.0, value=mean),) if mean < 5_000 else (),
+            silent=(100.0,) if mean < 5_000 else (250.0, 390.0),
+        )
+        for name, mean in (("as late as can be without being away", 4_999), ("one is away", 5_000))
+    ),
     Case(
         alert="NomadMemberFailed",
         name="one of three does not answer, and is called failed",
