@@ -142,7 +142,7 @@ AT_RISK = AlertSpec(
     )
     """,
     onset=Onset(scrapes=1, seconds=budget.AUTOPILOT_SECONDS),
-    hold_seconds=45.0,
+    hold_seconds=40.0,
     hold_why="Longer than a restart, and than the 20 to 33 s for which a server that left and came back has no vote.",
     keep_firing_seconds=KEPT_SECONDS,
     severity=Severity.WARNING,

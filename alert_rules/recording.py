@@ -116,7 +116,7 @@ _OWN: list[tuple[Metric, str]] = [
 # Signs of a live leader, taken from servers that answer now. A follower counts heartbeats, a leader counts contacts and
 # evaluations handed out, all of them several times a second; all three freeze within a second of the loss, and freeze
 # without vanishing. So two scrapes tell: irate() looks at the last two in its window. What our own agent says of
-# itself goes before.
+# itself goes before. Who leads, and was not seen to before, needs one scrape: the count is born with the lead.
 _LEADERSHIP: list[tuple[Metric, str]] = [
     (
         recorded.LEADER_HEARD,
@@ -146,6 +146,11 @@ _LEADERSHIP: list[tuple[Metric, str]] = [
               irate(nomad_raft_leader_lastContact_count[$window]) > 0
             or on (cluster, region, instance)
               irate(nomad_nomad_eval_dequeue_count[$window]) > 0
+            or on (cluster, region, instance)
+              (
+                nomad_raft_leader_lastContact_count
+                unless last_over_time(nomad_raft_leader_lastContact_count[$window] offset $scrape)
+              )
             or on (cluster, region, instance)
               outrider:own_is_leader == 1
           )

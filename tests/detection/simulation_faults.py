@@ -170,6 +170,7 @@ _DEAD = Expected({"NomadQuorumLost": _NOTICED}, 25.0, 25.0)
 _HUNG = Expected({"NomadQuorumLost": _NOTICED, "NomadNoLeader": _NOTICED}, 25.0, 45.0)
 _RISK = Expected({"NomadQuorumAtRisk": _REPLACED}, 60.0, 60.0)
 _DOWN = Expected({"NomadServerDown": Condition()}, 300.0, 300.0)
+_UNHEALTHY = Expected({"NomadServerUnhealthy": _REPLACED}, 300.0, 300.0)
 # An agent that answers no scrapes is down; one that does and sends no heartbeats has missed them.
 _NODE = Expected(
     {"NomadClientDown": Condition(), "NomadHeartbeatsMissed": Condition(seconds=TTL_AND_GRACE_SECONDS)},
@@ -206,6 +207,8 @@ FAULTS = (
     Fault("two of five killed", killed(LOSS_SECONDS, followers=2), _RISK, size=5),
     Fault("two of five cut off, the leader too", isolated(LOSS_SECONDS, leader=True, followers=1), _RISK, size=5),
     Fault("one of five killed", killed(240.0, followers=1), _DOWN, size=5),
+    Fault("one of five cut off", isolated(320.0, followers=1), _UNHEALTHY, size=5),
+    Fault("the leader of five cut off", isolated(320.0, leader=True), _UNHEALTHY, size=5),
     Fault("client killed", client("crash", "start"), _NODE),
     Fault("client paused", client("pause", "resume"), _NODE),
     Fault("client cut off", client("isolate", "heal"), _NODE),

@@ -119,9 +119,9 @@ AT_RISK = (
     at_risk(
         "the live leader tolerates no loss",
         {"outrider:servers_up": "3x60", "outrider:failure_tolerance": "1x5 0x20 1x30"},
-        # Held for 45 s, then kept for 10 s after 130 s.
-        fires=(fires(85.0, value=3), fires(125.0), fires(135.0)),
-        silent=(60.0, 70.0, 155.0),
+        # Held for 40 s, then kept for 10 s after 130 s.
+        fires=(fires(75.0, value=3), fires(125.0), fires(135.0)),
+        silent=(60.0, 65.0, 155.0),
     ),
     at_risk("the live leader tolerates a loss", {"outrider:failure_tolerance": "1x60"}, silent=(95.0, 200.0)),
     at_risk(

@@ -96,6 +96,22 @@ SIGNS_OF_A_LEADER = (
         (LEADER, 110.0, None, "s1"),
     ),
     heard(
+        "who begins to lead is seen at once, and who was not scraped for a while leads no more for that",
+        {
+            f"{CONTACTS}{{{S1}}}": "_x12 1 3 5 7 7x30",
+            # What it counted when it led, scraped again after 15 s, and after half a minute.
+            f"{CONTACTS}{{{S2}}}": "9x5 stale _x2 9x5 stale _x5 9x20",
+        },
+        (LEADER, 55.0, None, "s1"),
+        (LEADER, 60.0, 1, "s1"),
+        (LEADER, 75.0, 1, "s1"),
+        (LEADER, 85.0, None, "s1"),
+        (HEARD, 60.0, None, "s1"),
+        (HEARD, 65.0, 1, "s1"),
+        (LEADER, 45.0, None, "s2"),
+        (LEADER, 115.0, None, "s2"),
+    ),
+    heard(
         "each server by a sign of its own",
         {
             'up{role="server",instance="s4"}': "1x40",
