@@ -12,6 +12,7 @@ from types import FrameType
 from typing import Any
 
 import click
+import msgspec
 
 from alert_rules.rules import rule_set
 from alert_rules.settings import ExpectedRegion, RuleSettings
@@ -29,7 +30,7 @@ from compose.drill.matrix import FAULTS, LATER, find
 from compose.drill.pause import Pause, Stopped
 from compose.drill.ports import NoPorts, PortBlocks
 from compose.drill.runner import Unquiet, times_of
-from compose.drill.scoreboard import Run, Scoreboard, to_json, waiting
+from compose.drill.scoreboard import Run, Scoreboard, from_json, joined, to_json, waiting
 from compose.local import LocalError
 from compose.tools import TOOLS_FOLDER, ToolError
 from compose.yaml_reader import SettingsError
@@ -71,6 +72,12 @@ _INTERRUPTED = 130
 @click.option(
     "--out", type=click.Path(path_type=Path, file_okay=False), default=OUT, show_default=True, help="For the results."
 )
+@click.option(
+    "--into",
+    "earlier",
+    type=click.Path(path_type=Path, dir_okay=False, exists=True),
+    help="A scoreboard.json whose other faults are kept in the results.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the scoreboard as JSON; what happens goes to stderr.")
 @click.option("--markdown", "page", type=click.Path(path_type=Path, dir_okay=False), help="Write it as Markdown, too.")
 @click.option("--via", type=click.Choice([PROCESSES, COMPOSE]), default=PROCESSES, show_default=True, help="Run in.")
@@ -84,7 +91,14 @@ _INTERRUPTED = 130
     help="Where unpacked programs are looked for after PATH.",
 )
 def drill_command(
-    names: tuple[str, ...], *, lists: bool, churn: float | None, page: Path | None, as_json: bool, **options: Any
+    names: tuple[str, ...],
+    *,
+    lists: bool,
+    churn: float | None,
+    earlier: Path | None,
+    page: Path | None,
+    as_json: bool,
+    **options: Any,
 ) -> None:
     """Make faults on a watched cluster of its own, and print what a receiver got beside what it should have.
 
@@ -95,6 +109,7 @@ def drill_command(
     options["seed"] = seed = (
         options["seed"] if options["seed"] is not None else random.SystemRandom().randrange(1_000_000)
     )
+    kept = None if earlier is None else _read(earlier)
     if lists:
         for line in listing(faults):
             click.echo(line)
@@ -113,11 +128,12 @@ def drill_command(
     say(f"{len(jobs)} faults, seed {seed}; the results will be in {options['out']}")
     say(text.header())
     board, failure = _run(jobs, say, options)
-    _write(board, options["out"], page)
-    for line in text.summary(board):
+    whole = board if kept is None else _joined(kept, board, earlier)
+    _write(whole, options["out"], page)
+    for line in text.summary(whole):
         say(line)
     if as_json:
-        click.echo(to_json(board).decode(), nl=False)
+        click.echo(to_json(whole).decode(), nl=False)
     if failure is not None:
         with _explained():
             raise failure
@@ -287,6 +303,22 @@ class _Stages:
             ended=lambda: self._ports.give_back(first),
         )
         return LocalStage(settings, random.Random(options["seed"]), self._pause, SystemClock())
+
+
+def _read(file: Path) -> Scoreboard:
+    try:
+        return from_json(file.read_bytes())
+    except msgspec.MsgspecError as error:
+        raise click.UsageError(f"{file}: {error}; give a scoreboard.json that a drill has written") from error
+
+
+def _joined(kept: Scoreboard, board: Scoreboard, file: Path | None) -> Scoreboard:
+    """Return both in one; a drill that was made otherwise stands alone, for its runs must not be lost."""
+    try:
+        return joined(kept, board)
+    except ValueError as error:
+        click.echo(f"{file} is left as it is: {error}", err=True)
+        return board
 
 
 def _write(board: Scoreboard, out: Path, page: Path | None) -> None:

@@ -26,6 +26,7 @@ def _head(board: Scoreboard) -> list[str]:
         (
             f"{began}: {told or 'nothing was run'}, in {format_duration(round(board.took_seconds))} on "
             f"{board.processors} processors, {board.lanes} clusters at a time, as {board.via}; seed {board.seed}."
+            + (f" Of {board.drills} drills: some faults were made again." if board.drills > 1 else "")
         ),
         "",
         (

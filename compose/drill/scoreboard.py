@@ -5,6 +5,7 @@ All of it is written as JSON, and every other form is rendered from it.
 
 import math
 from collections.abc import Iterable, Sequence
+from itertools import groupby
 
 import msgspec
 
@@ -76,6 +77,8 @@ class Scoreboard(msgspec.Struct, frozen=True, kw_only=True):
     verdict: Verdict
     runs: tuple[Run, ...]
     waiting: tuple[Waiting, ...]
+    drills: int = 1
+    """Of how many drills the runs are: some faults may have been made again."""
 
 
 class Spread(msgspec.Struct, frozen=True, kw_only=True):
@@ -96,6 +99,31 @@ class Spread(msgspec.Struct, frozen=True, kw_only=True):
 def waiting(later: Iterable[Later]) -> tuple[Waiting, ...]:
     """Return the faults that cannot be made yet as they stand on a scoreboard."""
     return tuple(Waiting(fault=each.name, needs=each.needs) for each in later)
+
+
+def joined(earlier: Scoreboard, later: Scoreboard) -> Scoreboard:
+    """Return *earlier* with what *later* made again, on clusters of the same size, in the place of what it was.
+
+    Raises ValueError that names what differs when the two were not made alike.
+    """
+    for field in ("via", "versions", "intervals"):
+        if getattr(earlier, field) != getattr(later, field):
+            raise ValueError(f"{field} of both differ: {getattr(earlier, field)} and {getattr(later, field)}")
+    again: dict[tuple[str, int], Iterable[Run]] = {}
+    for run in later.runs:
+        again[run.fault, run.servers] = (*again.get((run.fault, run.servers), ()), run)
+    runs: list[Run] = []
+    for key, made in groupby(earlier.runs, key=lambda run: (run.fault, run.servers)):
+        runs += again.pop(key, made)
+    runs += [run for made in again.values() for run in made]
+    return msgspec.structs.replace(
+        later,
+        began=earlier.began,
+        took_seconds=earlier.took_seconds + later.took_seconds,
+        verdict=overall(runs),
+        runs=tuple(runs),
+        drills=earlier.drills + later.drills,
+    )
 
 
 def overall(runs: Iterable[Run]) -> Verdict:

@@ -8,7 +8,7 @@ import pytest
 
 from compose.drill import html, markdown, text
 from compose.drill.judge import Verdict
-from compose.drill.scoreboard import Scoreboard, from_json, overall, quantile, spreads, to_json
+from compose.drill.scoreboard import Scoreboard, from_json, joined, overall, quantile, spreads, to_json
 from tests.compose.drill import examples
 
 VOID = {"meta", "br", "wbr"}
@@ -101,6 +101,42 @@ def test_json_tells_everything():
 
     assert board == from_json(to_json(board))
     assert "missing" == json.loads(to_json(board))["verdict"]
+
+
+def test_what_is_made_again_takes_the_place_of_what_it_was():
+    """
+    Of a fault on one size all runs are replaced, the others stay where they are, and what is new comes last.
+    """
+    earlier = examples.board(
+        [
+            examples.run("a", Verdict.MISSING),
+            examples.run("a", Verdict.OK, number=2),
+            examples.run("a", Verdict.OK, servers=5),
+            examples.run("b", Verdict.OK),
+        ]
+    )
+    later = examples.board(
+        [examples.run("a", Verdict.OK), examples.run("a", Verdict.LATE, number=2), examples.run("c", Verdict.OK)]
+    )
+
+    both = joined(earlier, later)
+
+    assert [("a", 3), ("a", 3), ("a", 5), ("b", 3), ("c", 3)] == [(run.fault, run.servers) for run in both.runs]
+    assert ["ok", "late", "ok", "ok", "ok"] == [run.verdict.value for run in both.runs]
+    assert (Verdict.LATE, 2, 2 * 754.0) == (both.verdict, both.drills, both.took_seconds)
+    assert "Of 2 drills" in markdown.board_markdown(both)
+    assert "drills" not in markdown.board_markdown(earlier)
+
+
+def test_drills_that_were_made_differently_are_not_joined():
+    """
+    A scoreboard of other intervals says which, and nothing is mixed.
+    """
+    board = examples.board()
+    other = msgspec.structs.replace(board, via="compose")
+
+    with pytest.raises(ValueError, match="via of both differ: processes and compose"):
+        joined(board, other)
 
 
 def test_every_field_of_the_json_is_described():
