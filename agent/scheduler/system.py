@@ -64,7 +64,7 @@ def _group(
                 changes.ignore += 1
         elif node_gone(state, alloc.node_id):
             changes.stop.append(Stop(alloc, LOST, lost=True))
-        elif alloc.node_id in served or not _may_stay(state, alloc, wanted):
+        elif alloc.node_id in served or alloc.desired_transition.migrate or not _may_stay(state, alloc, wanted):
             changes.stop.append(Stop(alloc, NOT_NEEDED if alloc.node_id in served else NOT_ALLOWED))
         else:
             served.add(alloc.node_id)
@@ -98,9 +98,12 @@ def _holds_its_node(alloc: Allocation, evaluation: Evaluation, job: Job) -> bool
 
 
 def _may_stay(state: State, alloc: Allocation, wanted: Mapping[str, Node]) -> bool:
-    """Tell whether a live allocation stays: on a wanted node, or on one that merely takes no new work."""
+    """Tell whether a live allocation stays: on a wanted node, or on one that takes no new work.
+
+    The latter may drain: then the leader says when system jobs have to go, which is last.
+    """
     node = state.node(alloc.node_id)
-    return alloc.node_id in wanted or (node is not None and not node.ready and not node.drain)
+    return alloc.node_id in wanted or (node is not None and not node.ready)
 
 
 def _roll(
