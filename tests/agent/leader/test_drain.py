@@ -278,6 +278,43 @@ def test_two_nodes_that_drain_share_the_room_of_a_group():
     assert 1 == len(made.due())
 
 
+def test_what_is_marked_serves_no_more():
+    """
+    Until its evaluation is looked at it still runs, and yet nothing else may go.
+    """
+    made = only_on_n0(job(count=3))
+    made.drain()
+    made.commit(UpdateAllocDesiredTransition, migrate=[alloc.id for alloc in made.step().migrate], evals=[])
+
+    assert [] == made.due()
+
+
+def test_what_a_deadline_takes_counts_against_the_group():
+    """
+    Two of four go because the deadline of their client has passed; the other client's wait for replacements.
+    """
+    made = world(job(count=4), nodes=2)
+    assert {"n0": 2, "n1": 2} == {name: len(made.there(name)) for name in ("n0", "n1")}
+    made.drain("n0", deadline_seconds=-1)
+    made.drain("n1")
+
+    assert made.there("n0") == made.due()
+
+
+def test_the_next_deadline_is_the_earliest_ahead():
+    """
+    One that has passed or was never set wakes nobody.
+    """
+    made = world(*(job(f"job{number}", count=4) for number in range(3)), nodes=4)
+    for name, seconds in (("n0", 90), ("n1", 60), ("n2", 10), ("n3", 0)):
+        made.drain(name, deadline_seconds=seconds)
+    began = made.now
+
+    made.now += 20 * SECOND
+
+    assert began + 60 * SECOND == made.step().next_deadline_ns
+
+
 def test_a_job_that_is_stopped_is_left_to_its_own_evaluation():
     """
     Marking it would only make another one.

@@ -104,7 +104,7 @@ def test_a_deadline_is_kept_without_any_change():
 
     async def scenario(server):
         server.clock.advance(59)
-        await until(lambda: server.duties.established)
+        await until(lambda: server.duties._drainer._nodes)
         early = list(written(server, UpdateAllocDesiredTransition))
         server.clock.advance(1)
         await until(lambda: written(server, UpdateAllocDesiredTransition))
