@@ -6,7 +6,7 @@ sysbatch allocation that has ended has done its work. Source: Nomad, scheduler/s
 
 from collections.abc import Mapping, Sequence
 
-from agent.model.alloc import Allocation, ClientStatus
+from agent.model.alloc import Allocation, ClientStatus, DesiredStatus
 from agent.model.evaluation import Evaluation, Trigger
 from agent.model.job import Job, JobType, TaskGroup
 from agent.model.node import Node
@@ -87,7 +87,10 @@ def _holds_its_node(alloc: Allocation, evaluation: Evaluation, job: Job) -> bool
 
     In a sysbatch job it has done its work for this version. In a system job one that failed is not replaced because
     it failed, or a broken task would be placed again and again; a new version or a change of nodes tries once more.
+    What a drain stopped was killed: its work is not done.
     """
+    if alloc.desired_status != DesiredStatus.RUN and alloc.desired_transition.migrate:
+        return False
     same_version = alloc.job is not None and alloc.job.job_modify_index == job.job_modify_index
     if alloc.client_status not in {ClientStatus.COMPLETE, ClientStatus.FAILED} or not same_version:
         return False

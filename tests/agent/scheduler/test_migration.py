@@ -119,6 +119,26 @@ def test_a_marked_system_allocation_stops_on_an_ineligible_node():
     assert (1, 0) == (stayed, len(world.live()))
 
 
+def test_sysbatch_work_that_a_drain_killed_is_run_again():
+    """
+    Once its client takes work again; what had ended by itself before it was stopped stays done.
+    """
+    world = World(nodes=2)
+    world.register(job("web", count=1, kind=JobType.SYSBATCH))
+    done, killed = world.allocs()
+    world.report(done.id, "complete")
+    node_id = drain(world, killed.node_name)
+    mark(world, killed, kind=JobType.SYSBATCH)
+    world.report(killed.id, "complete")
+    during = len(world.live())
+    world.commit(UpdateNodeDrain, node_id=node_id, mark_eligible=True)
+
+    world.run(world.evaluation(kind=JobType.SYSBATCH, trigger="node-update"))
+
+    assert 0 == during
+    assert [killed.node_id] == [alloc.node_id for alloc in world.live()]
+
+
 def test_one_that_the_count_no_longer_asks_for_only_stops():
     """
     A job that shrinks in the middle of a drain is not given a replacement.
