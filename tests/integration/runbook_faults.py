@@ -61,7 +61,10 @@ def clients_dead(bench):
 
 @contextmanager
 def drain_stuck(bench):
-    """A client drains without deadline: its batch task does not end, and what else ran there finds no place."""
+    """A client drains without deadline: its batch task does not end, and what else ran there finds no place.
+
+    The client learns that it is ineligible with a heartbeat, up to 20 s later.
+    """
     bench.put_job("wide", 3, cpu=bench.client_megahertz() * 6 // 10)
     bench.put_job("endless", 1, kind="batch")
     wait_until(lambda: len(bench.nodes_of("wide")) == 3, SHOWN_SECONDS_MAX, "wide runs")
@@ -356,7 +359,7 @@ FAULTS = (
         ),
     ),
     Fault(clients_dead, {"NomadManyClientsDown": "", "NomadClientDown": "client"}),
-    Fault(drain_stuck, {"NomadDrainStuck": ""}),
+    Fault(drain_stuck, {"NomadDrainStuck": "", "NomadClientIneligible": ""}),
     Fault(too_many_series, {"NomadScrapeSlow": "slow"}),
     Fault(four_expected, {"NomadServerCountUnwise": "", "NomadClusterShrunk": ""}),
     Fault(one_expected, {"NomadExpectedServersOutdated": ""}),
@@ -409,7 +412,6 @@ _NO_TLS = "the agent has no TLS yet"
 HEALTHY_ONLY = {
     "NomadCertificateAlmostExpired": _NO_TLS,
     "NomadCertificateExpiring": _NO_TLS,
-    "NomadClientIneligible": "a client learns it with a heartbeat, up to 20 s later, which this proof has no time for",
     "NomadEvaluationsFailing": "a worker would have to fail on one evaluation three times, a minute each",
     "NomadEvaluationsStuck": "nothing may be finished for two minutes, half the time this proof has",
     "NomadHeartbeatsStretched": "takes 3,000 clients",
