@@ -27,8 +27,9 @@ from agent.endpoints.node import NodeEndpoint
 from agent.endpoints.operator import OperatorEndpoint
 from agent.endpoints.replicated import ReplicatedState
 from agent.errors import OutriderError, RequestRefused
-from agent.leader.duties import LeaderDuties, Surroundings
+from agent.leader.duties import LeaderDuties
 from agent.leader.heartbeats import HeartbeatSettings
+from agent.leader.surroundings import Surroundings
 from agent.members import Member, member_body
 from agent.model.command import AnyCommand, Result, decode_result, encode
 from agent.rpc.caller import Dispatcher

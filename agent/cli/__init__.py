@@ -21,7 +21,7 @@ SUMMARIES: dict[str, str] = {
     "alloc": "Look at allocations.",
     "eval": "Look at evaluations.",
     "job": "Run, stop and look at jobs.",
-    "node": "Look at clients, and say which may be given new work.",
+    "node": "Look at clients, drain them, and say which may be given new work.",
     "operator": "Look at Raft, autopilot and metrics.",
     "server": "Look at servers.",
     "status": "List all jobs, or show one.",

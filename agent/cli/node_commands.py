@@ -1,4 +1,4 @@
-"""`outrider node`: the clients, what runs on one, and whether it may be given new work."""
+"""`outrider node`: the clients, what runs on one, whether it may be given new work, and draining it."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,8 +6,10 @@ from typing import Any
 import click
 
 from agent.cli.dashes import DashedGroup
-from agent.cli.formats import boolean, mebibytes, short, stamp
+from agent.cli.formats import mebibytes, stamp
 from agent.cli.job_status import allocs_table
+from agent.cli.node_choice import chosen, found, table
+from agent.cli.node_drain import drain_text, node_drain
 from agent.cli.session import World, even_prefix, fail, one_of, show_json, told, uses_api
 from agent.cli.tables import columns, key_values
 from telemetry.nomad_api import NomadApi
@@ -17,7 +19,10 @@ _TERMINAL = frozenset({"complete", "failed", "lost"})
 
 @click.group(cls=DashedGroup)
 def node() -> None:
-    """Look at clients, and say which may be given new work."""
+    """Look at clients, drain them, and say which may be given new work."""
+
+
+node.add_command(node_drain)
 
 
 @node.command("status")
@@ -33,19 +38,19 @@ def node_status(api: NomadApi, world: World, *, node_id: str | None, as_json: bo
         if as_json:
             show_json(nodes)
         elif nodes:
-            click.echo(_table(nodes, verbose=verbose))
+            click.echo(table(nodes, verbose=verbose))
         return
-    stub = one_of(nodes, node_id, "node", lambda: _table(nodes, verbose=verbose))
+    stub = one_of(nodes, node_id, "node", lambda: table(nodes, verbose=verbose))
     with told("Error querying node"):
-        found = api.get(f"/v1/node/{stub['ID']}").value
+        details = api.get(f"/v1/node/{stub['ID']}").value
     if as_json:
-        show_json(found)
+        show_json(details)
         return
     with told("Error querying node allocations"):
         allocs = api.get(f"/v1/node/{stub['ID']}/allocations").value
-    click.echo(key_values(_basics(found)))
-    click.echo(_events(found["Events"] or ()))
-    click.echo(_allocated(found, allocs))
+    click.echo(key_values(_basics(details)))
+    click.echo(_events(details["Events"] or ()))
+    click.echo(_allocated(details, allocs))
     click.echo("\nAllocations\n" + (allocs_table(allocs, world.now()) if allocs else "No allocations placed"))
 
 
@@ -61,66 +66,35 @@ def node_eligibility(
     """Say whether a client may be given new work. NODE may be the beginning of an id."""
     if enable == disable:
         fail(f"Either the '-enable' or '-disable' flag must be set\n{_HELP}")
-    if itself == (node_id is not None):
-        fail(f"Node ID must be specified if -self isn't being used\n{_HELP}")
-    wanted = _own_id(api) if node_id is None else node_id
-    if len(wanted) == 1:
-        fail("Identifier must contain at least two characters.")
+    wanted = chosen(api, node_id, itself=itself, help_line=_HELP)
     with told("Error updating scheduling eligibility"):
-        nodes = api.get("/v1/nodes", {"prefix": even_prefix(wanted)}).value
-        found = one_of(nodes, wanted, "node", lambda: _table(nodes, verbose=True))
+        meant = found(api, wanted)
         body = {"Eligibility": "eligible" if enable else "ineligible"}
-        api.put(f"/v1/node/{found['ID']}/eligibility", body)
-    click.echo(f'Node "{found["ID"]}" scheduling eligibility set: {body["Eligibility"]} for scheduling')
+        api.put(f"/v1/node/{meant['ID']}/eligibility", body)
+    click.echo(f'Node "{meant["ID"]}" scheduling eligibility set: {body["Eligibility"]} for scheduling')
 
 
 _HELP = "For additional help try 'outrider node eligibility -h'"
 
 
-def _own_id(api: NomadApi) -> str:
-    """Return the id of the client that is asked; ends when it is none."""
-    with told("Error querying agent info"):
-        stats = api.get("/v1/agent/self").value["stats"]
-    if "client" not in stats:
-        fail("Nomad not running in client mode")
-    found = stats["client"].get("node_id", "")
-    if not found:
-        fail("Failed to determine node ID")
-    return str(found)
-
-
-def _table(nodes: Sequence[Mapping[str, Any]], *, verbose: bool) -> str:
-    """Return the list of clients, by name."""
-    header = ("ID", "Node Pool", "DC", "Name", "Class", "Drain", "Eligibility", "Status")
-    rows = [
-        (
-            found["ID"] if verbose else short(found["ID"]), found.get("NodePool", ""), found["Datacenter"],
-            found["Name"], found["NodeClass"], boolean(found["Drain"]), found["SchedulingEligibility"],
-            found["Status"],
-        )
-        for found in sorted(nodes, key=lambda found: (found["Name"], found["ID"]))
-    ]  # fmt: skip
-    return columns([header, *rows])
-
-
-def _basics(found: Mapping[str, Any]) -> list[tuple[str, object]]:
-    volumes = ",".join(sorted(found.get("HostVolumes") or {}))
-    networks = ",".join(sorted(found.get("HostNetworks") or {}))
+def _basics(details: Mapping[str, Any]) -> list[tuple[str, object]]:
+    volumes = ",".join(sorted(details.get("HostVolumes") or {}))
+    networks = ",".join(sorted(details.get("HostNetworks") or {}))
     return [
-        ("ID", found["ID"]),
-        ("Name", found["Name"]),
-        ("Node Pool", found.get("NodePool", "")),
-        ("Class", found["NodeClass"]),
-        ("DC", found["Datacenter"]),
-        ("Drain", boolean(found["Drain"])),
-        ("Eligibility", found["SchedulingEligibility"]),
-        ("Status", found["Status"]),
-        ("CSI Controllers", ",".join(sorted(found.get("CSIControllerPlugins") or {}))),
-        ("CSI Drivers", ",".join(sorted(found.get("CSINodePlugins") or {}))),
+        ("ID", details["ID"]),
+        ("Name", details["Name"]),
+        ("Node Pool", details.get("NodePool", "")),
+        ("Class", details["NodeClass"]),
+        ("DC", details["Datacenter"]),
+        ("Drain", drain_text(details)),
+        ("Eligibility", details["SchedulingEligibility"]),
+        ("Status", details["Status"]),
+        ("CSI Controllers", ",".join(sorted(details.get("CSIControllerPlugins") or {}))),
+        ("CSI Drivers", ",".join(sorted(details.get("CSINodePlugins") or {}))),
         ("Host Volumes", volumes),
         ("Host Networks", networks),
         ("CSI Volumes", ""),
-        ("Driver Status", ",".join(_drivers(found["Drivers"] or {}))),
+        ("Driver Status", ",".join(_drivers(details["Drivers"] or {}))),
     ]
 
 
@@ -138,14 +112,14 @@ def _events(events: Sequence[Mapping[str, Any]]) -> str:
     return "\nNode Events\n" + columns([("Time", "Subsystem", "Message"), *rows])
 
 
-def _allocated(found: Mapping[str, Any], allocs: Sequence[Mapping[str, Any]]) -> str:
+def _allocated(details: Mapping[str, Any], allocs: Sequence[Mapping[str, Any]]) -> str:
     """Return what the allocations that still count hold of the client."""
     live = [alloc for alloc in allocs if alloc["DesiredStatus"] == "run" and alloc["ClientStatus"] not in _TERMINAL]
     tasks = [task for alloc in live for task in alloc["AllocatedResources"]["Tasks"].values()]
     cpu = sum(task["Cpu"]["CpuShares"] for task in tasks)
     memory = sum(task["Memory"]["MemoryMB"] for task in tasks)
     disk = sum(alloc["AllocatedResources"]["Shared"]["DiskMB"] for alloc in live)
-    total = found["NodeResources"]
+    total = details["NodeResources"]
     row = (
         f"{cpu}/{total['Cpu']['CpuShares']} MHz",
         f"{mebibytes(memory)}/{mebibytes(total['Memory']['MemoryMB'])}",

@@ -7,11 +7,18 @@ from agent.errors import NotFound, RequestRefused
 from agent.leader.node_evals import evals_for_node
 from agent.model.alloc import Allocation, ClientStatus
 from agent.model.base import EvalID, JobKey, NodeID
-from agent.model.command import RegisterNode, UpdateAllocsFromClient, UpdateNodeEligibility, UpdateNodeStatus
+from agent.model.command import (
+    RegisterNode,
+    UpdateAllocsFromClient,
+    UpdateNodeDrain,
+    UpdateNodeEligibility,
+    UpdateNodeStatus,
+)
 from agent.model.evaluation import Evaluation, Trigger
 from agent.model.node import Eligibility, Node, NodeEvent, NodeStatus, NodeStub
 from agent.model.times import rfc3339_seconds
 from agent.rpc import methods as m
+from agent.state.drains import NODE_NOT_FOUND
 from agent.state.nodes import DRAINING
 from agent.state.store import State, Table
 
@@ -28,6 +35,7 @@ class NodeEndpoint:
             m.NODE_REGISTER: self.register,
             m.NODE_UPDATE_STATUS: self.update_status,
             m.NODE_UPDATE_ELIGIBILITY: self.update_eligibility,
+            m.NODE_UPDATE_DRAIN: self.update_drain,
             m.NODE_UPDATE_ALLOC: self.update_alloc,
             m.NODE_GET_NODE: self.get_node,
             m.NODE_GET_ALLOCS: self.get_allocs,
@@ -92,6 +100,44 @@ class NodeEndpoint:
         )
         answer = m.NodeEligibilityUpdateResponse(
             eval_ids=[evaluation.id for evaluation in evals], eval_create_index=result.index if evals else 0
+        )
+        return context.fresh(answer, result.index)
+
+    async def update_drain(self, request: m.NodeUpdateDrainRequest) -> m.NodeDrainUpdateResponse:
+        """Begin, change or end a client's drain; raises NotFound, and RequestRefused in Nomad's words.
+
+        A client that becomes eligible gets an evaluation for each system job, as in `update_eligibility`.
+        """
+        context = self._context
+        if not request.node_id:
+            raise RequestRefused("missing node ID for drain update")
+        node = context.state.node(request.node_id)
+        if node is None:
+            raise NotFound(NODE_NOT_FOUND)
+        now_ns = context.now_ns()
+        returns = (
+            request.spec is None and request.mark_eligible and node.scheduling_eligibility == Eligibility.INELIGIBLE
+        )
+        evals = evals_for_node(context.state, node, context.new_id, now_ns) if returns else []
+        context.logger.info(
+            "node drain updated: node_id=%s drain=%s deadline_ns=%s",
+            node.id, request.spec is not None, request.spec.deadline if request.spec else 0,
+        )  # fmt: skip
+        result = await context.propose(
+            UpdateNodeDrain(
+                request_id=context.new_id(),
+                at=now_ns,
+                node_id=node.id,
+                spec=request.spec,
+                mark_eligible=request.mark_eligible,
+                meta=request.meta,
+                evals=evals,
+            )
+        )
+        answer = m.NodeDrainUpdateResponse(
+            node_modify_index=result.index,
+            eval_ids=[evaluation.id for evaluation in evals],
+            eval_create_index=result.index if evals else 0,
         )
         return context.fresh(answer, result.index)
 

@@ -4,7 +4,6 @@ Source: bodies recorded from Nomad 2.0.5.
 """
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -13,7 +12,13 @@ from agent.model.alloc import Allocation, AllocStub
 from agent.model.evaluation import Evaluation
 from agent.model.job import Job
 from agent.model.node import Node
-from agent.rpc.methods import JobRegisterResponse, JobWithSummary, NodeEligibilityUpdateResponse
+from agent.model.times import rfc3339_nanoseconds
+from agent.rpc.methods import (
+    JobRegisterResponse,
+    JobWithSummary,
+    NodeDrainUpdateResponse,
+    NodeEligibilityUpdateResponse,
+)
 
 EVALUATION_ALWAYS = frozenset({
     "CreateIndex", "CreateTime", "ID", "JobID", "ModifyIndex", "ModifyTime", "Namespace", "Priority", "SnapshotIndex",
@@ -39,7 +44,7 @@ def evaluation_body(evaluation: Evaluation) -> dict[str, Any]:
     """Return *evaluation* without its optional fields that are zero."""
     body: dict[str, Any] = msgspec.to_builtins(evaluation)
     if evaluation.wait_until:
-        body["WaitUntil"] = _rfc3339(evaluation.wait_until)
+        body["WaitUntil"] = rfc3339_nanoseconds(evaluation.wait_until)
     return {key: value for key, value in body.items() if value or key in EVALUATION_ALWAYS}
 
 
@@ -74,6 +79,14 @@ def eligibility_body(response: NodeEligibilityUpdateResponse) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def drain_body(response: NodeDrainUpdateResponse) -> dict[str, Any]:
+    """Return the answer to a change of a drain."""
+    return {
+        "NodeModifyIndex": response.node_modify_index, "EvalIDs": response.eval_ids or None,
+        "EvalCreateIndex": response.eval_create_index, "Index": response.index,
+    }  # fmt: skip
+
+
 def job_stub_body(entry: JobWithSummary) -> dict[str, Any]:
     """Return a job as a list shows it."""
     job: Job = entry.job
@@ -103,13 +116,6 @@ def deregister_body(response: JobRegisterResponse) -> dict[str, Any]:
         "JobModifyIndex": response.job_modify_index, "VolumeEvalID": "", "VolumeEvalIndex": 0,
         "Index": response.index, "LastContact": 0, "KnownLeader": False, "NextToken": "",
     }  # fmt: skip
-
-
-def _rfc3339(nanoseconds: int) -> str:
-    """Return Unix *nanoseconds* as Go writes a time in UTC: as many decimals as it takes."""
-    seconds, rest = divmod(nanoseconds, 1_000_000_000)
-    text = datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{rest:09d}".rstrip("0").rstrip(".") + "Z"
 
 
 def _task_states(states: Mapping[str, dict[str, Any]] | None) -> dict[str, dict[str, Any]] | None:

@@ -6,22 +6,21 @@ them what the log applied, and carries out what comes due.
 
 import asyncio
 import functools
-import logging
-import random
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable
 
 import msgspec
 
 from agent.errors import NotLeader, OutriderError, UnknownOutcome
 from agent.leader.blocked_evals import BlockedEvals
+from agent.leader.drainer import Drainer
 from agent.leader.eval_broker import FAILED_QUEUE, EvalBroker
 from agent.leader.heartbeats import Heartbeats, HeartbeatSettings
 from agent.leader.node_evals import evals_for_node, failed_evals
 from agent.leader.plan_apply import evaluate_plan
 from agent.leader.plan_queue import PlanQueue
+from agent.leader.surroundings import Surroundings
 from agent.model.base import JobKey, NodeID
-from agent.model.command import AnyCommand, ApplyPlanResults, Result, UpdateEvals, UpdateNodeStatus
+from agent.model.command import ApplyPlanResults, UpdateEvals, UpdateNodeStatus
 from agent.model.evaluation import EvalStatus, Evaluation
 from agent.model.node import NodeEvent, NodeStatus
 from agent.model.plan import Plan, PlanResult
@@ -32,8 +31,6 @@ from telemetry.catalogue import heartbeat as heartbeat_metrics
 from telemetry.catalogue import leader as leader_metrics
 from telemetry.catalogue import plan as plan_metrics
 from telemetry.catalogue.metric import Metric
-from telemetry.clock import Clock
-from telemetry.recorder import Recorder
 
 RECONCILE_SECONDS = 60.0
 """How often the leader makes sure of its lead with a barrier, as Nomad's reconcile interval."""
@@ -48,22 +45,6 @@ FOLLOW_UP_SECONDS_SPREAD = 540.0
 INVALIDATIONS_AT_ONCE = 64
 """Missed heartbeats written at the same time; a rack that dies is hundreds of them."""
 
-Propose = Callable[[AnyCommand], Awaitable[Result]]
-
-
-@dataclass(frozen=True, slots=True)
-class Surroundings:
-    """What the duties need of the server around them."""
-
-    propose: Propose
-    barrier: Callable[[], Awaitable[None]]
-    state: Callable[[], State]
-    new_id: Callable[[], str]
-    clock: Clock
-    recorder: Recorder
-    logger: logging.Logger
-    rng: random.Random
-
 
 class LeaderDuties:
     """The leader's memory and loops. Belongs to one event loop; `established` says whether they run."""
@@ -75,6 +56,7 @@ class LeaderDuties:
         self.blocked = BlockedEvals()
         self.plans: PlanQueue[asyncio.Future[PlanResult]] = PlanQueue()
         self.heartbeats = Heartbeats(heartbeat_settings, around.rng)
+        self._drainer = Drainer(around)
         self.work_ready = asyncio.Event()
         self._plan_ready = asyncio.Event()
         self._due_changed = asyncio.Event()
@@ -100,6 +82,7 @@ class LeaderDuties:
             ("heartbeats", self._heartbeat_loop),
             ("broker", self._broker_loop),
             ("plan-applier", self._plan_loop),
+            ("drainer", self._drainer.run),
             ("barrier", self._barrier_loop),
         ):
             self._tasks.spawn(f"leader-{name}", loop, restart=True)
@@ -129,6 +112,7 @@ class LeaderDuties:
                 self._track(evaluation)
         if self._capacity_changed(changes, state):
             self._unblock(changes.index)
+        self._drainer.on_changes(changes)
 
     async def submit_plan(self, plan: Plan) -> PlanResult:
         """Queue *plan* and return what of it was committed; raises NotLeader or Overloaded."""

@@ -1,10 +1,11 @@
 """Evaluations that the leader makes itself: after a change of a node, and after one that no worker finished. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import msgspec
 
 from agent.leader.eval_broker import DELIVERY_LIMIT
+from agent.model.alloc import Allocation
 from agent.model.base import EvalID, JobID, JobKey
 from agent.model.evaluation import EvalStatus, Evaluation, Trigger
 from agent.model.job import JobType
@@ -35,6 +36,33 @@ def evals_for_node(state: State, node: Node, new_id: Callable[[], str], now_ns: 
             triggered_by=Trigger.NODE_UPDATE,
             node_id=node.id,
             node_modify_index=node.modify_index,
+            create_time=now_ns,
+            modify_time=now_ns,
+        )
+        for (namespace, job_id), (kind, priority) in sorted(jobs.items())
+    ]
+
+
+def evals_for_migration(
+    state: State, allocs: Iterable[Allocation], new_id: Callable[[], str], now_ns: int
+) -> list[Evaluation]:
+    """Return an evaluation for each job of *allocs*, which a drain moves, by namespace and id of the job.
+
+    *now_ns* is Unix nanoseconds. Source: Nomad, nomad/drainer/drainer.go, drainAllocs.
+    """
+    jobs: dict[JobKey, tuple[str, int]] = {}
+    for alloc in allocs:
+        job = state.job(alloc.namespace, alloc.job_id) or alloc.job
+        if job is not None:
+            jobs[job.key] = (job.type, job.priority)
+    return [
+        Evaluation(
+            id=EvalID(new_id()),
+            namespace=namespace,
+            job_id=JobID(job_id),
+            type=kind,
+            priority=priority,
+            triggered_by=Trigger.NODE_DRAIN,
             create_time=now_ns,
             modify_time=now_ns,
         )

@@ -12,7 +12,7 @@ from agent.model.alloc import Allocation
 from agent.model.base import AllocID, EvalID, Model, NodeID
 from agent.model.evaluation import Evaluation
 from agent.model.job import Job
-from agent.model.node import Eligibility, Node, NodeEvent
+from agent.model.node import DrainSpec, DrainStrategy, Eligibility, Node, NodeEvent
 
 VERSION = 1
 
@@ -51,6 +51,38 @@ class UpdateNodeEligibility(Command, tag="node_eligibility_update", frozen=True)
     eligibility: Eligibility
     event: NodeEvent | None = None
     evals: list[Evaluation] = []
+
+
+class UpdateNodeDrain(Command, tag="node_drain_update", frozen=True):
+    """An operator drains a client, changes how, or with no specification ends it.
+
+    `mark_eligible` lets new work onto it again when the drain ends; evaluations for its jobs come with that.
+    """
+
+    kind: ClassVar[str] = "node_drain_update"
+    node_id: NodeID
+    spec: DrainSpec | None = None
+    mark_eligible: bool = False
+    meta: dict[str, str] | None = None
+    evals: list[Evaluation] = []
+
+
+class CompleteNodeDrains(Command, tag="batch_node_drain_update", frozen=True):
+    """The leader found nothing left on clients that drain.
+
+    `drains` are the strategies that it saw: one that an operator changed or ended meanwhile is left alone.
+    """
+
+    kind: ClassVar[str] = "batch_node_drain_update"
+    drains: dict[NodeID, DrainStrategy]
+
+
+class UpdateAllocDesiredTransition(Command, tag="alloc_update_desired_transition", frozen=True):
+    """The leader asks for allocations to be moved; evaluations for their jobs come with it."""
+
+    kind: ClassVar[str] = "alloc_update_desired_transition"
+    migrate: list[AllocID]
+    evals: list[Evaluation]
 
 
 class RegisterJob(Command, tag="register_job", frozen=True):
@@ -120,6 +152,9 @@ AnyCommand = (
     RegisterNode
     | UpdateNodeStatus
     | UpdateNodeEligibility
+    | UpdateNodeDrain
+    | CompleteNodeDrains
+    | UpdateAllocDesiredTransition
     | RegisterJob
     | DeregisterJob
     | UpdateEvals

@@ -29,6 +29,7 @@ class Trigger(StrEnum):
     JOB_REGISTER = "job-register"
     JOB_DEREGISTER = "job-deregister"
     NODE_UPDATE = "node-update"
+    NODE_DRAIN = "node-drain"
     ALLOC_FAILURE = "alloc-failure"
     ALLOC_RESCHEDULE = "alloc-reschedule"
     QUEUED_ALLOCS = "queued-allocs"

@@ -24,6 +24,47 @@ class Eligibility(StrEnum):
     INELIGIBLE = "ineligible"
 
 
+class DrainStatus(StrEnum):
+    """What became of the last drain of a node."""
+
+    DRAINING = "draining"
+    COMPLETE = "complete"
+    CANCELED = "canceled"
+
+
+NO_TIME = "0001-01-01T00:00:00Z"
+"""Go's zero time: how Nomad's API says "none"."""
+
+
+class DrainSpec(Model, frozen=True):
+    """How an operator wants a node drained. `deadline` in ns: 0 for none, below 0 for at once."""
+
+    deadline: int = 0
+    ignore_system_jobs: bool = False
+
+
+class DrainStrategy(Model, frozen=True):
+    """A drain under way: its specification and two moments, RFC 3339; `force_deadline` is NO_TIME for none.
+
+    Source: Nomad, structs.DrainStrategy.
+    """
+
+    deadline: int = 0
+    ignore_system_jobs: bool = False
+    force_deadline: str = NO_TIME
+    started_at: str = NO_TIME
+
+
+class DrainMetadata(Model, frozen=True):
+    """The last drain of a node; it stays when the drain is over. Times are RFC 3339."""
+
+    accessor_id: str = msgspec.field(name="AccessorID", default="")
+    meta: dict[str, str] | None = None
+    started_at: str = NO_TIME
+    status: str = DrainStatus.DRAINING
+    updated_at: str = NO_TIME
+
+
 class DriverInfo(Model, frozen=True):
     """One task driver of a node; `update_time` is RFC 3339."""
 
@@ -132,7 +173,7 @@ class Node(Model, frozen=True):
     status_updated_at: int = 0
     scheduling_eligibility: str = Eligibility.ELIGIBLE
     drain: bool = False
-    drain_strategy: Any = None
+    drain_strategy: DrainStrategy | None = None
     events: list[NodeEvent] = []
     computed_class: str = ""
     cgroup_parent: str = ""
@@ -143,7 +184,7 @@ class Node(Model, frozen=True):
     gc_volumes_on_node_gc: bool = msgspec.field(name="GCVolumesOnNodeGC", default=False)
     identity_signing_key_id: str = ""
     last_alloc_update_index: int = 0
-    last_drain: Any = None
+    last_drain: DrainMetadata | None = None
     last_missed_heartbeat_index: int = 0
     node_max_allocs: int = 0
     secret_id: str = ""
@@ -177,7 +218,7 @@ class NodeStub(Model, frozen=True):
     drain: bool
     drivers: dict[str, DriverInfo]
     host_volumes: dict[str, Any]
-    last_drain: Any
+    last_drain: DrainMetadata | None
     scheduling_eligibility: str
     status: str
     status_description: str

@@ -12,7 +12,7 @@ from agent.model.alloc import Allocation, AllocStub
 from agent.model.base import DEFAULT_NAMESPACE, AllocID, EvalID, JobID, Model, NodeID
 from agent.model.evaluation import Evaluation
 from agent.model.job import Job, JobSummary
-from agent.model.node import Node, NodeEvent, NodeStub
+from agent.model.node import DrainSpec, Node, NodeEvent, NodeStub
 from agent.model.plan import Plan, PlanResult
 
 
@@ -106,6 +106,23 @@ class NodeEligibilityUpdateResponse(Response, frozen=True, kw_only=True):
     eval_create_index: int = 0
 
 
+class NodeUpdateDrainRequest(Request, frozen=True, kw_only=True):
+    """An operator drains a client, or without `spec` ends its drain; `mark_eligible` then lets new work onto it."""
+
+    node_id: NodeID
+    spec: DrainSpec | None = None
+    mark_eligible: bool = False
+    meta: dict[str, str] | None = None
+
+
+class NodeDrainUpdateResponse(Response, frozen=True, kw_only=True):
+    """The index at which the node changed, and the evaluations that it got if it became eligible."""
+
+    node_modify_index: int = 0
+    eval_ids: list[EvalID] = []
+    eval_create_index: int = 0
+
+
 class NodeSpecificRequest(Request, frozen=True, kw_only=True):
     """A question about one node."""
 
@@ -141,6 +158,7 @@ NODE_UPDATE_STATUS = Method("Node.UpdateStatus", NodeUpdateStatusRequest, NodeUp
 NODE_UPDATE_ELIGIBILITY = Method(
     "Node.UpdateEligibility", NodeUpdateEligibilityRequest, NodeEligibilityUpdateResponse, Access.WRITE
 )
+NODE_UPDATE_DRAIN = Method("Node.UpdateDrain", NodeUpdateDrainRequest, NodeDrainUpdateResponse, Access.WRITE)
 NODE_UPDATE_ALLOC = Method("Node.UpdateAlloc", AllocUpdateRequest, Response, Access.WRITE)
 NODE_GET_NODE = Method("Node.GetNode", NodeSpecificRequest, NodeResponse, Access.READ)
 NODE_LIST = Method("Node.List", Request, NodeListResponse, Access.READ)

@@ -154,7 +154,8 @@ class _Scheduling:
             desired_status=DesiredStatus.STOP,
             desired_description=stop.description,
             client_status=ClientStatus.LOST if stop.lost else stop.alloc.client_status,
-            desired_transition=DesiredTransition(),
+            # Whether it was stopped to be moved is still asked: of a batch allocation it means that its work is not done.
+            desired_transition=DesiredTransition(migrate=stop.alloc.desired_transition.migrate),
             modify_time=self._now_ns,
         )
 
@@ -329,7 +330,7 @@ def _annotation(change: GroupChanges) -> dict[str, int]:
         "Ignore": change.ignore,
         "Place": len(change.place) - change.migrate,
         "Migrate": change.migrate,
-        "Stop": len(change.stop) + change.reschedule_now,
+        "Stop": len(change.stop) - change.migrate + change.reschedule_now,
         "InPlaceUpdate": len(change.in_place),
         "DestructiveUpdate": len(change.destructive),
         "Canary": 0,

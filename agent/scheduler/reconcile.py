@@ -5,7 +5,7 @@ evaluations of a failing, an unplaceable and a finished job.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from agent.model.alloc import Allocation, ClientStatus, DesiredStatus
 from agent.model.evaluation import Evaluation
@@ -162,7 +162,9 @@ class _Group:
             return None  # A new version of a batch job runs from the beginning.
         if alloc.desired_status != DesiredStatus.RUN:
             # A batch allocation that had already done its work when it was stopped has still done it.
-            if self._batch and alloc.client_status == ClientStatus.COMPLETE:
+            # One that was stopped to be moved was killed: its work is not done.
+            moved = alloc.desired_transition.migrate
+            if self._batch and alloc.client_status == ClientStatus.COMPLETE and not moved:
                 standing.append(alloc)
             return None
         match alloc.client_status:
@@ -224,11 +226,14 @@ class _Group:
 
     def _serve(self, place: Place) -> None:
         self._used.add(index_of(place.name))
-        self._changes.place.append(place)
         if place.attempt is not None:
             self._changes.reschedule_now += 1
         elif place.stop is not None:
+            # A drain does not wait for room: what must leave stops, and what finds no place is left blocked.
             self._changes.migrate += 1
+            self._changes.stop.append(place.stop)
+            place = replace(place, stop=None)
+        self._changes.place.append(place)
 
     def _free_name(self) -> str:
         # Numbers are only ever taken, so the search goes on where the last one ended.

@@ -6,7 +6,7 @@ sysbatch allocation that has ended has done its work. Source: Nomad, scheduler/s
 
 from collections.abc import Mapping, Sequence
 
-from agent.model.alloc import Allocation, ClientStatus
+from agent.model.alloc import Allocation, ClientStatus, DesiredStatus
 from agent.model.evaluation import Evaluation, Trigger
 from agent.model.job import Job, JobType, TaskGroup
 from agent.model.node import Node
@@ -64,7 +64,7 @@ def _group(
                 changes.ignore += 1
         elif node_gone(state, alloc.node_id):
             changes.stop.append(Stop(alloc, LOST, lost=True))
-        elif alloc.node_id in served or not _may_stay(state, alloc, wanted):
+        elif alloc.node_id in served or alloc.desired_transition.migrate or not _may_stay(state, alloc, wanted):
             changes.stop.append(Stop(alloc, NOT_NEEDED if alloc.node_id in served else NOT_ALLOWED))
         else:
             served.add(alloc.node_id)
@@ -87,7 +87,10 @@ def _holds_its_node(alloc: Allocation, evaluation: Evaluation, job: Job) -> bool
 
     In a sysbatch job it has done its work for this version. In a system job one that failed is not replaced because
     it failed, or a broken task would be placed again and again; a new version or a change of nodes tries once more.
+    What a drain stopped was killed: its work is not done.
     """
+    if alloc.desired_status != DesiredStatus.RUN and alloc.desired_transition.migrate:
+        return False
     same_version = alloc.job is not None and alloc.job.job_modify_index == job.job_modify_index
     if alloc.client_status not in {ClientStatus.COMPLETE, ClientStatus.FAILED} or not same_version:
         return False
@@ -98,9 +101,12 @@ def _holds_its_node(alloc: Allocation, evaluation: Evaluation, job: Job) -> bool
 
 
 def _may_stay(state: State, alloc: Allocation, wanted: Mapping[str, Node]) -> bool:
-    """Tell whether a live allocation stays: on a wanted node, or on one that merely takes no new work."""
+    """Tell whether a live allocation stays: on a wanted node, or on one that takes no new work.
+
+    The latter may drain: then the leader says when system jobs have to go, which is last.
+    """
     node = state.node(alloc.node_id)
-    return alloc.node_id in wanted or (node is not None and not node.ready and not node.drain)
+    return alloc.node_id in wanted or (node is not None and not node.ready)
 
 
 def _roll(

@@ -9,7 +9,7 @@ import msgspec
 
 from agent.model.alloc import Allocation, ClientStatus
 from agent.model.base import JobKey
-from agent.model.command import ApplyPlanResults, UpdateAllocsFromClient
+from agent.model.command import ApplyPlanResults, UpdateAllocDesiredTransition, UpdateAllocsFromClient
 from agent.model.job import Job
 from agent.state.draft import Draft
 
@@ -57,6 +57,23 @@ def update_from_client(draft: Draft, command: UpdateAllocsFromClient) -> None:
         if node is not None:
             # Not a change of the node: neither its modify index nor the table's moves, as on Nomad.
             draft.nodes[node_id] = msgspec.structs.replace(node, last_alloc_update_index=draft.index)
+    for evaluation in command.evals:
+        draft.put_eval(evaluation)
+
+
+def update_desired_transition(draft: Draft, command: UpdateAllocDesiredTransition) -> None:
+    """Mark live allocations for migration and insert the evaluations that carry it out.
+
+    The client has nothing to do about a mark, so `alloc_modify_index` stays.
+    Source: Nomad, state store, nestedUpdateAllocDesiredTransition.
+    """
+    for alloc_id in command.migrate:
+        old = draft.allocs.get(alloc_id)
+        if old is not None and not old.terminal:
+            marked = msgspec.structs.replace(old.desired_transition, migrate=True)
+            draft.put_alloc(
+                msgspec.structs.replace(old, desired_transition=marked, modify_index=draft.index, modify_time=draft.at)
+            )
     for evaluation in command.evals:
         draft.put_eval(evaluation)
 

@@ -11,21 +11,24 @@ from typing import assert_never
 from agent.model.command import (
     AnyCommand,
     ApplyPlanResults,
+    CompleteNodeDrains,
     DeleteEvals,
     DeregisterJob,
     Noop,
     RegisterJob,
     RegisterNode,
     Result,
+    UpdateAllocDesiredTransition,
     UpdateAllocsFromClient,
     UpdateEvals,
+    UpdateNodeDrain,
     UpdateNodeEligibility,
     UpdateNodeStatus,
     decode,
     decode_result,
     encode_result,
 )
-from agent.state import allocs, jobs, nodes
+from agent.state import allocs, drains, jobs, nodes
 from agent.state.draft import Draft, remember
 from agent.state.snapshot import dump, load
 from agent.state.store import Changes, State
@@ -85,6 +88,10 @@ def _carry_out(draft: Draft, command: AnyCommand) -> Result:
             return nodes.update_status(draft, command)
         case UpdateNodeEligibility():
             return nodes.update_eligibility(draft, command)
+        case UpdateNodeDrain():
+            return drains.update(draft, command)
+        case CompleteNodeDrains():
+            drains.complete(draft, command)
         case RegisterJob():
             return jobs.register(draft, command)
         case DeregisterJob():
@@ -94,6 +101,8 @@ def _carry_out(draft: Draft, command: AnyCommand) -> Result:
                 draft.put_eval(evaluation)
         case ApplyPlanResults():
             allocs.apply_plan(draft, command)
+        case UpdateAllocDesiredTransition():
+            allocs.update_desired_transition(draft, command)
         case UpdateAllocsFromClient():
             allocs.update_from_client(draft, command)
         case DeleteEvals():

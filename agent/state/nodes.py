@@ -36,7 +36,7 @@ def register(draft: Draft, command: RegisterNode) -> Result:
         return Result(index=draft.index)
     events = old.events
     if old.status == NodeStatus.DOWN and new.status != NodeStatus.DOWN:
-        events = _with_event(old, _event(draft, "Node re-registered"))
+        events = with_event(old, _event(draft, "Node re-registered"))
     draft.put_node(
         msgspec.structs.replace(
             new,
@@ -63,7 +63,7 @@ def update_status(draft: Draft, command: UpdateNodeStatus) -> Result:
     events = old.events
     if event is not None:
         timestamp = event.timestamp or rfc3339(draft.at)
-        events = _with_event(old, msgspec.structs.replace(event, create_index=draft.index, timestamp=timestamp))
+        events = with_event(old, msgspec.structs.replace(event, create_index=draft.index, timestamp=timestamp))
     draft.put_node(
         msgspec.structs.replace(
             old,
@@ -96,7 +96,7 @@ def update_eligibility(draft: Draft, command: UpdateNodeEligibility) -> Result:
             old,
             scheduling_eligibility=command.eligibility.value,
             status_updated_at=draft.at // _SECOND_NS,
-            events=_with_event(old, event),
+            events=with_event(old, event),
         )
     )
     for evaluation in command.evals:
@@ -122,7 +122,7 @@ def _event(draft: Draft, message: str) -> NodeEvent:
     return NodeEvent(message=message, timestamp=rfc3339(draft.at), create_index=draft.index)
 
 
-def _with_event(node: Node, event: NodeEvent) -> list[NodeEvent]:
+def with_event(node: Node, event: NodeEvent) -> list[NodeEvent]:
     """Return the events of *node* with one more; the oldest fall out."""
     return [*node.events, event][-NODE_EVENTS_MAX:]
 

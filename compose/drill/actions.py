@@ -4,14 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from compose.drill.fault import Action, Clients, Stage, Who
-from compose.drill.jobs import FAIL, job, unplaceable_job
+from compose.drill.jobs import FAIL, endless_batch_job, job, unplaceable_job
 from compose.drill.local_stage import local
+from compose.local import LocalError
 
 RETURN_SECONDS = 8.0
 """How long a process is away that comes back before anybody should be told: a restart takes as long."""
 
 ALERTMANAGER = "alertmanager"
 PROMETHEUS = "prometheus"
+
+_ENDLESS = "endless"
+_STARTS_SECONDS = 30.0
+"""For a task to run on a busy machine."""
 
 Targets = Who | Clients
 
@@ -349,6 +354,24 @@ def crash_looping_job() -> dict[str, object]:
 def oversized_job() -> dict[str, object]:
     """Return the body of a job that asks for more than any client has."""
     return unplaceable_job("unplaceable")
+
+
+@dataclass(frozen=True, slots=True)
+class DrainForGood(Action):
+    """A client with a batch task that does not end is drained without deadline."""
+
+    def inject(self, stage: Stage) -> None:
+        """Register the job, wait until it runs, and drain where it does."""
+        here = local(stage)
+        here.jobs.register(endless_batch_job(_ENDLESS))
+        if not here.until(lambda: bool(here.jobs.clients_of(_ENDLESS)), _STARTS_SECONDS):
+            raise LocalError(f"{_ENDLESS} does not run after {_STARTS_SECONDS:.0f} s: see {here.directory}/logs")
+        here.nodes.drain(here.jobs.clients_of(_ENDLESS)[0])
+
+    def heal(self, stage: Stage) -> None:
+        """End the drain, and stop the job."""
+        local(stage).nodes.give_back()
+        local(stage).jobs.stop(_ENDLESS)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from compose.drill.fault import LEADER
 from compose.drill.jobs import job
 from compose.drill.local_stage import LocalStage
 from compose.drill.pause import Stopped
+from compose.local import LocalError
 from telemetry.clock import Clock
 
 ELECTIONS_MAX = 3
@@ -26,6 +27,9 @@ PAUSE_SECONDS = (5.0, 30.0)
 """Between two deeds."""
 _RESTART_SECONDS = 8.0
 _COUNT_MAX = 6
+DRAIN_DEADLINE_SECONDS = 30.0
+_DRAIN_SECONDS_MAX = 90.0
+"""For a drain to be complete: its deadline, and the time that tasks get to end on a busy machine."""
 _LAST_SECONDS = 30.0
 """After the last deed: what it set off by mistake arrives within it, at the intervals of a second."""
 
@@ -42,6 +46,7 @@ class Deed(Enum):
     SCALE = "scale a job"
     NEW_JOB = "register a job"
     STOP_JOB = "stop a job"
+    DRAIN = "drain a client, and make it eligible again"
 
     @property
     def elections(self) -> int:
@@ -129,6 +134,14 @@ class Churn:
             was_stopped=was_stopped,
         )
 
+    def drain(self, name: str) -> None:
+        """Drain a client and give it back; raises LocalError when its drain does not end."""
+        nodes = self._stage.nodes
+        nodes.drain(name, DRAIN_DEADLINE_SECONDS)
+        if not self._stage.until(lambda: not nodes.drains(name), _DRAIN_SECONDS_MAX):
+            raise LocalError(f"the drain of {name} is not complete after {_DRAIN_SECONDS_MAX:.0f} s")
+        nodes.give_back()
+
     def _do(self, deed: Deed) -> None:
         stage = self._stage
         match deed:
@@ -146,6 +159,8 @@ class Churn:
             case Deed.CLIENT_CRASH:
                 stage.kill(self._rng.choice(stage.clients))
                 self._return_after(self._rng.uniform(*AWAY_SECONDS))
+            case Deed.DRAIN:
+                self.drain(self._rng.choice(stage.clients))
             case Deed.DEPLOY | Deed.SCALE | Deed.NEW_JOB | Deed.STOP_JOB:
                 self._change_jobs(deed)
 

@@ -7,6 +7,7 @@ from compose.drill.actions import (
     Both,
     CutScrapes,
     Delayed,
+    DrainForGood,
     ExpectFewer,
     FewDescriptors,
     For,
@@ -39,6 +40,7 @@ _ALERTMANAGER_SECONDS = 50.0
 """How long Alertmanager is away: a little less than what has an alert of its own."""
 _TEN_MINUTES_SECONDS = 600.0
 _QUARTER_SECONDS = 900.0
+_HOUR_SECONDS = 3_600.0
 
 _HEARTBEATS = HeartbeatSettings()
 HEARTBEAT_SECONDS = 2 * _HEARTBEATS.min_heartbeat_ttl_seconds + _HEARTBEATS.heartbeat_grace_seconds
@@ -113,6 +115,14 @@ WORK_FAULTS = (
         action=NoSchedulers(_WAITING_JOBS),
         arrives=on(_SMALL, one("NomadEvaluationBacklog", needs_seconds=_MINUTE_SECONDS)),
         lasts_seconds=_SILENCE_SECONDS,
+    ),
+    Fault(
+        name="drained-too-long",
+        what="A client with a batch task that does not end is drained without deadline.",
+        action=DrainForGood(),
+        # For so long a drain may take, as the alert says itself.
+        arrives=on(_SMALL, one("NomadDrainStuck", needs_seconds=_HOUR_SECONDS)),
+        lasts_seconds=_PATIENCE_SECONDS,
     ),
     Fault(
         name="few-descriptors",

@@ -1,8 +1,8 @@
 """The work of a cluster under drill: jobs registered, changed and stopped through any server's HTTP API."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from compose.local_settings import LOOPBACK, LocalAgent
 from telemetry.nomad_api import ApiError, ApiFailure, ApiSettings, NomadApi
@@ -12,6 +12,8 @@ FAIL = ("/bin/false",)
 _TIMEOUT_SECONDS = 10.0
 _MILLION_MHZ = 1_000_000
 """More than any node has."""
+
+T = TypeVar("T")
 
 
 def job(
@@ -34,6 +36,14 @@ def unplaceable_job(name: str) -> dict[str, Any]:
     return job(name, cpu_mhz=_MILLION_MHZ)
 
 
+def endless_batch_job(name: str) -> dict[str, Any]:
+    """Return the body of a batch job of one task that does not end by itself."""
+    body = job(name)
+    (group,) = body["Job"]["TaskGroups"]
+    # A batch job has no unlimited restarts; its task is not to need any.
+    return {"Job": {**body["Job"], "Type": "batch", "TaskGroups": [{**group, "RestartPolicy": None}]}}
+
+
 class Jobs:
     """Registers and stops jobs at *servers*, asking one after the other; remembers what it registered."""
 
@@ -44,35 +54,42 @@ class Jobs:
     def register(self, body: dict[str, Any]) -> None:
         """Register a job or change it; raises ApiFailure when no server takes it."""
         self._names.add(body["Job"]["ID"])
-        self._put_anywhere(body)
+        anywhere(self._servers, lambda api: api.put("/v1/jobs", body))
 
     def stop(self, name: str) -> None:
         """Stop a job; raises ApiFailure when no server takes it."""
         self._names.discard(name)
-        self._anywhere(lambda api: api.delete(f"/v1/job/{name}"))
+        anywhere(self._servers, lambda api: api.delete(f"/v1/job/{name}"))
 
     def stop_all(self, *, but: str) -> None:
         """Stop every job that was registered here and not stopped, apart from *but*; raises ApiFailure as `stop`."""
         for name in sorted(self._names - {but}):
             self.stop(name)
 
-    def _put_anywhere(self, body: dict[str, Any]) -> None:
-        self._anywhere(lambda api: api.put("/v1/jobs", body))
+    def clients_of(self, name: str) -> tuple[str, ...]:
+        """Return the clients on which a job's wanted allocations run; raises ApiFailure when no server answers."""
+        allocs = anywhere(self._servers, lambda api: api.get(f"/v1/job/{name}/allocations")).value
+        return tuple(
+            alloc["NodeName"]
+            for alloc in allocs
+            if (alloc["DesiredStatus"], alloc["ClientStatus"]) == ("run", "running")
+        )
 
-    def _anywhere(self, ask: Any) -> None:
-        failure: ApiFailure | None = None
-        for server in self._servers:
-            with _api(server) as api:
-                try:
-                    ask(api)
-                except ApiError:
-                    raise
-                except ApiFailure as error:
-                    failure = error
-                else:
-                    return
-        if failure is not None:
-            raise failure
+
+def anywhere(servers: Sequence[LocalAgent], ask: Callable[[NomadApi], T]) -> T:
+    """Return what *ask* gets from the first of *servers* that answers; raises ApiFailure when none does or one refuses."""
+    failure: ApiFailure | None = None
+    for server in servers:
+        with _api(server) as api:
+            try:
+                return ask(api)
+            except ApiError:
+                raise
+            except ApiFailure as error:
+                failure = error
+    if failure is None:
+        raise ValueError("there is no server to ask")
+    raise failure
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from alert_rules.settings import RuleSettings, Times
 from compose.drill.fault import Setup, Stage, Unable
 from compose.drill.jobs import Jobs, job
 from compose.drill.network import Network
+from compose.drill.nodes import Nodes
 from compose.drill.observe import Observer, RecordTail
 from compose.drill.pause import Pause
 from compose.drill.runner import Watched
@@ -92,6 +93,7 @@ class LocalStage(Watched):
         self.cluster = LocalCluster(complete, clock, pause)
         self.watching = Watching(self.cluster)
         self.jobs = Jobs(complete.server_agents)
+        self.nodes = Nodes(complete.server_agents)
         self.observer = Observer(self.prometheus_url, RecordTail(self.cluster.record), clock)
 
     # --- life -----------------------------------------------------------------------------------------------------

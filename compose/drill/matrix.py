@@ -11,7 +11,6 @@ FAULTS: tuple[Fault, ...] = (*SERVER_FAULTS, *CLIENT_FAULTS, *WORK_FAULTS, *WATC
 
 _GOSSIP = "gossip between servers"
 _MEMBERSHIP = "changes of membership: autopilot removes the dead and promotes the stable"
-_DRAIN = "draining of clients"
 _TLS = "TLS"
 
 LATER: tuple[Later, ...] = (
@@ -21,7 +20,6 @@ LATER: tuple[Later, ...] = (
     Later(name="member-flapping", needs=_GOSSIP),
     Later(name="members-disagree", needs=_GOSSIP),
     Later(name="pruned-to-three-then-one-lost", needs=_MEMBERSHIP),
-    Later(name="drained-too-long", needs=_DRAIN),
     Later(name="certificate-near-expiry", needs=_TLS),
     Later(name="exporter-dead", needs="outrider exporter"),
 )
@@ -35,7 +33,6 @@ WITHOUT_FAULT: Mapping[str, str] = {
     "NomadFollowerLagging": "a follower of ours that lags is behind by less than a scrape, or down",
     "NomadHeartbeatsStretched": "takes thousands of clients",
     "NomadClientIneligible": "is told after hours",
-    "NomadDrainStuck": _DRAIN,
     "NomadSchedulingSlow": "takes ten thousand placements at once",
     "NomadEvaluationsStuck": "takes a scheduler that hangs",
     "NomadPlanQueueBacklog": "takes more writers than a machine with two cores can feed",

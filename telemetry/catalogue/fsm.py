@@ -26,6 +26,14 @@ NODE_ELIGIBILITY_UPDATE = _apply(
     "nomad.nomad.fsm.node_eligibility_update",
     "lets new work onto a client or keeps it off",
 )
+NODE_DRAIN_UPDATE = _apply(
+    "nomad_nomad_fsm_node_drain_update", "nomad.nomad.fsm.node_drain_update", "begins, changes or ends a drain"
+)
+BATCH_NODE_DRAIN_UPDATE = _apply(
+    "nomad_nomad_fsm_batch_node_drain_update",
+    "nomad.nomad.fsm.batch_node_drain_update",
+    "ends drains that have nothing left to do",
+)
 UPSERT_NODE_EVENTS = _apply(
     "nomad_nomad_fsm_upsert_node_events",
     "nomad.nomad.fsm.upsert_node_events",
@@ -47,7 +55,6 @@ ALLOC_UPDATE_DESIRED_TRANSITION = _apply(
     "nomad_nomad_fsm_alloc_update_desired_transition",
     "nomad.nomad.fsm.alloc_update_desired_transition",
     "asks for allocations to be moved or rescheduled",
-    exported=False,
 )
 APPLY_DEPLOYMENT_STATUS_UPDATE = _apply(
     "nomad_nomad_fsm_apply_deployment_status_update",

@@ -47,6 +47,7 @@ CLIENT_UPDATE_ELIGIBILITY = _latency(
     "nomad.nomad.client.update_eligibility",
     "Node.UpdateEligibility",
 )
+CLIENT_UPDATE_DRAIN = _latency("nomad_nomad_client_update_drain", "nomad.nomad.client.update_drain", "Node.UpdateDrain")
 CLIENT_EMIT_EVENTS = _latency(
     "nomad_nomad_client_emit_events", "nomad.nomad.client.emit_events", "Node.EmitEvents", exported=False
 )

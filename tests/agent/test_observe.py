@@ -8,9 +8,10 @@ import random
 import pytest
 
 from agent.consensus.replicator import Peer, PeerStatus, RaftState, RaftTotals, ReplicatorStatus
-from agent.leader.duties import LeaderDuties, Surroundings
+from agent.leader.duties import LeaderDuties
 from agent.leader.eval_broker import DELIVERY_LIMIT, FAILED_QUEUE
 from agent.leader.heartbeats import HeartbeatSettings
+from agent.leader.surroundings import Surroundings
 from agent.model.base import NodeID
 from agent.model.command import RegisterNode, UpdateNodeStatus
 from agent.model.evaluation import Evaluation

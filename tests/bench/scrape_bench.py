@@ -19,8 +19,9 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
 from agent.consensus.replicator import Peer, PeerStatus, RaftState, ReplicatorStatus
-from agent.leader.duties import LeaderDuties, Surroundings
+from agent.leader.duties import LeaderDuties
 from agent.leader.heartbeats import HeartbeatSettings
+from agent.leader.surroundings import Surroundings
 from agent.model.base import NodeID
 from agent.model.command import RegisterNode, UpdateNodeStatus
 from agent.model.node import Node

@@ -251,7 +251,7 @@ class Bench:
         nodes = _get(f"{server}/v1/nodes").json()
         return _get(f"{server}/v1/node/{nodes[0]['ID']}").json()["NodeResources"]["Cpu"]["CpuShares"]
 
-    def put_job(self, id_, count, cpu=1):
+    def put_job(self, id_, count, cpu=1, kind="service"):
         """Register a job of one group that sleeps; *cpu* in MHz."""
         task = {
             "Name": "t",
@@ -259,8 +259,18 @@ class Bench:
             "Config": {"command": "/bin/sleep", "args": ["600"]},
             "Resources": {"CPU": cpu, "MemoryMB": 16},
         }
-        body = {"Job": {"ID": id_, "Type": "service", "TaskGroups": [{"Name": "g", "Count": count, "Tasks": [task]}]}}
+        body = {"Job": {"ID": id_, "Type": kind, "TaskGroups": [{"Name": "g", "Count": count, "Tasks": [task]}]}}
         _call("PUT", f"{self.variables['NOMAD_ADDR']}/v1/jobs", json=body).raise_for_status()
+
+    def nodes_of(self, id_):
+        """Return the ids of the clients on which allocations of a job run that are to run."""
+        allocs = _get(f"{self.variables['NOMAD_ADDR']}/v1/job/{id_}/allocations").json()
+        return [a["NodeID"] for a in allocs if (a["DesiredStatus"], a["ClientStatus"]) == ("run", "running")]
+
+    def drain(self, node_id, spec):
+        """Drain a client, or with None end that and let new work onto it."""
+        body = {"DrainSpec": spec, "MarkEligible": spec is None}
+        _call("PUT", f"{self.variables['NOMAD_ADDR']}/v1/node/{node_id}/drain", json=body).raise_for_status()
 
     def drop_job(self, id_):
         """Forget a job."""

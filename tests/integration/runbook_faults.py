@@ -60,6 +60,26 @@ def clients_dead(bench):
 
 
 @contextmanager
+def drain_stuck(bench):
+    """A client drains without deadline: its batch task does not end, and what else ran there finds no place.
+
+    The client learns that it is ineligible with a heartbeat, up to 20 s later.
+    """
+    bench.put_job("wide", 3, cpu=bench.client_megahertz() * 6 // 10)
+    bench.put_job("endless", 1, kind="batch")
+    wait_until(lambda: len(bench.nodes_of("wide")) == 3, SHOWN_SECONDS_MAX, "wide runs")
+    wait_until(lambda: bench.nodes_of("endless"), SHOWN_SECONDS_MAX, "endless runs")
+    (node_id,) = bench.nodes_of("endless")
+    bench.drain(node_id, {"Deadline": 0})
+    try:
+        yield
+    finally:
+        bench.drain(node_id, None)
+        for id_ in ("wide", "endless"):
+            bench.drop_job(id_)
+
+
+@contextmanager
 def too_many_series(bench):
     """A server has very many series and answers late."""
     late = bench.followers()[0]
@@ -339,6 +359,7 @@ FAULTS = (
         ),
     ),
     Fault(clients_dead, {"NomadManyClientsDown": "", "NomadClientDown": "client"}),
+    Fault(drain_stuck, {"NomadDrainStuck": "", "NomadClientIneligible": ""}),
     Fault(too_many_series, {"NomadScrapeSlow": "slow"}),
     Fault(four_expected, {"NomadServerCountUnwise": "", "NomadClusterShrunk": ""}),
     Fault(one_expected, {"NomadExpectedServersOutdated": ""}),
@@ -385,15 +406,12 @@ FAULTS = (
 UNPROVEN = frozenset({"Watchdog"})
 """Pages whose alert is no condition: it matters when it stops."""
 
-_NO_DRAIN = "the agent neither drains nor makes a client ineligible yet"
 _NO_GOSSIP = "the agent has no gossip yet"
 _NO_TLS = "the agent has no TLS yet"
 
 HEALTHY_ONLY = {
     "NomadCertificateAlmostExpired": _NO_TLS,
     "NomadCertificateExpiring": _NO_TLS,
-    "NomadClientIneligible": _NO_DRAIN,
-    "NomadDrainStuck": _NO_DRAIN,
     "NomadEvaluationsFailing": "a worker would have to fail on one evaluation three times, a minute each",
     "NomadEvaluationsStuck": "nothing may be finished for two minutes, half the time this proof has",
     "NomadHeartbeatsStretched": "takes 3,000 clients",

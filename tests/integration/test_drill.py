@@ -10,6 +10,7 @@ from itertools import count
 import psutil
 import pytest
 
+from compose.drill.churn import Churn
 from compose.drill.command import exit_code
 from compose.drill.drill import Drill, DrillSettings, jobs_of
 from compose.drill.fault import one
@@ -31,6 +32,7 @@ pytestmark = [pytest.mark.integration, pytest.mark.timeout(600)]
 PORT_BASE = lane(32_000)
 SEED = 3
 CLIENTS = 3
+DRAIN_SECONDS_MAX = 60
 
 
 def command(*arguments, out, tools):
@@ -110,6 +112,46 @@ def test_a_drill_tells_what_arrived_from_what_did_not(tmp_path, prometheus_tools
     assert 2 == len(said)
     assert [0, 1] == [exit_code(replace_runs(board, runs), len(runs)) for runs in ([warned], [warned, missing])]
     record("drill.client_down_received", line.trace.received_at[0])
+
+
+def test_clients_of_a_drill_are_drained_and_given_back(tmp_path, prometheus_tools):
+    """
+    A drain that cannot end lasts until it is healed; one of churn ends by itself, and neither is told to anybody.
+    """
+    clock = SystemClock()
+    pause = Pause(clock)
+    settings = StageSettings(
+        directory=tmp_path / "stage",
+        ports=PortBlocks(PORT_BASE).take(),
+        servers=3,
+        clients=2,
+        times=times_of(fast=True),
+        resend_delay_seconds=1.0,
+        tools=prometheus_tools,
+    )
+    stage = LocalStage(settings, random.Random(SEED), pause, clock)
+    action = find("drained-too-long").action
+    stage.open()
+    try:
+        stage.wait_well()
+        action.inject(stage)
+        (stuck,) = stage.jobs.clients_of("endless")
+        (other,) = set(stage.clients) - {stuck}
+        moved = stage.until(lambda: set(stage.jobs.clients_of("web")) == {other}, DRAIN_SECONDS_MAX)
+        still = (stage.nodes.drains(stuck), stage.jobs.clients_of("endless"))
+        action.heal(stage)
+        healed = stage.nodes.drains(stuck)
+        Churn(stage, random.Random(SEED), lambda _: None, clock).drain(other)
+        drained = (stage.nodes.drains(other), stage.jobs.clients_of("web"))
+        told = stage.observer.notifications
+    finally:
+        stage.close()
+
+    assert moved
+    assert (True, (stuck,)) == still
+    assert not healed
+    assert (False, 0) == (drained[0], told)
+    assert {stuck} == set(drained[1])
 
 
 def replace_runs(board, runs):

@@ -269,3 +269,63 @@ def test_eligibility_that_is_refused(agent, ask, method, path, data, status, tex
 
     assert (status, text) == (answer.status, answer.text)
     assert [] == agent.caller.asked
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT"])
+def test_drain(agent, ask, method):
+    """
+    The node is the one in the path, and the answer has the index of the write.
+    """
+    agent.answer(rpc.NODE_UPDATE_DRAIN, rpc.NodeDrainUpdateResponse(index=90, node_modify_index=90))
+    body = '{"NodeID": "x", "DrainSpec": {"Deadline": 60000000000, "IgnoreSystemJobs": true}, "Meta": {"message": "m"}}'
+
+    answer = ask(method, f"/v1/node/{NODE_ID}/drain", data=body)
+
+    (request,) = agent.requests()
+    assert (NODE_ID, "global", False, {"message": "m"}) == (
+        request.node_id, request.region, request.mark_eligible, request.meta,
+    )  # fmt: skip
+    assert (60_000_000_000, True) == (request.spec.deadline, request.spec.ignore_system_jobs)
+    assert {"NodeModifyIndex": 90, "EvalIDs": None, "EvalCreateIndex": 0, "Index": 90} == answer.json
+    assert (200, "90") == (answer.status, answer.headers["X-Nomad-Index"])
+
+
+@pytest.mark.parametrize("spec", ['"DrainSpec": null, ', ""])
+def test_drain_without_a_specification_ends_it(agent, ask, spec):
+    """
+    Null and nothing mean the same; the evaluations of a node that became eligible are told.
+    """
+    response = rpc.NodeDrainUpdateResponse(index=91, node_modify_index=91, eval_ids=["e1"], eval_create_index=91)
+    agent.answer(rpc.NODE_UPDATE_DRAIN, response)
+
+    answer = ask("PUT", f"/v1/node/{NODE_ID}/drain", data=f'{{{spec}"MarkEligible": true, "Meta": null}}')
+
+    (request,) = agent.requests()
+    assert (None, True, None) == (request.spec, request.mark_eligible, request.meta)
+    assert {"NodeModifyIndex": 91, "EvalIDs": ["e1"], "EvalCreateIndex": 91, "Index": 91} == answer.json
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data", "status", "text"),
+    [
+        ("GET", f"/v1/node/{NODE_ID}/drain", "", 405, "Invalid method"),
+        ("PUT", f"/v1/node/{NODE_ID}/drain", "", 400, "EOF"),
+        ("PUT", "/v1/node/zz/drain", "{}", 500, "node lookup failed: index error: UUID must be 36 characters"),
+        (
+            "PUT", f"/v1/node/{NODE_ID}/drain", f'{{"DrainSpec": {{"Deadline": {2**63}}}}}', 400,
+            "json: cannot unmarshal number into Go struct field DrainSpec.DrainSpec.Deadline of type time.Duration",
+        ),
+        (
+            "PUT", f"/v1/node/{NODE_ID}/drain", '{"MarkEligible": 1}', 400,
+            "json: cannot unmarshal number into Go struct field DrainBody.MarkEligible of type bool",
+        ),
+    ],
+)  # fmt: skip
+def test_drain_that_is_refused(agent, ask, method, path, data, status, text):
+    """
+    What is wrong with the request itself is said without asking a server.
+    """
+    answer = ask(method, path, data=data)
+
+    assert (status, text) == (answer.status, answer.text)
+    assert [] == agent.caller.asked

@@ -10,9 +10,10 @@ import pytest
 
 from agent.errors import NotLeader, OutriderError, UnknownOutcome
 from agent.leader import duties as module
-from agent.leader.duties import FOLLOW_UP_SECONDS_MIN, LeaderDuties, Surroundings
+from agent.leader.duties import FOLLOW_UP_SECONDS_MIN, LeaderDuties
 from agent.leader.eval_broker import DELIVERY_LIMIT, SUBSEQUENT_NACK_DELAY_SECONDS
 from agent.leader.heartbeats import HeartbeatSettings
+from agent.leader.surroundings import Surroundings
 from agent.model.alloc import Allocation
 from agent.model.base import AllocID, EvalID, JobID, NodeID
 from agent.model.command import RegisterJob, RegisterNode, UpdateEvals

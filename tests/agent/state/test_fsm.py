@@ -18,7 +18,7 @@ from agent.model.command import (
 )
 from agent.model.evaluation import EvalStatus, Evaluation
 from agent.model.job import Job, JobType, Resources, TaskGroup
-from agent.model.node import NODE_EVENTS_MAX, Eligibility, Node, NodeStatus
+from agent.model.node import NODE_EVENTS_MAX, DrainStrategy, Eligibility, Node, NodeStatus
 from agent.state.fsm import apply, apply_bytes, dump, load
 from agent.state.store import JOB_VERSIONS_MAX, REQUESTS_MAX, State, Table
 
@@ -161,7 +161,7 @@ def test_a_draining_node_does_not_become_eligible(log):
     """
     The drain would end with new work on the node; it may become ineligible.
     """
-    log(RegisterNode, node=Node(id=NodeID("n"), drain=True, drain_strategy={"Deadline": 1}))
+    log(RegisterNode, node=Node(id=NodeID("n"), drain=True, drain_strategy=DrainStrategy(deadline=1)))
 
     refused = log(UpdateNodeEligibility, node_id=NodeID("n"), eligibility=Eligibility.ELIGIBLE, evals=[evaluation()])
     log(UpdateNodeEligibility, node_id=NodeID("n"), eligibility=Eligibility.INELIGIBLE)

@@ -12,20 +12,23 @@ from agent.model.base import AllocID, EvalID, JobID, NodeID
 from agent.model.command import (
     AnyCommand,
     ApplyPlanResults,
+    CompleteNodeDrains,
     DeleteEvals,
     DeregisterJob,
     Noop,
     RegisterJob,
     RegisterNode,
+    UpdateAllocDesiredTransition,
     UpdateAllocsFromClient,
     UpdateEvals,
+    UpdateNodeDrain,
     UpdateNodeEligibility,
     UpdateNodeStatus,
     encode,
 )
 from agent.model.evaluation import EvalStatus, Evaluation
 from agent.model.job import Job, JobType, Resources, Task, TaskGroup
-from agent.model.node import Eligibility, Node, NodeStatus
+from agent.model.node import DrainSpec, DrainStrategy, Eligibility, Node, NodeStatus
 from agent.state.fsm import apply, apply_bytes, dump, load
 from agent.state.store import State
 
@@ -74,6 +77,8 @@ _allocs = st.builds(
     previous_allocation=st.just("") | _ALLOC_IDS,
     task_states=st.none() | st.just({"t": TaskStateInfo()}),
 )
+_drain_specs = st.builds(DrainSpec, deadline=st.sampled_from([-1, 0, 1, 2**63 - 1]), ignore_system_jobs=st.booleans())
+_strategies = st.builds(DrainStrategy, deadline=st.integers(-1, 0), ignore_system_jobs=st.booleans())
 _commands: st.SearchStrategy[AnyCommand] = st.one_of(
     st.builds(RegisterNode, node=_nodes, **_COMMON),
     st.builds(
@@ -84,6 +89,22 @@ _commands: st.SearchStrategy[AnyCommand] = st.one_of(
         node_id=_NODE_IDS,
         eligibility=st.sampled_from(Eligibility),
         evals=st.lists(_evals, max_size=2),
+        **_COMMON,
+    ),
+    st.builds(
+        UpdateNodeDrain,
+        node_id=_NODE_IDS,
+        spec=st.none() | _drain_specs,
+        mark_eligible=st.booleans(),
+        meta=st.none() | st.just({"message": "m"}),
+        evals=st.lists(_evals, max_size=1),
+        **_COMMON,
+    ),
+    st.builds(CompleteNodeDrains, drains=st.dictionaries(_NODE_IDS, _strategies, max_size=2), **_COMMON),
+    st.builds(
+        UpdateAllocDesiredTransition,
+        migrate=st.lists(_ALLOC_IDS, max_size=3),
+        evals=st.lists(_evals, max_size=1),
         **_COMMON,
     ),
     st.builds(
