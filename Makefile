@@ -50,7 +50,7 @@ ps: ## List its processes.
 
 test: lint ## Run the checks and every test. One part: make test ARGS=tests/compose
 	@$(MAKE) --no-print-directory tools
-	@$(BIN)/pytest -rs $(if $(ARGS),$(ARGS),-n 2 --dist loadfile)
+	@$(BIN)/pytest -rs $(if $(ARGS),$(ARGS),-n 2 --dist loadfile --no-loadscope-reorder)
 
 unit: $(TESTS) tools ## Run the tests that start no agent.
 	@$(BIN)/pytest -rs -m "not integration and not main_job and not compose" $(ARGS)

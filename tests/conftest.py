@@ -20,6 +20,11 @@ def prometheus_tools():
     return folder
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with the longest, so that of two processes none waits for it at the end."""
+    items.sort(key=lambda item: item.get_closest_marker("main_job") is None)
+
+
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error):
     """Take over what one of several processes measured."""

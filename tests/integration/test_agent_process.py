@@ -44,7 +44,7 @@ def listening(ports):
     return found
 
 
-def refused(agent, seconds=15):
+def refused(agent, seconds=60):
     """Start *agent*, which must end by itself with 1 and one sentence; return the sentence."""
     agent.start()
 
