@@ -1,6 +1,6 @@
 """Evaluations that the leader makes itself: after a change of a node, and after one that no worker finished. Pure."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
@@ -26,21 +26,8 @@ def evals_for_node(state: State, node: Node, new_id: Callable[[], str], now_ns: 
     for job in state.jobs():
         if job.type in {JobType.SYSTEM, JobType.SYSBATCH} and not job.stop:
             jobs.setdefault(job.key, (job.type, job.priority))
-    return [
-        Evaluation(
-            id=EvalID(new_id()),
-            namespace=namespace,
-            job_id=JobID(job_id),
-            type=kind,
-            priority=priority,
-            triggered_by=Trigger.NODE_UPDATE,
-            node_id=node.id,
-            node_modify_index=node.modify_index,
-            create_time=now_ns,
-            modify_time=now_ns,
-        )
-        for (namespace, job_id), (kind, priority) in sorted(jobs.items())
-    ]
+    made = _evals(jobs, Trigger.NODE_UPDATE, new_id, now_ns)
+    return [msgspec.structs.replace(each, node_id=node.id, node_modify_index=node.modify_index) for each in made]
 
 
 def evals_for_migration(
@@ -55,6 +42,13 @@ def evals_for_migration(
         job = state.job(alloc.namespace, alloc.job_id) or alloc.job
         if job is not None:
             jobs[job.key] = (job.type, job.priority)
+    return _evals(jobs, Trigger.NODE_DRAIN, new_id, now_ns)
+
+
+def _evals(
+    jobs: Mapping[JobKey, tuple[str, int]], trigger: Trigger, new_id: Callable[[], str], now_ns: int
+) -> list[Evaluation]:
+    """Return an evaluation for each of *jobs*, which have a type and a priority, by namespace and id."""
     return [
         Evaluation(
             id=EvalID(new_id()),
@@ -62,7 +56,7 @@ def evals_for_migration(
             job_id=JobID(job_id),
             type=kind,
             priority=priority,
-            triggered_by=Trigger.NODE_DRAIN,
+            triggered_by=trigger,
             create_time=now_ns,
             modify_time=now_ns,
         )

@@ -1,6 +1,5 @@
 """Cases of what is easily mixed up: a counter's births, roles, patience, limits that are met exactly, empty sides."""
 
-from alert_rules.inhibitions import inhibited_by
 from tests.alert_rules.case import Case, fires, recorded
 from tests.alert_rules.case_series import EVENTS, flat, growing, led, then, unexplained, up
 
@@ -17,9 +16,8 @@ def _counted(series: str, name: str, window_seconds: float) -> Case:
     )
 
 
-def _told(alert: str, series: str, labels: str, total: float, *, since: float = 0.0, rest: float = 0.0) -> Case:
-    """Return a case of an alert that counts events itself: *total* in ten minutes, *rest* when the first have left."""
-    later = (fires(700.0, value=rest),) if rest else ()
+def _told(alert: str, series: str, labels: str, total: float) -> Case:
+    """Return a case of an alert that counts events itself: *total* in ten minutes, and 6 when the first have left."""
     return Case(
         alert=alert,
         name=f"births, growth and gaps of {series}",
@@ -27,10 +25,9 @@ def _told(alert: str, series: str, labels: str, total: float, *, since: float = 
             **led(800),
             f'{series}{{instance="s1"{labels}}}': EVENTS,
             f'{series}{{instance="s2"{labels}}}': "_x7 1x20 stale",
-            **{f'ALERTS{{alertname="{cause}",alertstate="firing"}}': "_x1" for cause in inhibited_by(alert)},
+            **unexplained(alert),
         },
-        fires=(fires(585.0, value=total), *later),
-        silent=() if rest else (700.0 + since,),
+        fires=(fires(585.0, value=total), fires(700.0, value=6)),
     )
 
 
@@ -42,10 +39,9 @@ BIRTHS = (
         "nomad_nomad_broker_wait_time_count",
         ',eval_type="batch",job="b",namespace="d",triggered_by="failed-follow-up"',
         12,
-        rest=6,
     ),
-    _told("NomadMemberFlapping", "nomad_serf_member_flap", "", 11, rest=6),
-    _told("NomadMemberFailed", "nomad_serf_member_failed", "", 11, rest=6),
+    _told("NomadMemberFlapping", "nomad_serf_member_flap", "", 11),
+    _told("NomadMemberFailed", "nomad_serf_member_failed", "", 11),
     Case(
         alert="NomadPlanRejections",
         name="births, growth and gaps of the count of one client, told by two servers",

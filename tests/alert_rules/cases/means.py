@@ -9,11 +9,10 @@ _SERVERS = ("s1", "s2", "s3", "s4")
 _SCHEDULERS = ("service", "batch", "system", "sysbatch")
 
 
-def _each(series: str, *values: float, seconds: float = 200.0) -> dict[str, str]:
+def _each(series: str, *values: float) -> dict[str, str]:
     """Return a gauge of the servers one after the other."""
     return {
-        f'{series}{{instance="{server}"}}': flat(value, seconds)
-        for server, value in zip(_SERVERS, values, strict=False)
+        f'{series}{{instance="{server}"}}': flat(value, 200) for server, value in zip(_SERVERS, values, strict=False)
     }
 
 
