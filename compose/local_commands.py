@@ -127,7 +127,7 @@ def screen(cluster: LocalCluster) -> str:
         else [
             "What to try",
             f"  kill -9 {pid}".ljust(26) + f"kill {leader}, the leader: another takes over within a second;",
-            " " * 26 + "left dead, the warning NomadQuorumAtRisk arrives in a minute or two",
+            " " * 26 + "left dead, the warning NomadQuorumAtRisk arrives within a minute",
             f"  {outrider} ps".ljust(26) + "shows the new leader; kill -9 that one too: the page NomadQuorumLost",
             f"  {outrider} up".ljust(26) + "with the same options brings the dead back: resolved",
             f"  {outrider} alert test -f {_relative(settings.directory / 'outrider.yaml')}",
