@@ -29,6 +29,13 @@ CLOSE_GRACE_SECONDS = 30.0
 WAIT_JITTER = 1 / 16
 """Part of a blocking query's wait that a server may add. Source: Nomad, nomad/rpc.go, JitterFraction."""
 
+PING_INTERVAL_SECONDS = 2.0
+"""After so long a silence of a server it is asked whether it is there, by gRPC's own ping."""
+
+PING_TIMEOUT_SECONDS = 3.0
+"""How long the answer to a ping may take. A server that is paused counts as connected for the sum of both at most: no
+longer than Prometheus takes to miss it, for alerts weigh the one against the other."""
+
 _OPTIONS = (
     ("grpc.max_receive_message_length", wire.MESSAGE_SIZE_MAX),
     ("grpc.max_send_message_length", wire.MESSAGE_SIZE_MAX),
@@ -38,10 +45,10 @@ _OPTIONS = (
     # gRPC takes its "minimum back-off" for the time one attempt to connect may take: a stopped process still accepts.
     ("grpc.min_reconnect_backoff_ms", 1_000),
     # A connection on which nothing comes back is given up, also when only a blocking query waits on it.
-    ("grpc.keepalive_time_ms", 10_000),
-    ("grpc.keepalive_timeout_ms", 5_000),
+    ("grpc.keepalive_time_ms", int(PING_INTERVAL_SECONDS * 1_000)),
+    ("grpc.keepalive_timeout_ms", int(PING_TIMEOUT_SECONDS * 1_000)),
     # Without it the ping waits 60 s for its answer, and for ever while calls go on being made (grpcio 1.85, measured).
-    ("grpc.http2.ping_timeout_ms", 5_000),
+    ("grpc.http2.ping_timeout_ms", int(PING_TIMEOUT_SECONDS * 1_000)),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.http2.max_pings_without_data", 0),
     ("grpc.client_idle_timeout_ms", 600_000),

@@ -23,7 +23,7 @@ CALLS_MAX = 16_384
 """Calls in flight, blocking queries among them; one more is answered RESOURCE_EXHAUSTED, which callers see as Overloaded."""
 
 PING_INTERVAL_MIN_MS = 1_000
-"""Peers may ping this often without being taken for an attack; clients do so every 10 s."""
+"""Peers may ping this often without being taken for an attack; callers do so every 2 s."""
 
 _OPTIONS = (
     ("grpc.max_receive_message_length", wire.MESSAGE_SIZE_MAX),

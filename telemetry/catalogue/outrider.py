@@ -144,7 +144,7 @@ CLIENT_HEARTBEAT_TTL_SECONDS = _gauge(
 CLIENT_SERVERS_CONNECTED = _gauge(
     "outrider_client_servers_connected",
     Unit.COUNT,
-    "Servers the client has a connection to, as of the last collection; one that was paused counts for 15 s more.",
+    "Servers the client has a connection to, as of the last collection; one that was paused counts for 5 s more.",
     Role.CLIENT,
     ("node",),
 )

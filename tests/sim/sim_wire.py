@@ -10,14 +10,14 @@ import logging
 
 from agent.errors import UnknownOutcome, Unreachable
 from agent.rpc import wire
-from agent.rpc.client import _CHANGES, _lost, waiting_seconds
+from agent.rpc.client import _CHANGES, PING_INTERVAL_SECONDS, PING_TIMEOUT_SECONDS, _lost, waiting_seconds
 from agent.rpc.methods import METHODS
 from agent.rpc.service import RpcServer
 
 LATENCY_SECONDS = 0.001
 
-KEEPALIVE_SECONDS = 15.0
-"""A ping after 10 s of silence and 5 s for its answer, as `agent.rpc.client` configures gRPC."""
+KEEPALIVE_SECONDS = PING_INTERVAL_SECONDS + PING_TIMEOUT_SECONDS
+"""A ping after some silence and the time for its answer, as `agent.rpc.client` configures gRPC."""
 
 CONNECT_SECONDS = 1.0
 """How long one attempt to connect takes when nobody answers: gRPC's minimum back-off as the agent sets it."""
