@@ -107,6 +107,11 @@ def promised_seconds(onset: Onset, hold_seconds: float, times: Times) -> float:
     return firing_seconds(onset, hold_seconds, times) + times.group_wait_seconds
 
 
+def turn_seconds(times: Times) -> float:
+    """Return how far a look-back must reach to have a change in one server beside that of another, scraped later."""
+    return 1.5 * times.scrape_interval_seconds + times.evaluation_interval_seconds
+
+
 def restart_seconds(times: Times) -> float:
     """Return how long a look-back must be to see through a restart, until a scrape and an evaluation see its end.
 

@@ -130,6 +130,8 @@ AT_RISK = AlertSpec(
     alert="NomadQuorumAtRisk",
     # First the live leader's own count, which knows of servers that answer scrapes and not each other, and of a
     # cluster that autopilot shrank. Without it, how many answer.
+    # Restarts that follow each other count one by one: the wait begins anew when a server is missed as another is just
+    # back. One that comes and goes by itself is no such turn.
     # One and two servers can never lose one, so they are never "at risk".
     expr="""
     outrider:servers_up
@@ -139,6 +141,11 @@ AT_RISK = AlertSpec(
         outrider:failure_tolerance == 0
       or
         (outrider:servers_up == outrider:servers_quorum unless outrider:failure_tolerance > 0)
+    )
+    unless on (cluster, region) (
+      (outrider:server_up == 0 and max_over_time(outrider:server_up[$turn]) == 1)
+      and on (cluster, region)
+      (outrider:server_up == 1 and min_over_time(outrider:server_up[$window]) == 0)
     )
     """,
     onset=Onset(scrapes=1, seconds=budget.AUTOPILOT_SECONDS),

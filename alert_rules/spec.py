@@ -137,7 +137,8 @@ class AlertSpec:
 def standard(settings: RuleSettings) -> dict[str, str]:
     """Return what follows from the intervals, windows and counts of the settings, by its name in expressions.
 
-    `$window`: at least four scrapes. `$scrape` and `$fine`: the interval and a fifth of it. `$index_age`: as old as an index can look.`$restart`: longer than a restart is seen.
+    `$window`: at least four scrapes. `$scrape` and `$fine`: the interval and a fifth of it. `$index_age`: as old as an
+    index can look. `$restart`: longer than a restart is seen. `$turn`: until what two servers do at once is seen.
     `$mean`, `$recent` and `$events`: the windows. `$scrape_seconds` and `$alertmanagers` are plain numbers.
     """
     times = settings.times
@@ -150,6 +151,7 @@ def standard(settings: RuleSettings) -> dict[str, str]:
         "fine": format_duration(times.scrape_interval_seconds / 5),
         "index_age": format_duration(_INDEX_SECONDS + 2 * times.scrape_interval_seconds),
         "restart": format_duration(budget.restart_seconds(times)),
+        "turn": format_duration(budget.turn_seconds(times)),
     }
 
 

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from random import Random
 
 from agent.leader.heartbeats import HeartbeatSettings
+from alert_rules import budget
+from alert_rules.settings import Times
 from tests.sim.cluster_world import ClusterWorld
 
 Script = Callable[[ClusterWorld, Random], Iterator[float]]
@@ -16,6 +18,12 @@ Script = Callable[[ClusterWorld, Random], Iterator[float]]
 OUTAGE_SECONDS = 90.0
 LOSS_SECONDS = 170.0
 """Long enough for what is held for up to two minutes."""
+
+TURN_SECONDS = 15.0
+"""How long the first server is down when another is lost as it comes back."""
+
+ANEW_SECONDS = TURN_SECONDS + budget.turn_seconds(Times())
+"""How long after the first server went the wait for the second has begun anew."""
 
 _SETTINGS = HeartbeatSettings()
 TTL_AND_GRACE_SECONDS = 2 * _SETTINGS.min_heartbeat_ttl_seconds + _SETTINGS.heartbeat_grace_seconds
@@ -137,6 +145,27 @@ def rolling_restart(world: ClusterWorld, rng: Random) -> Iterator[float]:
         yield 20.0
 
 
+def restarts_in_a_row(world: ClusterWorld, rng: Random) -> Iterator[float]:
+    """Restart every server, up to 15 s down each, the next one as soon as the one before is started."""
+    lead = world.leads().name
+    for name in [name for name in world.names if name != lead] + [lead]:
+        world.crash(name)
+        yield rng.uniform(12.0, 15.0)
+        world.start(name)
+        yield rng.uniform(0.5, 2.0)
+
+
+def lost_in_turn(world: ClusterWorld, rng: Random) -> Iterator[float]:
+    """Restart a follower, and lose another one as the first is back."""
+    first, second = rng.sample(servers(world, rng, followers=2), 2)
+    world.crash(first)
+    yield TURN_SECONDS
+    world.start(first)
+    world.crash(second)
+    yield LOSS_SECONDS
+    world.start(second)
+
+
 def transfer(world: ClusterWorld, rng: Random) -> Iterator[float]:
     """Hand the lead over."""
     world.transfer()
@@ -169,6 +198,9 @@ _REPLACED = Condition(elections=3)
 _DEAD = Expected({"NomadQuorumLost": _NOTICED}, 25.0, 25.0)
 _HUNG = Expected({"NomadQuorumLost": _NOTICED, "NomadNoLeader": _NOTICED}, 25.0, 45.0)
 _RISK = Expected({"NomadQuorumAtRisk": _REPLACED}, 60.0, 60.0)
+_RISK_IN_TURN = Expected(
+    {"NomadQuorumAtRisk": Condition(seconds=ANEW_SECONDS, elections=3)}, 60.0 + ANEW_SECONDS, 60.0 + ANEW_SECONDS
+)
 _DOWN = Expected({"NomadServerDown": Condition()}, 300.0, 300.0)
 _UNHEALTHY = Expected({"NomadServerUnhealthy": _REPLACED}, 300.0, 300.0)
 # An agent that answers no scrapes is down; one that does and sends no heartbeats has missed them.
@@ -185,6 +217,7 @@ FAULTS = (
     Fault("leader paused for 10 s", paused(10.0, leader=True), elects=True),
     Fault("leader cut off for 10 s", isolated(10.0, leader=True), elects=True),
     Fault("rolling restart, 8 s each", rolling_restart, elects=True),
+    Fault("restarts in a row, 12 to 15 s each", restarts_in_a_row, elects=True),
     Fault("leadership handed over", transfer, elects=True),
     Fault("both followers killed", killed(OUTAGE_SECONDS, followers=2), _DEAD, elects=True),
     Fault("leader and a follower killed", killed(OUTAGE_SECONDS, leader=True, followers=1), _DEAD, elects=True),
@@ -198,6 +231,7 @@ FAULTS = (
     Fault("servers cut from each other", cut_between_servers, _HUNG, elects=True),
     Fault("five servers cut from each other", cut_between_servers, _HUNG, size=5),
     Fault("a follower killed", killed(LOSS_SECONDS, followers=1), _RISK),
+    Fault("a follower killed as another is back", lost_in_turn, _RISK_IN_TURN),
     Fault("the leader killed", killed(LOSS_SECONDS, leader=True), _RISK, elects=True),
     Fault("a follower paused", paused(LOSS_SECONDS, followers=1), _RISK),
     Fault("the leader cut off", isolated(LOSS_SECONDS, leader=True), _RISK, elects=True),

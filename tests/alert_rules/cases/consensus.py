@@ -115,6 +115,24 @@ def at_risk(name: str, series: dict[str, str], **said: object) -> Case:
     return Case(alert="NomadQuorumAtRisk", name=name, series=usual | series, **said)  # type: ignore[arg-type]
 
 
+def turn(name: str, first: str, second: str, *, fires_at: float, first_of: str = "", second_of: str = "") -> Case:
+    """Return a case of a risk from 30 s on and two servers with these `up`; labels say where else they belong."""
+    return at_risk(
+        name,
+        {
+            f"up{{{S1}{first_of}}}": first,
+            f"up{{{S2}{second_of}}}": second,
+            f"up{{{S3}}}": "1x60",
+            "outrider:servers_up": "3x5 2x54",
+        },
+        fires=(fires(fires_at, value=2), fires(fires_at + 60.0)),
+        silent=(fires_at - 5.0,),
+    )
+
+
+BACK, MISSED = "1x5 0x5 1x48", "1x11 0x48"
+WEST, OTHER = ',region="west"', ',cluster="other"'
+
 AT_RISK = (
     at_risk(
         "the live leader tolerates no loss",
@@ -139,6 +157,21 @@ AT_RISK = (
     at_risk(
         "no server is a target", {f"up{{{S1}}}": "_x60", 'up{role="client",instance="c1"}': "1x60"}, silent=(95.0,)
     ),
+    # Two evaluations see the turn: the wait of 40 s begins after them.
+    turn("a server is missed as another is back", BACK, MISSED, fires_at=110.0),
+    turn("a server is back in the scrape after another is missed", "1x5 0x6 1x47", MISSED, fires_at=110.0),
+    turn("a server is missed 20 s after another was", "1x5 0x2 1x51", MISSED, fires_at=105.0),
+    turn("a server is missed 25 s after another was", "1x5 0x1 1x52", MISSED, fires_at=70.0),
+    turn("a server is back two scrapes after another is missed", "1x5 0x7 1x46", "1x10 0x49", fires_at=70.0),
+    turn("one server comes and goes", "1x5 0x1 1x1 0x1 1x1 0x1 1x1 0x1 1x1 0x1 1x60", "1x60", fires_at=70.0),
+    turn("one server comes and goes, and another is dead", "1x5 0x1 1x1 0x1 1x1 0x1 1x1 0x60", "0x60", fires_at=70.0),
+    turn("one server is missed after all were there", "1x60", MISSED, fires_at=70.0),
+    turn("one server is back and none is missed", BACK, "1x60", fires_at=70.0),
+    turn("one is back, and one of another region is missed", BACK, MISSED, second_of=WEST, fires_at=70.0),
+    turn("one is missed, and one of another region is back", BACK, MISSED, first_of=WEST, fires_at=70.0),
+    turn("one is missed, and one of another cluster is back", BACK, MISSED, first_of=OTHER, fires_at=70.0),
+    turn("another region has a turn", BACK, MISSED, first_of=WEST, second_of=WEST, fires_at=70.0),
+    turn("another cluster has a turn", BACK, MISSED, first_of=OTHER, second_of=OTHER, fires_at=70.0),
 )
 
 
