@@ -1,4 +1,4 @@
-"""The JSON form of `/v1/metrics`: what happened in the last finished interval of 10 s, under Nomad's dotted keys.
+"""The JSON form of `/v1/metrics`: what happened in the last finished interval, 10 s by default, under Nomad's keys.
 
 Until the first interval is over, the one that is under way is shown. A gauge is shown when it was set since the
 interval began. Pure.
@@ -11,18 +11,17 @@ from typing import Any
 
 from telemetry import exposition
 from telemetry.series import Counter, Gauge, Labels, Sample, Series
-from telemetry.windows import INTERVAL_WINDOWS, WINDOW_SECONDS, Tally, merged
-
-INTERVAL_SECONDS = INTERVAL_WINDOWS * WINDOW_SECONDS
+from telemetry.windows import NOMADS_FRAME, Frame, Tally, merged
 
 
 class View:
     """Collects series into one JSON body.
 
-    *first_window* is the first of the five windows of the interval, *set_since* the monotonic seconds at which it began.
+    *first_window* is the first window of the interval, *set_since* the monotonic seconds at which it began.
     """
 
-    def __init__(self, first_window: int, set_since: float) -> None:
+    def __init__(self, first_window: int, set_since: float, frame: Frame = NOMADS_FRAME) -> None:
+        self._frame = frame
         self._first = first_window
         self._since = set_since
         self._counters: list[dict[str, Any]] = []
@@ -43,7 +42,7 @@ class View:
 
     def body(self) -> dict[str, Any]:
         """Return the body as Nomad's JSON has it, every list sorted by name and labels."""
-        began = datetime.fromtimestamp(self._first * WINDOW_SECONDS, UTC)
+        began = datetime.fromtimestamp(self._frame.begins(self._first), UTC)
         return {
             "Counters": sorted(self._counters, key=_order),
             "Gauges": sorted(self._gauges, key=_order),
@@ -54,10 +53,9 @@ class View:
         }
 
     def _interval(self, series: Counter | Sample) -> Tally | None:
-        return merged(series.tallies, self._first, self._first + INTERVAL_WINDOWS - 1)
+        return merged(series.tallies, self._first, self._first + self._frame.interval_windows - 1)
 
-    @staticmethod
-    def _aggregate(rows: list[dict[str, Any]], key: str, labels: Labels, tally: Tally | None) -> None:
+    def _aggregate(self, rows: list[dict[str, Any]], key: str, labels: Labels, tally: Tally | None) -> None:
         if tally is None:
             return
         rows.append(
@@ -68,7 +66,7 @@ class View:
                 "Mean": tally.total / tally.count,
                 "Min": tally.low,
                 "Name": key,
-                "Rate": tally.total / INTERVAL_SECONDS,
+                "Rate": tally.total / self._frame.interval_seconds,
                 "Stddev": tally.stddev,
                 "Sum": tally.total,
             }

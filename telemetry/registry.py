@@ -27,7 +27,7 @@ from telemetry.exposition import Family, Row
 from telemetry.filters import ALLOW_ALL, Filters
 from telemetry.inmem import View
 from telemetry.series import Counter, Gauge, Sample, Series, named_labels
-from telemetry.windows import INTERVAL_WINDOWS, VALUES_MAX, WINDOW_SECONDS
+from telemetry.windows import NOMADS_FRAME, VALUES_MAX, Frame
 
 EXPIRY_SECONDS = 60.0
 """go-metrics' default, which Nomad does not let anybody change."""
@@ -36,7 +36,6 @@ SERIES_MAX = 100_000
 """A real Nomad with 5,000 jobs exported that many, 10 MB a scrape; beyond, new series are refused and counted."""
 
 _LARGEST = 1.7976931348623157e308
-_WINDOWS_PER_SECOND = 1 / WINDOW_SECONDS
 
 _READ_AT_ONCE = 32
 """Series a scrape reads before it lets go of the lock: about 0.1 ms."""
@@ -121,10 +120,12 @@ class Registry:
         host_label: str | None = None,
         filters: Filters = ALLOW_ALL,
         series_max: int = SERIES_MAX,
+        frame: Frame = NOMADS_FRAME,
     ) -> None:
         self._monotonic = clock.monotonic
         # Windows are counted from the Unix epoch, so that intervals begin at full tens of seconds as Nomad's do.
         self._epoch = clock.wall() - clock.monotonic()
+        self._frame = frame
         self._born_window = self._window(clock.monotonic())
         self._host = host_label
         self._filters = filters
@@ -240,12 +241,12 @@ class Registry:
         return exposition.encode(self.families())
 
     def in_memory(self) -> dict[str, Any]:
-        """Return the JSON body of `/v1/metrics`: the last finished interval of 10 s."""
-        now = self._monotonic()
-        first = self._window(now) // INTERVAL_WINDOWS * INTERVAL_WINDOWS
-        if self._born_window < first:
-            first -= INTERVAL_WINDOWS
-        view = View(first, first * WINDOW_SECONDS - self._epoch)
+        """Return the JSON body of `/v1/metrics`: the last finished interval; the one under way if no other is kept."""
+        frame = self._frame
+        first = self._window(self._monotonic()) // frame.interval_windows * frame.interval_windows
+        if self._born_window < first and frame.intervals_kept > 1:
+            first -= frame.interval_windows
+        view = View(first, frame.begins(first) - self._epoch, frame)
         with self._lock:
             kept = list(self._families.values())
         for family in kept:
@@ -263,11 +264,11 @@ class Registry:
     # Inside.
 
     def _window(self, now: float) -> int:
-        return int((now + self._epoch) * _WINDOWS_PER_SECOND)
+        return self._frame.window(now + self._epoch)
 
     def _window_and_end(self, now: float) -> tuple[int, float]:
         window = self._window(now)
-        return window, (window + 1) * WINDOW_SECONDS - self._epoch
+        return window, self._frame.begins(window + 1) - self._epoch
 
     def _create(
         self,
@@ -286,7 +287,7 @@ class Registry:
         name = metric.name.format(expansion)
         now = self._monotonic()
         if not self._filters.allows(metric, expansion):
-            blocked: _Blocked[S] = _Blocked(make(name, named, now))
+            blocked: _Blocked[S] = _Blocked(make(name, named, now, self._frame))
             index[(metric.name, expansion) if expansion else metric.name] = blocked
             return blocked[labels]
         family = self._families.get(name)
@@ -294,11 +295,11 @@ class Registry:
             return cast("S", existing)  # another thread was first
         if self._series_count >= self._series_max and not self._made_room(now):
             self._refused += 1
-            return make(name, named, now)
+            return make(name, named, now, self._frame)
         if family is None:
             family = self._families[name] = _Family(metric, expansion)
         index[(metric.name, expansion) if expansion else metric.name] = family.series
-        series = make(name, named, now)
+        series = make(name, named, now, self._frame)
         family.put(labels, series)
         self._series_count += 1
         return series

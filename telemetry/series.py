@@ -1,6 +1,6 @@
 """The values behind one series: what a counter, a gauge and a sample hold, and how each becomes lines.
 
-Times are indexes of windows of 2 s, see `telemetry.windows`, except `updated`, which is monotonic seconds. Values may
+Times are indexes of windows, see `telemetry.windows`, except `updated`, which is monotonic seconds. Values may
 be recorded from any thread; everything else is for one thread at a time, which the registry's lock sees to.
 """
 
@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 from telemetry import exposition
 from telemetry.catalogue.metric import OPTIONAL_LABELS, Metric
 from telemetry.exposition import Row
-from telemetry.windows import KEPT_WINDOWS, QUANTILES, Sketch, Tally, quantiles
+from telemetry.windows import NOMADS_FRAME, QUANTILES, Frame, Sketch, Tally, quantiles
 
 T = TypeVar("T", bound=Tally)
 
@@ -22,7 +22,7 @@ class Gauge:
 
     __slots__ = ("_prefix", "_rounds", "_row", "_shown", "labels", "updated", "value")
 
-    def __init__(self, name: str, labels: Labels, now: float) -> None:
+    def __init__(self, name: str, labels: Labels, now: float, _frame: Frame = NOMADS_FRAME) -> None:
         self.labels = labels
         self.updated = now
         self.value = 0.0
@@ -41,22 +41,22 @@ class Gauge:
 
 
 class _Windowed(Generic[T]):
-    """Totals since birth and the windows of the last 20 s.
+    """Totals since birth and the windows that anybody reads: Nomad's are those of the last 20 s.
 
     Recording appends to `tally.values` without a lock; `settle` brings the totals up to date with what was appended.
     A thread that was held up between looking at `tally` and appending finds its value settled all the same, as long as
-    it was for less than 20 s.
+    it was for less than that.
     """
 
     __slots__ = ("count", "labels", "tallies", "tally", "total", "updated")
 
-    def __init__(self, make: type[T], labels: Labels, now: float) -> None:
+    def __init__(self, make: type[T], labels: Labels, now: float, frame: Frame) -> None:
         self.labels = labels
         self.updated = now
         self.total = 0.0
         self.count = 0
-        self.tally = make(-KEPT_WINDOWS)
-        self.tallies: deque[T] = deque((self.tally,), KEPT_WINDOWS + 1)
+        self.tally = make(-frame.kept_windows)
+        self.tallies: deque[T] = deque((self.tally,), frame.kept_windows + 1)
 
     def settle(self) -> None:
         """Add to the totals what was appended since the last time."""
@@ -87,8 +87,8 @@ class Counter(_Windowed[Tally]):
 
     __slots__ = ("_prefix",)
 
-    def __init__(self, name: str, labels: Labels, now: float) -> None:
-        super().__init__(Tally, labels, now)
+    def __init__(self, name: str, labels: Labels, now: float, frame: Frame = NOMADS_FRAME) -> None:
+        super().__init__(Tally, labels, now, frame)
         self._prefix = exposition.prefix(name, labels)
 
     def rows(self, _window: int) -> tuple[Row, ...]:
@@ -100,10 +100,11 @@ class Counter(_Windowed[Tally]):
 class Sample(_Windowed[Sketch]):
     """Sum and count since its birth, and quantiles of the last 10 s."""
 
-    __slots__ = ("_count_prefix", "_prefixes", "_sum_prefix")
+    __slots__ = ("_count_prefix", "_prefixes", "_read", "_sum_prefix")
 
-    def __init__(self, name: str, labels: Labels, now: float) -> None:
-        super().__init__(Sketch, labels, now)
+    def __init__(self, name: str, labels: Labels, now: float, frame: Frame = NOMADS_FRAME) -> None:
+        super().__init__(Sketch, labels, now, frame)
+        self._read = frame.quantile_windows
         self._prefixes = tuple(exposition.prefix(name, (*labels, ("quantile", str(q)))) for q in QUANTILES)
         self._sum_prefix = exposition.prefix(f"{name}_sum", labels)
         self._count_prefix = exposition.prefix(f"{name}_count", labels)
@@ -111,7 +112,7 @@ class Sample(_Windowed[Sketch]):
     def rows(self, window: int) -> tuple[Row, ...]:
         """Return three quantiles, NaN without observations, then sum and count."""
         self.settle()
-        median, ninety, ninety_nine = quantiles(self.tallies, window)
+        median, ninety, ninety_nine = quantiles(self.tallies, window, self._read)
         prefixes = self._prefixes
         return (
             (prefixes[0], median),
@@ -128,17 +129,21 @@ Series = Gauge | Counter | Sample
 def named_labels(metric: Metric, values: tuple[str, ...], host: str | None) -> Labels:
     """Return the labels of a series by name, in the order they are printed; *host* is a label of its own when given.
 
-    Optional labels without a value are left out, as a Nomad does.
+    Optional labels without a value are left out, as a Nomad does. A metric that is `labelled_by_job` may be given more:
+    name and value in turn.
 
     Raises ValueError when there are not as many values as the metric has labels.
     """
-    if len(values) != len(metric.labels):
+    own = len(metric.labels)
+    more = values[own:]
+    if len(values) < own or (more and (not metric.labelled_by_job or len(more) % 2)):
         raise ValueError(f"metric {metric.name!r} has the labels {metric.labels}, but was given the values {values}")
     pairs = [
         (label, value)
-        for label, value in zip(metric.labels, values, strict=True)
+        for label, value in zip(metric.labels, values, strict=False)
         if value or label not in OPTIONAL_LABELS
     ]
+    pairs += zip(more[::2], more[1::2], strict=True)
     if host is not None:
         pairs.append(("host", host))
     return tuple(sorted(pairs))

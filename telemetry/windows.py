@@ -1,7 +1,8 @@
 """Observations of the last seconds: a tally for the JSON view and a sketch for the quantiles.
 
 A window covers 2 s; quantiles are read over the current one and the four before it, so over the last 8 to 10 s. The
-JSON view reads the five windows of one interval of 10 s. Pure: which window it is comes in as an index.
+JSON view reads the five windows of one interval of 10 s. Where an operator sets another interval, windows are a whole
+part of it: see `Frame`. Pure: which window it is comes in as an index.
 
 Recording appends to a list, the cheapest thing there is; what the values mean is worked out when the list is full or
 somebody asks. So quantiles of fewer than 128 values in 2 s are exact, and those of more are within 1 %.
@@ -12,12 +13,12 @@ DDSketch's mapping (Masson, Rim, Lee, VLDB 2019): buckets whose bounds grow by a
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 WINDOW_SECONDS = 2.0
 INTERVAL_WINDOWS = 5
 """Windows in the 10 s over which quantiles are read, and in one interval of the JSON view."""
-KEPT_WINDOWS = 2 * INTERVAL_WINDOWS
-"""The JSON view shows the last finished interval, which began up to 20 s ago."""
 
 VALUES_MAX = 128
 """Values of one window that are kept as they are: 1 kB, and 64 a second is more than a quiet cluster has."""
@@ -31,6 +32,54 @@ _NOT_POSITIVE = -(1 << 30)
 
 QUANTILES = (0.5, 0.9, 0.99)
 _NOTHING = (math.nan, math.nan, math.nan)
+
+_QUANTILES_SECONDS = INTERVAL_WINDOWS * WINDOW_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How time is cut into windows, and which of them are read; the defaults are Nomad's.
+
+    `quantile_windows` are read for quantiles, `interval_windows` make one interval of the JSON view, and
+    `intervals_kept` is how many of those it remembers, the one under way included.
+    """
+
+    interval_seconds: float = INTERVAL_WINDOWS * WINDOW_SECONDS
+    interval_windows: int = INTERVAL_WINDOWS
+    quantile_windows: int = INTERVAL_WINDOWS
+    intervals_kept: int = 6
+
+    def __post_init__(self) -> None:
+        if self.interval_seconds <= 0 or min(self.quantile_windows, self.interval_windows, self.intervals_kept) < 1:
+            raise ValueError(f"{self}: windows must take time, and each view must read at least one")
+
+    @classmethod
+    def of(cls, interval_seconds: float, retention_seconds: float) -> Self:
+        """Return the frame for intervals of that length that are kept that long; both are more than 0.
+
+        Windows are as long as they can be up to 2 s so that an interval is a whole number of them, and quantiles are of
+        as many whole ones as fit into 10 s.
+        """
+        windows = math.ceil(interval_seconds / WINDOW_SECONDS)
+        kept = max(1, int(retention_seconds / interval_seconds))
+        return cls(interval_seconds, windows, max(1, int(_QUANTILES_SECONDS * windows / interval_seconds)), kept)
+
+    def window(self, seconds: float) -> int:
+        """Return the window that *seconds* since the epoch lie in."""
+        # Multiplied first: whole seconds stay whole numbers, and no interval begins one window late.
+        return int(seconds * self.interval_windows / self.interval_seconds)
+
+    def begins(self, window: int) -> float:
+        """Return at how many seconds since the epoch *window* begins."""
+        return window * self.interval_seconds / self.interval_windows
+
+    @property
+    def kept_windows(self) -> int:
+        """How many windows before the current one are needed: the last finished interval began two intervals ago."""
+        return 2 * max(self.interval_windows, self.quantile_windows)
+
+
+NOMADS_FRAME = Frame()
 
 
 class Tally:
@@ -120,12 +169,12 @@ def merged(windows: Iterable[Tally], first: int, last: int) -> Tally | None:
     return result if result.count else None
 
 
-def quantiles(windows: Sequence[Sketch], now_index: int) -> tuple[float, ...]:
-    """Return the quantiles 0.5, 0.9 and 0.99 of the last five windows up to *now_index*; NaN when they are empty.
+def quantiles(windows: Sequence[Sketch], now_index: int, many: int = INTERVAL_WINDOWS) -> tuple[float, ...]:
+    """Return the quantiles 0.5, 0.9 and 0.99 of the last *many* windows up to *now_index*; NaN when they are empty.
 
     Each is the value at its rank, never beyond the least and greatest value seen.
     """
-    oldest = now_index - INTERVAL_WINDOWS
+    oldest = now_index - many
     values: list[float] = []
     folded = False
     for window in windows:

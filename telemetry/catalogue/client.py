@@ -63,6 +63,7 @@ def _task(name: str, kind: Kind, unit: Unit, meaning: str, key: str = "") -> Met
         kind=kind,
         unit=unit,
         labels=ALLOC_LABELS,
+        labelled_by_job=True,
         exporter=Role.CLIENT,
         present=happens,
         meaning=meaning,

@@ -92,6 +92,8 @@ class Metric:
     """Nomad's own key, where it is not simply the name with a dot for each underscore; see `dotted`."""
     expansions: tuple[str, ...] = ()
     """For a name made at run time (`nomad_nomad_broker_<scheduler>_ready`): the closed set of words in its `{}`."""
+    labelled_by_job: bool = False
+    """Whether a series may carry further labels, which an operator chose: the metadata of its job; see `telemetry.stanza`."""
     exported: bool = True
     """False for entries that only a real Nomad exports so far; rules may use them, the live check does not seek them."""
 

@@ -8,6 +8,7 @@ import pytest
 from telemetry.catalogue import find, job, outrider, raft, rpc
 from telemetry.clock import ManualClock
 from telemetry.registry import Registry
+from telemetry.windows import Frame
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "nomad-2.0.5"
 RECORDED = json.loads((GOLDEN / "leader.json").read_text())
@@ -125,3 +126,59 @@ def test_series_of_ours_are_no_part_of_it(registry):
     registry.declare(outrider.TASK_FAILURES_TOTAL, ("x",))
 
     assert [] == registry.in_memory()["Counters"]
+
+
+@pytest.mark.parametrize("interval", [1.0, 2.0, 2.5, 5.0, 7.0, 10.0, 15.0, 30.0])
+def test_an_interval_is_as_long_as_it_was_set(interval):
+    """
+    What is shown is what happened in the last finished interval, whatever its length, with its rate.
+    """
+    clock = ManualClock(interval * 100_000)
+    registry = Registry(clock, frame=Frame.of(interval, 6 * interval))
+    registry.add(raft.APPLY, 3.0)
+    clock.advance(interval - 0.001)
+    registry.add(raft.APPLY, 4.0)
+    registry.set(raft.LAST_INDEX, 5.0)
+    clock.advance(0.001)
+    registry.add(raft.APPLY, 50.0)
+
+    first = registry.in_memory()
+    clock.advance(interval)
+    second = registry.in_memory()
+
+    (row,) = first["Counters"]
+    assert (2, 7.0, 7.0 / interval) == (row["Count"], row["Sum"], row["Rate"])
+    assert [5.0] == [row["Value"] for row in first["Gauges"]]
+    assert [50.0] == [row["Sum"] for row in second["Counters"]]
+
+
+@pytest.mark.parametrize(("retention", "shown"), [(10.0, 7.0), (19.9, 7.0), (20.0, 4.0), (60.0, 4.0)])
+def test_with_one_interval_kept_the_one_under_way_is_shown(retention, shown):
+    """
+    Where two fit into in_memory_retention_period, the last finished one is shown, as on a Nomad.
+    """
+    clock = ManualClock(1_000_000.0)
+    registry = Registry(clock, frame=Frame.of(10.0, retention))
+    registry.add(raft.APPLY, 4.0)
+    clock.advance(10.0)
+    registry.add(raft.APPLY, 7.0)
+
+    assert [shown] == [row["Sum"] for row in registry.in_memory()["Counters"]]
+
+
+@pytest.mark.parametrize("interval", [1.0, 3.0, 5.0, 30.0])
+def test_quantiles_do_not_depend_on_the_interval(interval):
+    """
+    They are of the last 8 to 10 s, to the scrape's eye, however time is cut for the JSON.
+    """
+    clock = ManualClock(1_000_000.0)
+    registry = Registry(clock, frame=Frame.of(interval, 60.0))
+    registry.observe(raft.COMMIT_TIME, 3.0)
+
+    clock.advance(7.4)
+    young = registry.exposition()
+    clock.advance(2.7)
+    old = registry.exposition()
+
+    assert b'nomad_raft_commitTime{quantile="0.99"} 3\n' in young
+    assert b'nomad_raft_commitTime{quantile="0.99"} NaN\n' in old

@@ -2,7 +2,7 @@
 
 import pytest
 
-from telemetry.catalogue import job
+from telemetry.catalogue import client, job
 from telemetry.series import Counter, Sample, named_labels
 
 
@@ -90,6 +90,36 @@ def test_a_counter_is_one_line():
     rows = counter.rows(0)
 
     assert (('nomad_x{a="b"} ', 3.5),) == rows
+
+
+def test_labels_of_a_job_follow_those_of_the_catalogue():
+    """
+    Metadata comes behind the metric's own labels, name and value in turn, and is printed among them.
+    """
+    own = ("a-1", "web", "default", "main", "app", "", "")
+
+    labels = dict(named_labels(client.ALLOCS_CPU_USER, (*own, "owner", "core", "tier", ""), None))
+
+    assert {
+        "alloc_id": "a-1", "job": "web", "namespace": "default", "task": "main", "task_group": "app",
+        "owner": "core", "tier": "",
+    } == labels  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("metric", "values"),
+    [
+        (client.ALLOCS_CPU_USER, ("a-1",)),
+        (client.ALLOCS_CPU_USER, ("a-1", "web", "default", "main", "app", "", "", "owner")),
+        (job.SUMMARY_LOST, ("web", "default", "app", "", "", "owner", "core")),
+    ],
+)
+def test_labels_that_do_not_fit_are_an_error(metric, values):
+    """
+    Too few, a name without a value, and labels of a job on a metric that has none.
+    """
+    with pytest.raises(ValueError, match="has the labels"):
+        named_labels(metric, values, None)
 
 
 def test_labels_are_named_and_sorted():
