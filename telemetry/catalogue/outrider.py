@@ -163,3 +163,9 @@ METRICS_SERIES_REFUSED_TOTAL = _total(
     "Observations that were dropped because the registry already held as many series as it may.",
     Role.AGENT,
 )
+SINK_DROPPED_TOTAL = _total(
+    "outrider_sink_dropped_total",
+    "Values that were not sent to statsd, statsite or dogstatsd, as too many waited or the receiver could not be reached.",
+    Role.AGENT,
+    ("sink",),
+)

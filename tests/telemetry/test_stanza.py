@@ -21,6 +21,91 @@ def test_defaults_are_nomads():
     config.validate()
 
 
+NOMADS_DEFAULTS = {
+    "disable_hostname": False,
+    "use_node_name": False,
+    "collection_interval_seconds": 1.0,
+    "in_memory_collection_interval_seconds": 10.0,
+    "in_memory_retention_period_seconds": 60.0,
+    "publish_allocation_metrics": False,
+    "publish_node_metrics": False,
+    "include_alloc_metadata_in_metrics": False,
+    "allowed_metadata_keys_in_metrics": (),
+    "filter_default": True,
+    "prefix_filter": (),
+    "disable_dispatched_job_summary_metrics": False,
+    "disable_quota_utilization_metrics": False,
+    "disable_allocation_hook_metrics": False,
+    "disable_rpc_rate_metrics_labels": False,
+    "prometheus_metrics": False,
+    "statsd_address": "",
+    "statsite_address": "",
+    "datadog_address": "",
+    "datadog_tags": (),
+}
+
+
+def test_every_default_is_nomads():
+    """
+    No key of the block has another default than a Nomad's, and none is missing here.
+    """
+    assert dataclasses.asdict(TelemetryConfig()) == NOMADS_DEFAULTS
+
+
+def test_a_relation_that_does_not_hold_names_both_values():
+    """
+    Whoever reads the error sees which two values quarrel, and what would do.
+    """
+    config = TelemetryConfig(in_memory_collection_interval_seconds=45.0, in_memory_retention_period_seconds=40.0)
+
+    problems = dict(config.problems())
+
+    assert all(words in problems["in_memory_collection_interval"] for words in ("45 s", "60 s", "90 s", "30s or less"))
+    assert all(words in problems["in_memory_retention_period"] for words in ("40 s", "45 s", "one whole interval"))
+    assert all(
+        words in TelemetryConfig(collection_interval_seconds=75.0).problems()[0][1] for words in ("75 s", "60 s")
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"collection_interval_seconds": 15.0}, ("collection_interval is 15 s", "10 s", "without gauges")),
+        ({"allowed_metadata_keys_in_metrics": ("owner",)}, ('"owner"', "include_alloc_metadata_in_metrics is false")),
+        ({"datadog_tags": ("env:prod", "x")}, ('"env:prod", "x"', "datadog_address is empty")),
+    ],
+)
+def test_a_value_that_does_less_than_it_seems_is_a_warning(changes, words):
+    """
+    Legal on a Nomad, and so no error: a sentence says both values.
+    """
+    config = TelemetryConfig(**changes)
+
+    (warning,) = config.warnings()
+
+    assert () == config.problems()
+    assert all(word in warning for word in words), warning
+    assert warning.endswith(".")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"collection_interval_seconds": 10.0},
+        {"collection_interval_seconds": 15.0, "in_memory_collection_interval_seconds": 15.0},
+        {"allowed_metadata_keys_in_metrics": ("owner",), "include_alloc_metadata_in_metrics": True},
+        {"datadog_tags": ("x",), "datadog_address": "127.0.0.1:8125"},
+    ],
+)
+def test_values_that_fit_are_no_warning(changes):
+    """
+    What has its effect is not worth a word.
+    """
+    config = TelemetryConfig(**changes)
+
+    assert ((), ()) == (config.problems(), config.warnings())
+
+
 def test_a_configuration_cannot_be_changed():
     """
     The stanza is a value: assignment raises.
@@ -38,6 +123,8 @@ def test_a_configuration_cannot_be_changed():
         ({"collection_interval_seconds": -1.0}, "collection_interval"),
         ({"collection_interval_seconds": 60.0}, "collection_interval"),
         ({"in_memory_collection_interval_seconds": 0.0}, "in_memory_collection_interval"),
+        ({"in_memory_collection_interval_seconds": 0.5}, "in_memory_collection_interval"),
+        ({"in_memory_collection_interval_seconds": 30.5}, "in_memory_collection_interval"),
         ({"in_memory_retention_period_seconds": 0.0}, "in_memory_retention_period"),
         ({"in_memory_retention_period_seconds": 5.0}, "in_memory_retention_period"),
         ({"prefix_filter": ("nomad.raft",)}, "prefix_filter"),

@@ -1,0 +1,70 @@
+"""A registry that also hands every value to sinks, as it is recorded.
+
+A class of its own, so that an agent without sinks pays nothing for them. Filters apply to sinks, too. What is only
+sampled at a scrape (most of `outrider_*`) is recorded nowhere and so never pushed.
+"""
+
+from collections.abc import Sequence
+
+from telemetry.catalogue.metric import Metric
+from telemetry.clock import Clock
+from telemetry.filters import ALLOW_ALL, Filters
+from telemetry.registry import SERIES_MAX, Registry
+from telemetry.series import named_labels
+from telemetry.sinks.lines import Line, Series
+from telemetry.sinks.sender import Sink
+from telemetry.windows import NOMADS_FRAME, Frame
+
+
+class PushingRegistry(Registry):
+    """Keeps all values and pushes each to *sinks*; *host_in_name* stands in gauges' names where they are pushed."""
+
+    def __init__(
+        self,
+        clock: Clock,
+        host_label: str | None = None,
+        filters: Filters = ALLOW_ALL,
+        frame: Frame = NOMADS_FRAME,
+        *,
+        sinks: Sequence[Sink],
+        host_in_name: str = "",
+    ) -> None:
+        super().__init__(clock, host_label, filters, frame=frame)
+        self._sinks = tuple(sinks)
+        self._host_in_name = host_in_name
+        self._pushed: dict[tuple[str, str, tuple[str, ...]], tuple[tuple[Sink, Line], ...]] = {}
+
+    def add(self, metric: Metric, amount: float = 1.0, labels: tuple[str, ...] = (), expansion: str = "") -> None:
+        """Increase a counter and push the increase."""
+        super().add(metric, amount, labels, expansion)
+        self._push(metric, amount, labels, expansion)
+
+    def set(self, metric: Metric, value: float, labels: tuple[str, ...] = (), expansion: str = "") -> None:
+        """Set a gauge and push its value."""
+        super().set(metric, value, labels, expansion)
+        self._push(metric, value, labels, expansion)
+
+    def observe(self, metric: Metric, value: float, labels: tuple[str, ...] = (), expansion: str = "") -> None:
+        """Add an observation to a sample and push it."""
+        super().observe(metric, value, labels, expansion)
+        self._push(metric, value, labels, expansion)
+
+    def _push(self, metric: Metric, value: float, labels: tuple[str, ...], expansion: str) -> None:
+        pushed = self._pushed.get((metric.name, expansion, labels))
+        if pushed is None:
+            pushed = self._lines(metric, labels, expansion)
+        for sink, line in pushed:
+            sink.push(line, value)
+
+    def _lines(self, metric: Metric, labels: tuple[str, ...], expansion: str) -> tuple[tuple[Sink, Line], ...]:
+        pushed: tuple[tuple[Sink, Line], ...] = ()
+        if self._filters.allows(metric, expansion):
+            # In the name or as a label: a Nomad never says the host twice.
+            host = None if self._host_in_name else self._host
+            series = Series(metric, expansion, named_labels(metric, labels, host), self._host_in_name)
+            pushed = tuple((sink, sink.line(series)) for sink in self._sinks)
+        if len(self._pushed) >= SERIES_MAX:
+            # Series that ended are never told apart from those that live; lines are made anew in a moment.
+            self._pushed.clear()
+        self._pushed[metric.name, expansion, labels] = pushed
+        return pushed
