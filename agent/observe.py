@@ -56,6 +56,7 @@ class Observed:
     duties: LeaderDuties
     workers: Sequence[Worker]
     raft_multiplier: float
+    summarises_dispatched: bool = True
 
 
 class ServerObserver:
@@ -190,6 +191,8 @@ class ServerObserver:
         for status, metric in _STATUSES:
             self._recorder.set(metric, float(sum(entry.status == status for entry in jobs)))
         for entry in jobs:
+            if entry.dispatched and not self._observed.summarises_dispatched:
+                continue
             summary = state.job_summary(entry.namespace, entry.id)
             for group, counts in sorted(summary.summary.items()) if summary else ():
                 self._group(entry, group, counts)

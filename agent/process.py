@@ -11,7 +11,7 @@ import random
 import signal
 import sys
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version as distribution_version
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +32,11 @@ from telemetry.catalogue import outrider
 from telemetry.clock import SystemClock
 from telemetry.filters import Filters
 from telemetry.process import Process
+from telemetry.pushing import PushingRegistry
 from telemetry.registry import Registry, Sampled
+from telemetry.sinks.choose import check_datadog, lost, senders
+from telemetry.sinks.sender import Sender
+from telemetry.windows import Frame
 
 if TYPE_CHECKING:
     from agent.node import ClientAgent
@@ -59,7 +63,8 @@ class AgentProcess:
         self._config = loaded.config
         self._clock = SystemClock()
         self._logger = logging.getLogger("agent")
-        self._registry = _registry(self._config, self._clock)
+        self._sinks = senders(self._config.telemetry)
+        self._registry = _registry(self._config, self._clock, self._sinks)
         self._tasks = Tasks(self._logger, self._registry)
         self._process = Process(self._clock)
         self._data_dir = DataDir(self._config.data_dir)
@@ -76,7 +81,11 @@ class AgentProcess:
     # --- life -----------------------------------------------------------------------------------------------------
 
     async def start(self) -> None:
-        """Start server, client, HTTP and collection, in this order; raises ConfigError naming what cannot be had."""
+        """Start sinks, server, client, HTTP and collection, in this order.
+
+        Raises ConfigError naming what cannot be had.
+        """
+        await self._start_sinks()
         if self._config.server.enabled:
             await self._start_server()
         if self._config.client.enabled:
@@ -104,7 +113,17 @@ class AgentProcess:
             await self._server.stop()
         if self._remote is not None:
             await self._remote.close()
+        await asyncio.gather(*(asyncio.to_thread(sink.close) for sink in self._sinks))
         self._data_dir.close()
+
+    async def _start_sinks(self) -> None:
+        try:
+            await asyncio.to_thread(check_datadog, self._config.telemetry)
+        except ValueError as error:
+            raise ConfigError(f"{error}.") from error
+        for sink in self._sinks:
+            sink.start()
+        self._registry.register_sampler(lambda: lost(self._sinks), "sinks")
 
     async def _leave(self) -> None:
         if self._server is None:
@@ -152,7 +171,7 @@ class AgentProcess:
         await server.start()
         observed = Observed(
             config.name, server.status, lambda: server.replicated.state, server.duties, server.workers,
-            float(config.server.raft_multiplier),
+            float(config.server.raft_multiplier), not config.telemetry.disable_dispatched_job_summary_metrics,
         )  # fmt: skip
         observer = ServerObserver(observed, self._clock, self._registry)
         self._registry.register_sampler(observer.sample, "server")
@@ -357,7 +376,12 @@ def _first_signal() -> asyncio.Future[signal.Signals]:
     return received
 
 
-def _registry(config: AgentConfig, clock: SystemClock) -> Registry:
+def _registry(config: AgentConfig, clock: SystemClock, sinks: Sequence[Sender]) -> Registry:
     telemetry = config.telemetry
-    host = None if telemetry.disable_hostname else (config.name if telemetry.use_node_name else config.hostname)
-    return Registry(clock, host, Filters.from_rules(telemetry.prefix_filter, filter_default=telemetry.filter_default))
+    host = config.name if telemetry.use_node_name else None if telemetry.disable_hostname else config.hostname
+    filters = Filters.from_rules(telemetry.prefix_filter, filter_default=telemetry.filter_default)
+    frame = Frame.of(telemetry.in_memory_collection_interval_seconds, telemetry.in_memory_retention_period_seconds)
+    if not sinks:
+        return Registry(clock, host, filters, frame=frame)
+    in_name = config.name if telemetry.use_node_name and telemetry.disable_hostname else ""
+    return PushingRegistry(clock, host, filters, frame, sinks=sinks, host_in_name=in_name)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from agent.client.metadata import combined_metadata
 from agent.model.alloc import Allocation
 from agent.model.job import Task
 from agent.model.node import Node
@@ -58,7 +59,7 @@ def task_env(
     if resources is not None:
         env["NOMAD_CPU_LIMIT"] = str(resources.cpu)
         env["NOMAD_MEMORY_LIMIT"] = str(resources.memory_mb)
-    for key, value in _meta(alloc, task).items():
+    for key, value in combined_metadata(alloc.job, alloc.task_group, task).items():
         name = _NOT_IN_A_NAME.sub("_", key)
         env[f"NOMAD_META_{name}"] = value
         env[f"NOMAD_META_{name.upper()}"] = value
@@ -111,16 +112,6 @@ class Words:
                 return self._node.meta.get(rest, default)
             case _:
                 return self._node_words.get(name) or self._env.get(name, default)
-
-
-def _meta(alloc: Allocation, task: Task) -> dict[str, str]:
-    """Return the meta of job, group and task; the narrower wins."""
-    job = alloc.job
-    group = job.group(alloc.task_group) if job else None
-    merged: dict[str, str] = {}
-    for meta in (job.meta if job else None, group.meta if group else None, task.meta):
-        merged |= meta or {}
-    return merged
 
 
 def _index(name: str) -> str:

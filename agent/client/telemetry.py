@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import psutil
 
 from agent.client.drivers.base import Driver, TaskHandle, TaskUsage
+from agent.client.metadata import metadata_labels
 from agent.client.runner import AllocRunner, counts
 from agent.client.settings import ClientSettings
 from agent.client.task_runner import Tally
@@ -106,7 +107,7 @@ class ClientTelemetry:
 
     def tally(self, alloc: Allocation, task: str, tally: Tally) -> None:
         """Count a moment in a task's life."""
-        self._recorder.add(_TALLIES[tally], labels=_task_labels(alloc, task))
+        self._recorder.add(_TALLIES[tally], labels=self._task_labels(alloc, task))
 
     async def collect(self, node: Node, runners: Mapping[AllocID, AllocRunner]) -> None:
         """Look at the host and the tasks, off the event loop, and emit what is published."""
@@ -216,7 +217,7 @@ class ClientTelemetry:
             if runner is None:
                 continue
             alloc = runner.alloc
-            labels = _task_labels(alloc, name)
+            labels = self._task_labels(alloc, name)
             before = self._last.tasks.get((alloc_id, name), usage)
             user, system = task_shares(before, usage, sample.at - self._last.at)
             ticks = (user + system) / 100 * mhz
@@ -233,6 +234,12 @@ class ClientTelemetry:
             emit(catalogue.ALLOCS_MEMORY_ALLOCATED, (asked.memory_mb if asked else 0) * MB, labels)
             emit(catalogue.ALLOCS_MEMORY_RSS, usage.rss_bytes, labels)
             emit(catalogue.ALLOCS_MEMORY_SWAP, usage.swap_bytes, labels)
+
+    def _task_labels(self, alloc: Allocation, task: str) -> tuple[str, ...]:
+        labels = _task_labels(alloc, task)
+        if not self._settings.metadata_as_labels or alloc.job is None:
+            return labels
+        return labels + metadata_labels(alloc.job, alloc.task_group, task, self._settings.metadata_keys)
 
 
 def promised_to(alloc: Allocation) -> tuple[int, int, int, int]:

@@ -108,14 +108,8 @@ def build(
 
 
 def without_effect(later: Mapping[str, Position], settings: Settings) -> dict[str, Position]:
-    """Return those keys of *later* that ask for more than what happens anyway: not the ones set to their default."""
+    """Return *later*, keys that Outrider passes over, and the client options that are as good as such keys."""
     asked = dict(later)
-    defaults = TelemetryConfig()
-    for key in TELEMETRY.keys:
-        path = f"telemetry.{key.name}"
-        setting = settings.get(path)
-        if path in asked and key.field and setting and setting.value == getattr(defaults, key.field):
-            del asked[path]
     options = settings.get("client.options")
     if options is not None and isinstance(options.value, dict):
         for name in read_options(options.value).without_effect:
@@ -337,7 +331,7 @@ def _check_client(config: AgentConfig, problems: Problems) -> None:
 
 def _warnings(config: AgentConfig) -> list[str]:
     """Return what may stand but is seldom meant."""
-    found = []
+    found = list(config.telemetry.warnings())
     if config.server.enabled and config.server.bootstrap_expect and config.server.bootstrap_expect % 2 == 0:
         expected = config.server.bootstrap_expect
         found.append(

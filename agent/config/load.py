@@ -83,6 +83,7 @@ _DEV: Mapping[str, Value] = {
     "telemetry.prometheus_metrics": True,
     "telemetry.publish_allocation_metrics": True,
     "telemetry.publish_node_metrics": True,
+    "telemetry.include_alloc_metadata_in_metrics": True,
 }
 
 

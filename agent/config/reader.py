@@ -85,7 +85,7 @@ def _read_block(body: ast.Body, spec: BlockSpec, path: str, reading: Reading) ->
         if entry is None:
             _unknown(item.position, path, name, spec, reading)
             continue
-        if entry.state is State.ACCEPTED and (isinstance(entry, BlockSpec) or not entry.field):
+        if entry.state is State.ACCEPTED:
             label = f' "{item.labels[0]}"' if isinstance(item, ast.Block) and item.labels else ""
             reading.later.setdefault(f"{path}{name}{label}", item.position)
         elif isinstance(entry, BlockSpec):
@@ -169,7 +169,7 @@ def _bodies(
 
 def _read_key(item: ast.Attribute | ast.Block, key: Key, path: str, reading: Reading) -> None:
     """Convert one value and keep it, or note why it cannot be."""
-    if key.state is State.MOOT:
+    if key.state is State.MOOT and not key.field:
         return
     if key.state is State.REFUSED:
         reading.problems.append(Problem(item.position, f"{path}: {key.why}."))
@@ -192,8 +192,6 @@ def _read_key(item: ast.Attribute | ast.Block, key: Key, path: str, reading: Rea
     if previous is not None and isinstance(previous.value, dict) and isinstance(value, dict):
         value = {**previous.value, **value}
     reading.settings[path] = Setting(value, item.position, key.merge)
-    if key.state is State.ACCEPTED:
-        reading.later.setdefault(path, item.position)
 
 
 def _value_of(item: ast.Attribute | ast.Block, key: Key) -> Value:

@@ -111,14 +111,9 @@ def accepted(name: str, why: str) -> Key:
     return Key(name, Kind.ANYTHING, why, State.ACCEPTED)
 
 
-def kept(name: str, kind: Kind, why: str) -> Key:
-    """Describe a key whose value is read and kept, but which has no effect yet."""
-    return Key(name, kind, why, State.ACCEPTED, f"{name}_seconds" if kind is Kind.DURATION else name)
-
-
-def moot(name: str, why: str) -> Key:
-    """Describe a key that switches off what Outrider does not do."""
-    return Key(name, Kind.ANYTHING, why, State.MOOT)
+def moot(name: str, why: str, kind: Kind = Kind.ANYTHING) -> Key:
+    """Describe a key that switches off what Outrider does not do; with a *kind* its value is read and kept."""
+    return Key(name, kind, why, State.MOOT, "" if kind is Kind.ANYTHING else name)
 
 
 def protective(name: str, kind: Kind, why: str) -> Key:

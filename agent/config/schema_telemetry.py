@@ -1,6 +1,6 @@
 """The telemetry block, key by key; its values end in telemetry.stanza. Source: Nomad's reference of the block."""
 
-from agent.config.schema_keys import BlockSpec, Key, Kind, Merge, State, kept, working
+from agent.config.schema_keys import BlockSpec, Key, Kind, Merge, State, moot, working
 
 _CIRCONUS = (
     "api_app",
@@ -23,31 +23,85 @@ TELEMETRY = BlockSpec(
     "telemetry",
     "what is measured, how often, and to whom it is shown",
     keys=(
-        working("prometheus_metrics", Kind.BOOL, "serves /v1/metrics?format=prometheus"),
-        working("collection_interval", Kind.DURATION, "time between two collections of the gauges"),
-        working("disable_hostname", Kind.BOOL, "leaves the host's name out of gauges' names"),
-        working("publish_allocation_metrics", Kind.BOOL, "measures each allocation"),
-        working("publish_node_metrics", Kind.BOOL, "measures each client's host"),
+        working(
+            "disable_hostname", Kind.BOOL, "leaves out the label `host`, which every series of Nomad's has otherwise"
+        ),
+        working(
+            "use_node_name",
+            Kind.BOOL,
+            "takes the node's name for the host's; with disable_hostname, the label `host` stays with it, and gauges "
+            "pushed to statsd and statsite have it in their name (nomad.NODE.…) and not behind it",
+        ),
+        working(
+            "collection_interval",
+            Kind.DURATION,
+            "time between two collections of the gauges; less than the 60 s after which a series is dropped",
+        ),
+        working(
+            "in_memory_collection_interval",
+            Kind.DURATION,
+            "length of the interval that /v1/metrics shows in JSON, from 1 s to 30 s",
+        ),
+        working(
+            "in_memory_retention_period",
+            Kind.DURATION,
+            "how long such intervals are kept; where two fit, the last finished one is shown, else the one under way",
+        ),
+        working("publish_allocation_metrics", Kind.BOOL, "measures CPU and memory of each task"),
+        working("publish_node_metrics", Kind.BOOL, "measures CPU, memory and disks of each client's host"),
+        working(
+            "include_alloc_metadata_in_metrics",
+            Kind.BOOL,
+            "makes the metadata of job, group and task (the inner one wins) labels of the series of tasks; what no label "
+            "may hold becomes _, and a key named as a label that is there already is left out",
+        ),
+        working(
+            "allowed_metadata_keys_in_metrics",
+            Kind.STRINGS,
+            "the only keys of metadata that become labels; all, where the list is empty",
+        ),
         working(
             "filter_default",
             Kind.BOOL,
-            "whether a metric that no prefix_filter matches is published",
+            "whether a Nomad series that no prefix_filter matches is published; outrider_* go only when named",
             merge=Merge.ALWAYS,
         ),
-        working("prefix_filter", Kind.STRINGS, "prefixes of names to publish (+) or to drop (-), the longest wins"),
-        kept("use_node_name", Kind.BOOL, "takes the node's name where the host's would stand"),
-        kept("in_memory_collection_interval", Kind.DURATION, "length of one interval of /v1/metrics in JSON"),
-        kept("in_memory_retention_period", Kind.DURATION, "time for which those intervals are kept"),
-        kept("include_alloc_metadata_in_metrics", Kind.BOOL, "labels allocations' series with metadata"),
-        kept("allowed_metadata_keys_in_metrics", Kind.STRINGS, "the metadata used for that"),
-        kept("disable_dispatched_job_summary_metrics", Kind.BOOL, "leaves out summaries of dispatched jobs"),
-        kept("disable_quota_utilization_metrics", Kind.BOOL, "leaves out the use of quotas"),
-        kept("disable_allocation_hook_metrics", Kind.BOOL, "leaves out the hooks of allocations"),
-        kept("disable_rpc_rate_metrics_labels", Kind.BOOL, "leaves the caller out of the RPC rates' labels"),
-        kept("statsd_address", Kind.STRING, "host:port of a statsd server"),
-        kept("statsite_address", Kind.STRING, "host:port of a statsite server"),
-        kept("datadog_address", Kind.STRING, "host:port of a dogstatsd agent"),
-        kept("datadog_tags", Kind.STRINGS, "tags sent with every metric to dogstatsd"),
+        working(
+            "prefix_filter",
+            Kind.STRINGS,
+            "prefixes of names to publish (+) or to drop (-), here and in sinks; the longest wins, of two equal ones the -",
+        ),
+        working(
+            "disable_dispatched_job_summary_metrics",
+            Kind.BOOL,
+            "leaves out nomad_nomad_job_summary_* of jobs that were dispatched",
+        ),
+        moot("disable_quota_utilization_metrics", "there are no quotas, and so no series of them", Kind.BOOL),
+        moot(
+            "disable_allocation_hook_metrics",
+            "allocations have no hooks that are measured, and so no series of them",
+            Kind.BOOL,
+        ),
+        moot(
+            "disable_rpc_rate_metrics_labels",
+            "no caller proves an identity without access control, so no rate carries one",
+            Kind.BOOL,
+        ),
+        working("prometheus_metrics", Kind.BOOL, "serves /v1/metrics?format=prometheus; else that is 415"),
+        working(
+            "statsd_address",
+            Kind.STRING,
+            "pushes to this host:port over UDP, in packets of 1,400 bytes at most, every 0.1 s",
+        ),
+        working(
+            "statsite_address", Kind.STRING, "pushes to this host:port over TCP, connected anew 5 s after a failure"
+        ),
+        working(
+            "datadog_address",
+            Kind.STRING,
+            "pushes to this host:port or unix:///path as dogstatsd, labels as tags; a name must resolve at the start",
+        ),
+        working("datadog_tags", Kind.STRINGS, "tags sent with every value to datadog_address"),
         *(
             Key(
                 f"circonus_{name}",

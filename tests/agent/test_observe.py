@@ -13,8 +13,9 @@ from agent.leader.eval_broker import DELIVERY_LIMIT, FAILED_QUEUE
 from agent.leader.heartbeats import HeartbeatSettings
 from agent.leader.surroundings import Surroundings
 from agent.model.base import NodeID
-from agent.model.command import RegisterNode, UpdateNodeStatus
+from agent.model.command import RegisterJob, RegisterNode, UpdateNodeStatus
 from agent.model.evaluation import Evaluation
+from agent.model.job import Job, TaskGroup
 from agent.model.node import Eligibility, Node, NodeStatus
 from agent.observe import Observed, ServerObserver
 from agent.state.fsm import apply
@@ -269,3 +270,38 @@ def test_evaluations_to_be_given_up_are_a_queue_of_their_own():
         "nomad_nomad_broker_batch_ready 0",
         "nomad_nomad_broker_batch_unacked 0",
     } == {line for line in lines if line.startswith(("nomad_nomad_broker__", "nomad_nomad_broker_batch"))}
+
+
+@pytest.mark.parametrize(("summarises", "jobs"), [(True, {"web", "cron/dispatch-1"}), (False, {"web"})])
+def test_jobs_that_were_dispatched_are_summarised_unless_told_otherwise(summarises, jobs):
+    """
+    disable_dispatched_job_summary_metrics leaves out their series, and no other job's.
+    """
+    registry = Registry(ManualClock(NOW))
+    groups = [TaskGroup(name="app")]
+    made = (
+        Job(id="web", name="web", task_groups=groups),
+        Job(id="cron/dispatch-1", name="cron/dispatch-1", parent_id="cron", dispatched=True, task_groups=groups),
+    )
+    state = State()
+    for index, entry in enumerate(made, start=1):
+        state = apply(state, index, RegisterJob(request_id="", at=0, job=entry)).state
+
+    async def run():
+        clock = ManualClock(NOW)
+        around = Surroundings(
+            propose=None, barrier=None, state=lambda: state, new_id=str, clock=clock, recorder=registry,
+            logger=logging.getLogger("test"), rng=random.Random(1),
+        )  # fmt: skip
+        duties = LeaderDuties(around, HeartbeatSettings())
+        duties.established = True
+        parts = Observed("s1", status, lambda: state, duties, (), 1.0, summarises)
+        ServerObserver(parts, clock, registry).collect()
+
+    asyncio.run(run())
+
+    rows = registry.in_memory()["Gauges"]
+    assert jobs == {row["Labels"]["job"] for row in rows if row["Name"] == "nomad.nomad.job_summary.running"}
+    assert {2.0} == {
+        sum(row["Value"] for row in rows if row["Name"].startswith("nomad.nomad.job_status")),
+    }

@@ -20,6 +20,7 @@ from agent.model.node import (
 )
 from telemetry.catalogue import client as catalogue
 from telemetry.clock import ManualClock
+from telemetry.registry import Registry
 from tests.agent.client.leader import allocation, settings_for
 
 RESOURCES = NodeResources(
@@ -141,6 +142,31 @@ def test_a_tasks_share_is_never_negative(before, after, seconds, shares):
     A task's CPU is percent of one core; processes that left do not make it negative.
     """
     assert shares == task_shares(TaskUsage(*before), TaskUsage(*after), seconds)
+
+
+@pytest.mark.parametrize(
+    ("settings", "labels"),
+    [
+        ({}, ()),
+        ({"metadata_keys": ("owner",)}, ()),
+        ({"metadata_as_labels": True}, ("owner", "core", "tier", "2")),
+        ({"metadata_as_labels": True, "metadata_keys": ("owner",)}, ("owner", "core")),
+    ],
+    ids=["default", "keys alone", "all", "those allowed"],
+)
+def test_metadata_is_a_label_on_request(tmp_path, settings, labels):
+    """
+    Off by default; a list of keys limits it and does not switch it on.
+    """
+    registry = Registry(ManualClock())
+    telemetry = ClientTelemetry(settings_for(tmp_path, **settings), {}, registry, ManualClock())
+    alloc = allocation("n1", {}, meta={"owner": "core", "tier": "2"})
+
+    telemetry.tally(alloc, "main", Tally.RUNNING)
+
+    (row,) = registry.in_memory()["Counters"]
+    own = {"alloc_id": alloc.id, "job": "web", "namespace": "default", "task": "main", "task_group": "app"}
+    assert own | dict(zip(labels[::2], labels[1::2], strict=True)) == row["Labels"]
 
 
 def test_moments_of_a_task_carry_its_labels(tmp_path):

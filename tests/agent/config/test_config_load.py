@@ -75,7 +75,6 @@ def test_a_server_of_years_starts_with_one_warning():
         "consul",
         "vault",
         "autopilot",
-        "telemetry.datadog_address",
         "limits",
         "ui",
     ]

@@ -7,6 +7,8 @@ import pytest
 from agent.config.schema import AgentConfig, ClientConfig, Ports, Reserved, ServerConfig, ServerJoin
 from agent.config.schema_agent import AGENT
 from agent.config.schema_keys import BlockSpec, Key, Kind, State
+from agent.config.schema_telemetry import TELEMETRY
+from telemetry.catalogue import CATALOGUE
 from telemetry.stanza import TelemetryConfig
 
 # The dataclass that holds the fields of each block; what is not here is put together by hand in build.
@@ -106,3 +108,30 @@ def test_every_entry_says_what_it_is_for():
     Keys and blocks all have a word on their purpose.
     """
     assert [] == [key.name for _, key in keys() if len(key.why) < 3]
+
+
+def test_no_key_of_the_telemetry_block_is_kept_without_an_effect():
+    """
+    Each works, or says why there is nothing to switch off, or why it is refused.
+    """
+    states = {state: {key.name for key in TELEMETRY.keys if key.state is state} for state in State}
+
+    assert not states[State.ACCEPTED] | states[State.PROTECTIVE]
+    assert {
+        "disable_allocation_hook_metrics",
+        "disable_quota_utilization_metrics",
+        "disable_rpc_rate_metrics_labels",
+    } == states[State.MOOT]
+    assert {name for name in states[State.REFUSED] if not name.startswith("circonus_")} == set()
+    assert {key.name for key in TELEMETRY.keys if not key.field} == states[State.REFUSED]
+    assert 14 == len(states[State.REFUSED])
+
+
+def test_the_series_that_moot_keys_would_leave_out_are_not_there():
+    """
+    Hooks of allocations and quotas are measured nowhere, and no series has the label of a caller's identity.
+    """
+    exported = [metric for metric in CATALOGUE if metric.exported]
+
+    assert [] == [metric.name for metric in exported if "_hook_" in metric.name or "quota_utilization" in metric.name]
+    assert [] == [metric.name for metric in exported if "identity" in metric.labels]
