@@ -26,6 +26,10 @@ QUEUE_MAX = 65_536
 """A leader of 5,000 jobs sets 35,000 gauges at one collection. go-metrics keeps 4,096, but its sender runs beside those
 who record; here it needs the interpreter that they hold."""
 
+PROOF_TURNS = 2
+"""Turns that must go well before a receiver is called reachable again: a datagram to nobody, and bytes to a connection that
+was ended, are taken by the kernel, which says so only at the next."""
+
 CLOSE_SECONDS = 1.0
 """How long what is left may take to be sent when the agent stops."""
 
@@ -54,6 +58,7 @@ class Sender:
         self._channel: Channel | None = None
         self._pause = 0
         self._reachable = True
+        self._turns_well = 0
         self._dropped = 0
         # Re-entrant, as a finalizer may record something in the middle of it.
         self._counting = threading.RLock()
@@ -107,7 +112,8 @@ class Sender:
             self._lose(unsent)
             self._failed(error)
             return
-        if waiting and not self._reachable:
+        self._turns_well += bool(texts)
+        if not self._reachable and self._turns_well >= PROOF_TURNS:
             self._reachable = True
             self._logger.info("telemetry is sent again: sink=%s", self.name)
 
@@ -127,6 +133,7 @@ class Sender:
             self._channel.close()
             self._channel = None
         self._pause = RETRY_TURNS
+        self._turns_well = 0
         if self._reachable:
             self._reachable = False
             self._logger.warning(
