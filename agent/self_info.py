@@ -5,14 +5,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from agent.config.schema import AgentConfig
+from agent.config.units import format_duration
 from agent.consensus.replicator import Peer, RaftState, ReplicatorStatus
+from telemetry.stanza import TelemetryConfig
 
 _SECOND_NS = 1_000_000_000
 
 
 def config_body(config: AgentConfig, version: str) -> dict[str, Any]:
     """Return the agent's configuration in Nomad's shape; durations in nanoseconds."""
-    telemetry = config.telemetry
     return {
         "Region": config.region,
         "Datacenter": config.datacenter,
@@ -47,17 +48,34 @@ def config_body(config: AgentConfig, version: str) -> dict[str, Any]:
             "NodePool": config.client.node_pool,
             "Meta": dict(config.client.meta),
         },
-        "Telemetry": {
-            "CollectionInterval": f"{telemetry.collection_interval_seconds:g}s",
-            "DisableHostname": telemetry.disable_hostname,
-            "UseNodeName": telemetry.use_node_name,
-            "PrometheusMetrics": telemetry.prometheus_metrics,
-            "PublishAllocationMetrics": telemetry.publish_allocation_metrics,
-            "PublishNodeMetrics": telemetry.publish_node_metrics,
-            "PrefixFilter": list(telemetry.prefix_filter),
-            "FilterDefault": telemetry.filter_default,
-        },
+        "Telemetry": _telemetry(config.telemetry),
         "Version": {"Version": version, "VersionPrerelease": "", "VersionMetadata": ""},
+    }
+
+
+def _telemetry(telemetry: TelemetryConfig) -> dict[str, Any]:
+    """Return the telemetry block; the circonus_* keys, which are refused when set, are left out."""
+    return {
+        "AllowedMetadataKeysInMetrics": list(telemetry.allowed_metadata_keys_in_metrics),
+        "CollectionInterval": format_duration(telemetry.collection_interval_seconds),
+        "DataDogAddr": telemetry.datadog_address,
+        "DataDogTags": list(telemetry.datadog_tags),
+        "DisableAllocationHookMetrics": telemetry.disable_allocation_hook_metrics,
+        "DisableDispatchedJobSummaryMetrics": telemetry.disable_dispatched_job_summary_metrics,
+        "DisableHostname": telemetry.disable_hostname,
+        "DisableQuotaUtilizationMetrics": telemetry.disable_quota_utilization_metrics,
+        "DisableRPCRateMetricsLabels": telemetry.disable_rpc_rate_metrics_labels,
+        "FilterDefault": telemetry.filter_default,
+        "InMemoryCollectionInterval": format_duration(telemetry.in_memory_collection_interval_seconds),
+        "InMemoryRetentionPeriod": format_duration(telemetry.in_memory_retention_period_seconds),
+        "IncludeAllocMetadataInMetrics": telemetry.include_alloc_metadata_in_metrics,
+        "PrefixFilter": list(telemetry.prefix_filter),
+        "PrometheusMetrics": telemetry.prometheus_metrics,
+        "PublishAllocationMetrics": telemetry.publish_allocation_metrics,
+        "PublishNodeMetrics": telemetry.publish_node_metrics,
+        "StatsdAddr": telemetry.statsd_address,
+        "StatsiteAddr": telemetry.statsite_address,
+        "UseNodeName": telemetry.use_node_name,
     }
 
 
