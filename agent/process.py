@@ -36,7 +36,6 @@ from telemetry.pushing import PushingRegistry
 from telemetry.registry import Registry, Sampled
 from telemetry.sinks.choose import check_datadog, lost, senders
 from telemetry.sinks.sender import Sender
-from telemetry.windows import Frame
 
 if TYPE_CHECKING:
     from agent.node import ClientAgent
@@ -380,8 +379,7 @@ def _registry(config: AgentConfig, clock: SystemClock, sinks: Sequence[Sender]) 
     telemetry = config.telemetry
     host = config.name if telemetry.use_node_name else None if telemetry.disable_hostname else config.hostname
     filters = Filters.from_rules(telemetry.prefix_filter, filter_default=telemetry.filter_default)
-    frame = Frame.of(telemetry.in_memory_collection_interval_seconds, telemetry.in_memory_retention_period_seconds)
     if not sinks:
-        return Registry(clock, host, filters, frame=frame)
+        return Registry(clock, host, filters, frame=telemetry.frame)
     in_name = config.name if telemetry.use_node_name and telemetry.disable_hostname else ""
-    return PushingRegistry(clock, host, filters, frame, sinks=sinks, host_in_name=in_name)
+    return PushingRegistry(clock, host, filters, telemetry.frame, sinks=sinks, host_in_name=in_name)

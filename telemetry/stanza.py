@@ -5,9 +5,10 @@ Source: the telemetry block of Nomad's agent configuration; the defaults are Nom
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from telemetry.sinks.address import UNIX, split_address
+from telemetry.windows import Frame
 
 # Nomad's: a collection each second; the in-memory sink keeps intervals of 10 s for a minute.
 DEFAULT_COLLECTION_INTERVAL_SECONDS = 1.0
@@ -72,6 +73,13 @@ class TelemetryConfig:
                 f"telemetry.collection_interval is {collection:g} s, longer than in_memory_collection_interval, "
                 f"{interval:g} s: the JSON of /v1/metrics has intervals without gauges"
             )
+        longest = IN_MEMORY_COLLECTION_INTERVAL_SECONDS_MAX
+        if interval > longest:
+            found.append(
+                f"telemetry.in_memory_collection_interval is {interval:g} s, but a series disappears "
+                f"{PROMETHEUS_EXPIRY_SECONDS:g} s after it was last given a value, and the interval that is shown begins up "
+                f"to two intervals ago: the JSON of /v1/metrics has intervals of {longest:g} s"
+            )
         if self.allowed_metadata_keys_in_metrics and not self.include_alloc_metadata_in_metrics:
             found.append(
                 f"telemetry.allowed_metadata_keys_in_metrics is {_listed(self.allowed_metadata_keys_in_metrics)}, but "
@@ -83,6 +91,16 @@ class TelemetryConfig:
                 "nothing is sent that could carry them"
             )
         return tuple(f"{sentence}." for sentence in found)
+
+    @property
+    def frame(self) -> Frame:
+        """How the registry cuts time: for intervals of the length that was set, 30 s at most."""
+        interval = self.in_memory_collection_interval_seconds
+        frame = Frame.of(
+            min(interval, IN_MEMORY_COLLECTION_INTERVAL_SECONDS_MAX), self.in_memory_retention_period_seconds
+        )
+        # As many as were asked for: with one, the interval under way is shown.
+        return replace(frame, intervals_kept=max(1, int(self.in_memory_retention_period_seconds / interval)))
 
     def _of_times(self) -> Iterator[tuple[str, str]]:
         collection, interval = self.collection_interval_seconds, self.in_memory_collection_interval_seconds
@@ -108,15 +126,6 @@ class TelemetryConfig:
                 (
                     f"is {interval:g} s, less than {IN_MEMORY_COLLECTION_INTERVAL_SECONDS_MIN:g} s, in which little is "
                     "collected: set it to 1s or more"
-                ),
-            )
-        if interval > IN_MEMORY_COLLECTION_INTERVAL_SECONDS_MAX:
-            yield (
-                "in_memory_collection_interval",
-                (
-                    f"is {interval:g} s, but a series disappears {PROMETHEUS_EXPIRY_SECONDS:g} s after it was last given a "
-                    f"value, and the interval that is shown began up to {2 * interval:g} s ago: set it to "
-                    f"{IN_MEMORY_COLLECTION_INTERVAL_SECONDS_MAX:g}s or less"
                 ),
             )
         if 0 < retention < interval:

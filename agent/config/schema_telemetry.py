@@ -40,7 +40,7 @@ TELEMETRY = BlockSpec(
         working(
             "in_memory_collection_interval",
             Kind.DURATION,
-            "length of the interval that /v1/metrics shows in JSON, from 1 s to 30 s",
+            "length of the interval that /v1/metrics shows in JSON: from 1 s, and 30 s where more is set",
         ),
         working(
             "in_memory_retention_period",

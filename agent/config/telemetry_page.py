@@ -60,14 +60,15 @@ left out. Filters hold here, too.
 An error says both values:
 
 - `collection_interval` is less than 60 s, after which a series is dropped.
-- `in_memory_collection_interval` is from 1 s to 30 s: the interval shown began two of them ago at most, and its series must
-  still be there. A Nomad takes longer ones.
+- `in_memory_collection_interval` is 1 s or more.
 - `in_memory_retention_period` holds one interval at least.
 - An address is `host:port` with a port from 1 to 65535. A name behind `datadog_address` must resolve when the agent starts,
   as on a Nomad; the others are tried again for as long as it runs.
 
 A warning says both values:
 
+- `in_memory_collection_interval` longer than 30 s: the interval shown began two of them ago at most, and its series must
+  still be there, which they are for 60 s. Intervals are of 30 s then.
 - `collection_interval` longer than `in_memory_collection_interval`: intervals without gauges.
 - `allowed_metadata_keys_in_metrics` without `include_alloc_metadata_in_metrics`, `datadog_tags` without `datadog_address`.
 """

@@ -5,6 +5,7 @@ import re
 import signal
 import socket
 import threading
+import time
 
 import pytest
 
@@ -29,6 +30,7 @@ class Receiver:
             self._sock.listen()
         self.address = "{}:{}".format(*self._sock.getsockname())
         self.packets = []
+        self.arrived = []
         self.connections = 0
         self._hang_up = threading.Event()
         threading.Thread(target=self._accept if stream else self._take, daemon=True).start()
@@ -37,6 +39,7 @@ class Receiver:
         with contextlib.suppress(OSError):
             while True:
                 self.packets.append(self._sock.recv(65_536))
+                self.arrived.append(time.monotonic())
 
     def _accept(self):
         with contextlib.suppress(OSError):
@@ -223,6 +226,22 @@ def test_a_name_that_nobody_knows_is_an_error_for_dogstatsd_alone(tmp_path):
     tried = dev_agent(tmp_path, 'telemetry { statsd_address = "no.invalid:8125" }\n', name="tried")
     with contextlib.closing(tried.start().ready().leads()):
         wait_until(lambda: "telemetry is lost" in tried.text(), SECONDS, "the line in the log")
+
+
+def test_gauges_are_collected_as_often_as_was_set(started, receivers):
+    """
+    With collection_interval of 3 s a gauge comes every 3 s; by default it would come every second.
+    """
+    statsd = receivers["statsd"]
+    started(f'telemetry {{ collection_interval = "3s" statsd_address = "{statsd.address}" }}\n')
+    name = f"nomad.runtime.num_goroutines.{socket.gethostname()}:".encode()
+
+    def collected():
+        return [at for at, packet in zip(statsd.arrived, statsd.packets, strict=False) if name in packet]
+
+    wait_until(lambda: len(collected()) >= 4, SECONDS, "four collections")
+    first, *_, last = collected()[:4]
+    assert 2.5 <= (last - first) / 3 <= 6.0
 
 
 def test_the_json_shows_intervals_of_the_length_that_was_set(started):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from agent.client.drivers.base import TaskUsage
+from agent.client.drivers.base import TaskHandle, TaskUsage
 from agent.client.task_runner import Tally
 from agent.client.telemetry import ClientTelemetry, Sample, core_shares, promised_to, task_shares
 from agent.model.alloc import TaskStateInfo
@@ -142,6 +142,38 @@ def test_a_tasks_share_is_never_negative(before, after, seconds, shares):
     A task's CPU is percent of one core; processes that left do not make it negative.
     """
     assert shares == task_shares(TaskUsage(*before), TaskUsage(*after), seconds)
+
+
+class Measured(Idle):
+    """A runner whose task is known to its driver."""
+
+    def handles(self):
+        return {"main": TaskHandle("raw_exec", "t-1")}
+
+
+class Says:
+    """A driver that says the same of every task."""
+
+    name = "raw_exec"
+
+    def usages(self, handles):
+        return {handle.task_id: TaskUsage(1.0, 0.5, rss_bytes=2048, swap_bytes=1024) for handle in handles}
+
+
+@pytest.mark.parametrize(("settings", "rss"), [({}, None), ({"publish_allocation_metrics": True}, 2048)])
+def test_tasks_are_measured_only_on_request(tmp_path, settings, rss):
+    """
+    CPU and memory of a task are there with publish_allocation_metrics and absent without.
+    """
+    recorder = Kept()
+    alloc = allocation("n1", {})
+    telemetry = ClientTelemetry(settings_for(tmp_path, **settings), {"raw_exec": Says()}, recorder, ManualClock())
+
+    asyncio.run(telemetry.collect(NODE, {alloc.id: Measured(alloc)}))
+
+    labels = (alloc.id, "web", "default", "main", "app", "", "")
+    assert rss == recorder.values.get((catalogue.ALLOCS_MEMORY_RSS, labels))
+    assert (rss is None) == ((catalogue.ALLOCS_CPU_USER, labels) not in recorder.values)
 
 
 @pytest.mark.parametrize(

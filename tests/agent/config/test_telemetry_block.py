@@ -76,10 +76,6 @@ def test_telemetry_that_does_less_than_it_seems_is_a_warning(tmp_path):
     ("text", "start"),
     [
         (
-            LONE_SERVER + 'telemetry { in_memory_collection_interval = "1m" }',
-            "0.hcl:6: telemetry.in_memory_collection_interval is 60 s, but a series disappears 60 s after",
-        ),
-        (
             LONE_SERVER + 'telemetry { in_memory_retention_period = "5s" }',
             "0.hcl:6: telemetry.in_memory_retention_period is 5 s, shorter than in_memory_collection_interval, 10 s: ",
         ),
