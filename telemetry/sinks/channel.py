@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+from collections.abc import Iterator
 from typing import Protocol
 
 from telemetry.sinks.address import UNIX, split_address
@@ -54,14 +55,25 @@ def datagrams(address: str) -> Channel:
 
 def stream(address: str) -> Channel:
     """Return a channel that writes to a TCP connection to "host:port". Raises OSError."""
-    return _Sock(socket.create_connection(split_address(address), TIMEOUT_SECONDS))
+    with _names_as_os_errors():
+        return _Sock(socket.create_connection(split_address(address), TIMEOUT_SECONDS))
 
 
 def resolve(address: str) -> tuple[socket.AddressFamily, tuple[str, int]]:
     """Return family and IP address of "host:port" for datagrams. Raises OSError when the name is unknown."""
     host, port = split_address(address)
-    family, *_, found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
+    with _names_as_os_errors():
+        family, *_, found = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
     return family, (str(found[0]), port)
+
+
+@contextlib.contextmanager
+def _names_as_os_errors() -> Iterator[None]:
+    """Make of a name that no resolver can be asked for, such as `a..b`, one that none knows."""
+    try:
+        yield
+    except UnicodeError as error:
+        raise OSError(f"no name of a host: {error}") from error
 
 
 def _connected(sock: socket.socket, target: tuple[str, int] | str) -> Channel:

@@ -118,15 +118,18 @@ class Sender:
             self._logger.info("telemetry is sent again: sink=%s", self.name)
 
     def _run(self) -> None:
+        while not self._stopping.wait(FLUSH_SECONDS):
+            self._turn_whatever_comes()
+        self._turn_whatever_comes()
+        if self._channel is not None:
+            self._channel.close()
+
+    def _turn_whatever_comes(self) -> None:
         try:
-            while not self._stopping.wait(FLUSH_SECONDS):
-                self.turn()
             self.turn()
-        except Exception:  # the root of the thread
-            self._logger.exception("sink stopped", extra={"sink": self.name})
-        finally:
-            if self._channel is not None:
-                self._channel.close()
+        except Exception:  # the root of the thread: a sink that died would look like one that has nothing to say
+            self._logger.exception("sink failed, tried again in 5 s", extra={"sink": self.name})
+            self._pause = RETRY_TURNS
 
     def _failed(self, error: OSError) -> None:
         if self._channel is not None:

@@ -3,6 +3,7 @@
 import contextlib
 import logging
 import socket
+import threading
 from functools import partial
 
 import pytest
@@ -199,6 +200,46 @@ def test_a_name_that_does_not_resolve_is_like_a_receiver_that_is_away(caplog):
 
     assert 1 == sink.dropped
     assert "Name or service not known" in caplog.text
+
+
+@pytest.mark.parametrize("connect", [datagrams, stream])
+def test_a_name_that_cannot_be_asked_for_is_unknown(caplog, connect):
+    """
+    What no resolver takes is told like any name that nobody knows, and ends no thread.
+    """
+    sink = Sender("statsd", partial(connect, "a..b:8125"), statsd_line)
+    sink.push(READY, 1.0)
+
+    sink.turn()
+
+    assert 1 == sink.dropped
+    assert "no name of a host" in caplog.text
+
+
+def test_a_sink_survives_what_nobody_expected(udp, caplog, monkeypatch):
+    """
+    Its thread goes on after an error that is no matter of the network, and the log has the trace.
+    """
+    monkeypatch.setattr(sender_module, "RETRY_TURNS", 1)
+    ways = [{}, {"address": address(udp)}]
+    second = threading.Event()
+
+    def connect():
+        way = ways.pop(0)
+        if not ways:
+            second.set()
+        return datagrams(**way)  # the first attempt raises a TypeError
+
+    sink = Sender("statsd", connect, statsd_line)
+    sink.start()
+    try:
+        assert second.wait(10)
+        sink.push(READY, 1.0)
+
+        assert udp.recv(2000).startswith(TEXT)
+    finally:
+        sink.close()
+    assert "sink failed, tried again in 5 s" in caplog.text
 
 
 def test_a_full_queue_loses_what_comes():
