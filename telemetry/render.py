@@ -71,7 +71,7 @@ def _cells(metric: Metric) -> tuple[str, ...]:
         f"`{printed_name(metric)}`",
         metric.kind.value,
         metric.unit.value,
-        ", ".join(metric.labels),
+        ", ".join((*metric.labels, *(["metadata of the job"] if metric.labelled_by_job else []))),
         exporters(metric),
         _slug(metric.present),
         metric.meaning,
