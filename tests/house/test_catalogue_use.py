@@ -7,7 +7,9 @@ from agent.model.command import Command
 from telemetry.catalogue import MODULES, metrics_of
 
 ROOT = Path(__file__).parent.parent.parent
-SOURCES = sorted([*(ROOT / "agent").rglob("*.py"), *(ROOT / "telemetry").glob("*.py")])
+SOURCES = sorted(
+    [*(ROOT / "agent").rglob("*.py"), *(ROOT / "telemetry").glob("*.py"), *(ROOT / "telemetry/scrape").glob("*.py")]
+)
 CONSTANTS = {(module, name): metric for module in MODULES for name, metric in metrics_of(module).items()}
 
 
