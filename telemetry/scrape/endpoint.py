@@ -129,12 +129,14 @@ def write_found(description: ClusterDescription, discovery: Discovery, folder: P
     written = []
     for job in jobs(description):
         groups = discovery.found_of(job) if job.role in FOLLOWED else None
-        if groups is not None and _replace(folder / job.discovered_file, _json(groups)):
+        if groups is not None and write_groups(folder / job.discovered_file, groups):
             written.append(folder / job.discovered_file)
     return written
 
 
-def _replace(path: Path, text: str) -> bool:
+def write_groups(path: Path, groups: list[dict[str, Any]]) -> bool:
+    """Replace a file of targets whole unless it says the same already, and tell whether it changed; raises OSError."""
+    text = _json(groups)
     if path.exists() and path.read_text(encoding="utf-8") == text:
         return False
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -1,5 +1,6 @@
 """The scraping part of outrider.yaml: every discovery and way of access, as Prometheus takes it."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from compose.yaml_reader import SettingsError
 from telemetry.scrape.configuration import prometheus_config, scrape_configs
 from tests.tools import find_or_explain
 
+PAGE = (Path(__file__).parents[2] / "telemetry/scrape/SCRAPING.md").read_text(encoding="utf-8")
 PROMTOOLS, PROMTOOL_ABSENT = find_or_explain("promtool")
 
 LISTED = """\
@@ -256,3 +258,11 @@ def test_without_a_list_the_expected_size_is_asked_for():
     """
     with pytest.raises(SettingsError, match=r"o\.yaml:1: expected_servers is missing; without a list of servers"):
         parse_settings("cluster: demo\ndiscovery: consul\n", "o.yaml")
+
+
+@pytest.mark.parametrize("example", re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL))
+def test_every_example_of_the_page_is_accepted(example):
+    """
+    What SCRAPING.md shows can be pasted below a cluster and its servers.
+    """
+    assert parse_settings(example if "cluster:" in example else LISTED + example)
