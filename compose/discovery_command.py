@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from types import FrameType
@@ -19,10 +19,10 @@ from compose.yaml_reader import SettingsError
 from telemetry.clock import SystemClock
 from telemetry.nomad_api import ApiSettings, NomadApi
 from telemetry.scrape.access import REGION, ROLE, Access
-from telemetry.scrape.discovery import ROUND_SECONDS, TIMEOUT_SECONDS, Discovery
+from telemetry.scrape.discovery import ROUND_SECONDS, TIMEOUT_SECONDS, Discovery, Place
 from telemetry.scrape.duration import format_duration, parse_duration
 from telemetry.scrape.endpoint import DiscoveryServer, read_found, write_found
-from telemetry.scrape.members import ABSENT_ANSWERS
+from telemetry.scrape.members import ABSENT_ANSWERS, Known
 
 DEFAULT_LISTEN = "127.0.0.1:4651"
 
@@ -56,7 +56,7 @@ def serve_command(file: Path, listen: str, interval: str) -> None:
     except ValueError as error:
         raise click.BadParameter(str(error), param_hint="--listen") from error
     settings = _settings(file)
-    discovery = Discovery(settings.description, _connect(settings), SystemClock())
+    discovery = _discovery(settings)
     try:
         server = DiscoveryServer(address, discovery)
     except OSError as error:
@@ -67,10 +67,13 @@ def serve_command(file: Path, listen: str, interval: str) -> None:
     thread.start()
     host, port = server.server_address[:2]
     click.echo(f"targets on http://{host!s}:{port}/targets")
-    _until_stopped(discovery.round, seconds)
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    try:
+        _until_stopped(discovery.round, seconds)
+    finally:
+        # Also after an error: who serves a list that nobody renews looks well.
+        server.shutdown()
+        thread.join()
+        server.server_close()
 
 
 @discovery_group.command("write")
@@ -93,13 +96,7 @@ def write_command(file: Path, out: Path, interval: str, *, once: bool) -> None:
     seconds = _seconds(interval)
     settings = _settings(file)
     # One that runs once counts no answers: it believes the first that knows a leader.
-    discovery = Discovery(
-        settings.description,
-        _connect(settings),
-        SystemClock(),
-        earlier=read_found(settings.description, out),
-        absent_answers=1 if once else ABSENT_ANSWERS,
-    )
+    discovery = _discovery(settings, earlier=read_found(settings.description, out), is_patient=not once)
 
     def write() -> bool:
         is_complete = discovery.round()
@@ -147,22 +144,26 @@ def _settings(file: Path) -> Settings:
     return settings
 
 
-def _connect(settings: Settings) -> Callable[[str, str], NomadApi]:
-    """Return what opens a session with an agent of a region; raises click's error for a file that cannot be read."""
+def _discovery(
+    settings: Settings, earlier: Mapping[Place, Known] | None = None, *, is_patient: bool = True
+) -> Discovery:
+    """Return what follows the clusters of *settings*; raises click's error for a file that cannot be read."""
     access = settings.description.access
     base = _api_settings(access)
 
     def connect(region: str, address: str) -> NomadApi:
         server_name = access.server_name.replace(ROLE, "server").replace(REGION, region)
-        return NomadApi(
-            replace(
-                base,
-                address=f"{access.scheme}://{address}",
-                tls_server_name=base.tls_server_name or server_name,
-            )
-        )
+        url = f"{access.scheme}://{address}"
+        return NomadApi(replace(base, address=url, tls_server_name=base.tls_server_name or server_name))
 
-    return connect
+    return Discovery(
+        settings.description,
+        connect,
+        SystemClock(),
+        earlier=earlier,
+        absent_answers=ABSENT_ANSWERS if is_patient else 1,
+        asks_found=access.is_https or not base.token,
+    )
 
 
 def _api_settings(access: Access) -> ApiSettings:

@@ -50,7 +50,8 @@ class State:
 class Discovery:
     """Knows the agents of every region of *description*.
 
-    *connect* opens a session, given a region and the address of an agent of it.
+    *connect* opens a session, given a region and the address of an agent of it. Without *asks_found* only the listed
+    servers are asked: a token in clear text goes to nobody whom gossip alone vouches for.
     """
 
     def __init__(
@@ -61,11 +62,13 @@ class Discovery:
         *,
         earlier: Mapping[Place, Known] | None = None,
         absent_answers: int = ABSENT_ANSWERS,
+        asks_found: bool = True,
     ) -> None:
         self._description = description
         self._connect = connect
         self._clock = clock
         self._absent_answers = absent_answers
+        self._asks_found = asks_found
         self._regions = {
             Place(region.cluster or description.cluster, region.name, role): region
             for region in description.regions
@@ -170,6 +173,8 @@ class Discovery:
 
     def _servers_to_ask(self, region: Region, known: Known) -> Iterator[str]:
         yield from (target.address for target in region.servers)
+        if not self._asks_found:
+            return
         for target in beside_listed(known.targets.values(), region, AgentRole.SERVER):
             yield target.address
 

@@ -27,6 +27,7 @@ ABSENT_ANSWERS = 3
 """Answers in a row that must lack a target until it is one no more."""
 DEFAULT_PORT = 4646
 _GONE = "left"
+_ALIVE = "alive"
 _IS_BACK = "ready"
 
 
@@ -48,17 +49,20 @@ def servers_in(members: Sequence[Mapping[str, Any]], region: Region) -> tuple[li
     A member says no HTTP port: it is the one that most of the listed servers have.
     """
     port = usual_port(region)
-    found, left = [], set()
+    left = set()
+    by_address: dict[str, tuple[bool, Target]] = {}
     for member in members:
         tags = member.get("Tags") or {}
         if tags.get("role") != "nomad" or tags.get("region") != region.name:
             continue
         name = str(member["Name"]).removesuffix(f".{region.name}")
-        if member.get("Status") == _GONE:
+        status, address = member.get("Status"), _joined(str(member["Addr"]), port)
+        if status == _GONE:
             left.add(name)
-        else:
-            found.append(Target(name=name, address=_joined(member["Addr"], port), datacenter=tags.get("dc", "")))
-    return found, frozenset(left)
+        elif address not in by_address or (status == _ALIVE and not by_address[address][0]):
+            # Several of one machine differ in a port that members do not say; those have to be listed.
+            by_address[address] = status == _ALIVE, Target(name=name, address=address, datacenter=tags.get("dc", ""))
+    return [target for _, target in by_address.values()], frozenset(left)
 
 
 def node_in(stub: Mapping[str, Any], address: str) -> Node:
@@ -79,9 +83,8 @@ def clients_in(nodes: Iterable[Node]) -> list[Target]:
     Two series of the same labels would spoil each other: of several by one name the dead give way to the living, and
     where several live, each is called by its id too.
     """
-    by_address: dict[str, Node] = {}
-    for node in sorted(nodes, key=_standing):
-        by_address[node.address] = node
+    # One that never said where it is cannot be scraped, and is no reason to lose the others.
+    by_address = {node.address: node for node in sorted(nodes, key=_standing) if not node.address.startswith(":")}
     by_name: dict[str, list[Node]] = {}
     for node in sorted(by_address.values(), key=_standing):
         by_name.setdefault(node.name, []).append(node)

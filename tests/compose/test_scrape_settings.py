@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from alert_rules.render import to_yaml
+from compose import generate
 from compose.settings import parse_settings
 from compose.yaml_reader import SettingsError
 from telemetry.scrape.configuration import prometheus_config, scrape_configs
@@ -82,6 +83,21 @@ def test_prometheus_takes_every_discovery_with_every_access(promtool, discovery,
         assert field in {"consul_sd_configs", "nomad_sd_configs"}
         said = promtool.run("check", "config", write(tmp_path, text, without=field))
     assert 0 == said.returncode, said.stdout + said.stderr
+
+
+@pytest.mark.skipif(not PROMTOOLS, reason=PROMTOOL_ABSENT)
+def test_a_build_says_why_debians_prometheus_refuses_consul(tmp_path):
+    """
+    Whoever has a Prometheus without it reads what to take instead; with it, the file is good.
+    """
+    settings = parse_settings(LISTED + "discovery: consul\n")
+    generate.build(settings, tmp_path)
+
+    said = generate.check(settings, tmp_path)[0]
+
+    has_consul = "consul_sd_configs not found" not in said.output
+    assert has_consul == said.passed, said.output
+    assert has_consul or said.output.endswith("take upstream's, or discovery http or file")
 
 
 @pytest.mark.skipif(not PROMTOOLS, reason=PROMTOOL_ABSENT)

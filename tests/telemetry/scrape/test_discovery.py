@@ -12,6 +12,7 @@ from telemetry.scrape.description import AgentRole, ClusterDescription, Region, 
 from telemetry.scrape.description import Discovery as Kind
 from telemetry.scrape.discovery import Discovery, Place
 from telemetry.scrape.endpoint import DiscoveryServer, read_found, write_found
+from telemetry.scrape.members import Known
 from tests.telemetry.scrape.recorded_nomad import RecordedNomad, member, stub
 
 SERVERS, CLIENTS = (Place("demo", "global", role) for role in (AgentRole.SERVER, AgentRole.CLIENT))
@@ -125,6 +126,20 @@ def test_a_token_without_node_read_costs_the_clients_alone(nomad, caplog):
     [record] = caplog.records
     assert "role=client" in record.getMessage()
     assert "403 (Permission denied)" in record.getMessage()
+
+
+def test_found_servers_are_asked_when_the_listed_one_is_gone(nomad):
+    """
+    Unless that is forbidden, as with a token over plain http.
+    """
+    with RecordedNomad([], nomad.nodes[:1]) as other:
+        host, _, port = other.address.rpartition(":")
+        found = Target(name="s9", address=f"{host}:{port}")
+        nomad.stop()
+
+        asked = [follow(nomad, earlier={SERVERS: Known.of([found])}, asks_found=asks).round() for asks in (True, False)]
+
+        assert [True, False] == asked
 
 
 def test_a_node_is_asked_for_its_address_once(nomad):

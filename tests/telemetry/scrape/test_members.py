@@ -43,11 +43,21 @@ def test_a_dead_server_is_a_target_and_one_that_left_is_not():
     """
     `up` must be 0 for a server that died; one that left on purpose is nobody's loss.
     """
-    members = [member(status, "127.0.0.1", status) for status in ("alive", "failed", "leaving", "left")]
+    states = ("alive", "failed", "leaving", "left")
+    members = [member(status, f"127.0.0.{number}", status) for number, status in enumerate(states)]
 
     found, left = servers_in(members, REGION)
 
     assert (["alive", "failed", "leaving"], {"left"}) == ([target.name for target in found], left)
+
+
+def test_two_servers_at_one_address_are_one_target():
+    """
+    They differ in a port that members do not say; scraped twice, the one that answers would count for both.
+    """
+    members = [member("a", "127.0.0.1", "failed"), member("b", "127.0.0.1"), member("c", "127.0.0.1")]
+
+    assert ["b"] == [target.name for target in servers_in(members, REGION)[0]]
 
 
 def test_servers_of_other_regions_are_left_to_them():
@@ -77,6 +87,15 @@ def test_a_client_is_a_target_in_every_state():
     nodes = [node_in(stub(number, state), f"10.0.0.{number}:4646") for number, state in enumerate(states)]
 
     assert ["c0", "c1", "c2", "c3"] == [target.name for target in clients_in(nodes)]
+
+
+def test_a_client_without_an_address_is_left_out():
+    """
+    The others are found all the same.
+    """
+    nodes = [node_in(stub(1, Address=""), ""), node_in(stub(2), "")]
+
+    assert ["c2"] == [target.name for target in clients_in(nodes)]
 
 
 def test_a_machine_installed_anew_is_one_target():
