@@ -1,8 +1,9 @@
 """From settings to every file that Prometheus, Alertmanager and Grafana read."""
 
 import json
+import re
 import subprocess
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -124,9 +125,20 @@ def check(settings: Settings, out: Path, *, has_merged: bool = False) -> list[Ch
     configs += [MERGED_FILE] if has_merged else []
     too_old = _too_old(settings) if configs else None
     return [
-        _run(Tool.PROMTOOL, "prometheus.yml and rules", "check", "config", str(out / "prometheus.yml")),
+        _explained(_run(Tool.PROMTOOL, "prometheus.yml and rules", "check", "config", str(out / "prometheus.yml"))),
         *(too_old or _run(Tool.AMTOOL, name, "check-config", str(out / name)) for name in configs),
     ]
+
+
+def _explained(said: Check) -> Check:
+    """Return what promtool said, and why, where it does not know a discovery that Prometheus has."""
+    missing = re.search(r"field (\w+_sd_configs) not found", said.output)
+    if missing is None:
+        return said
+    reason = f"\nthis promtool was built without {missing[1]}, as Debian's are, and so is the Prometheus beside it, "
+    return replace(
+        said, output=f"{said.output}{reason}which refuses the file: take upstream's, or discovery http or file"
+    )
 
 
 def _too_old(settings: Settings) -> Check | None:

@@ -29,6 +29,9 @@ class Plan:
     notes: tuple[str, ...]
 
 
+_AGENTS = (AgentRole.SERVER, AgentRole.CLIENT)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Where:
     """What narrows a name down, where several regions or clusters have it; None for all of them."""
@@ -77,10 +80,10 @@ def plan_region(settings: Settings, region: str, cluster: str | None = None) -> 
 def _find(settings: Settings, name: str, where: Where) -> tuple[Region, AgentRole]:
     regions = _regions(settings, where)
     found = [
-        (each, role) for each in regions for role in AgentRole if name in {target.name for target in each.targets(role)}
+        (each, role) for each in regions for role in _AGENTS if name in {target.name for target in each.targets(role)}
     ]
     if not found:
-        known = [target.name for each in regions for role in AgentRole for target in each.targets(role)]
+        known = [target.name for each in regions for role in _AGENTS for target in each.targets(role)]
         near = get_close_matches(name, known, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
         raise MaintenanceError(f"there is no server or client {name!r}; {hint}the known ones are {', '.join(known)}")

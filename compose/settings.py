@@ -13,11 +13,11 @@ from alert_rules.rules import rule_set
 from alert_rules.settings import ExpectedRegion, Links, RuleSettings, Times
 from compose.receivers import read_mute_times, read_receivers, read_version
 from compose.rule_settings import label_names, label_values, manifest_of, rule_choices, selectors, windows_of
+from compose.scrape_settings import Lookups, read_lookups, read_scrape
 from compose.yaml_reader import Section, SettingsError, read_sections
-from telemetry.scrape.description import ClusterDescription, Discovery, Region, Target
+from telemetry.scrape.description import ClusterDescription, Region, Target
 
 DEFAULT_REGION = "global"
-_DISCOVERIES = {discovery.value: discovery for discovery in Discovery}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,9 @@ def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
     """Return the settings in *text*; *file* names it in errors."""
     top = read_sections(text, file)
     times = _times(top)
-    cluster, regions = _clusters(top)
+    lookups = read_lookups(top, None)
+    scrape = read_scrape(top, times.scrape_interval_seconds)
+    cluster, regions = _clusters(top, lookups)
     links = _links(top.section("links"))
     mute_times = read_mute_times(top)
     version = read_version(top)
@@ -67,7 +69,11 @@ def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
         replica_label=_replica_label(top, external_labels),
         scrape_interval_seconds=times.scrape_interval_seconds,
         evaluation_interval_seconds=times.evaluation_interval_seconds,
-        discovery=top.choice("discovery", _DISCOVERIES, Discovery.STATIC),
+        scrape_timeout_seconds=scrape.timeout_seconds,
+        discovery=lookups.discovery,
+        lookup=lookups.lookup,
+        access=scrape.access,
+        sample_limits=scrape.sample_limits,
     )
     rules = RuleSettings(
         cluster=cluster,
@@ -118,10 +124,10 @@ def _times(top: Section) -> Times:
     return times
 
 
-def _clusters(top: Section) -> tuple[str, tuple[Region, ...]]:
+def _clusters(top: Section, lookups: Lookups) -> tuple[str, tuple[Region, ...]]:
     """Return the name of the first cluster, and the regions of all."""
     if not top.has("clusters"):
-        return top.text("cluster"), _regions(top, "")
+        return top.text("cluster"), _regions(top, "", lookups)
     for name in ("cluster", "regions", *_OF_A_REGION):
         if top.has(name):
             raise top.error(name, "stands beside `clusters`; move it into one of the clusters")
@@ -129,25 +135,25 @@ def _clusters(top: Section) -> tuple[str, tuple[Region, ...]]:
     regions: list[Region] = []
     for section in top.sections("clusters"):
         names.append(section.text("name"))
-        regions += _regions(section, names[-1])
+        regions += _regions(section, names[-1], read_lookups(section, lookups))
         section.finish()
     if not names or len(set(names)) != len(names):
         raise top.error("clusters", f"are {names}; name each cluster once")
     return names[0], tuple(regions)
 
 
-_OF_A_REGION = ("region", "servers", "clients", "expected_servers")
+_OF_A_REGION = ("region", "servers", "clients", "exporters", "expected_servers")
 
 
-def _regions(top: Section, cluster: str) -> tuple[Region, ...]:
+def _regions(top: Section, cluster: str, lookups: Lookups) -> tuple[Region, ...]:
     if not top.has("regions"):
-        return (_region(top, top.optional_text("region") or DEFAULT_REGION, cluster),)
+        return (_region(top, top.optional_text("region") or DEFAULT_REGION, cluster, lookups),)
     for name in _OF_A_REGION:
         if top.has(name):
             raise top.error(name, "stands beside `regions`; move it into one of the regions")
     regions = []
     for section in top.sections("regions"):
-        regions.append(_region(section, section.text("name"), cluster))
+        regions.append(_region(section, section.text("name"), cluster, read_lookups(section, lookups)))
         section.finish()
     names = [region.name for region in regions]
     if not regions or len(set(names)) != len(names):
@@ -155,25 +161,40 @@ def _regions(top: Section, cluster: str) -> tuple[Region, ...]:
     return tuple(regions)
 
 
-def _region(section: Section, name: str, cluster: str) -> Region:
-    servers = tuple(_target(entry) for entry in section.sections("servers"))
-    clients = tuple(_target(entry) for entry in section.sections("clients"))
-    if not servers:
+def _region(section: Section, name: str, cluster: str, lookups: Lookups) -> Region:
+    servers, clients, exporters = (
+        tuple(_target(entry) for entry in section.sections(field)) for field in ("servers", "clients", "exporters")
+    )
+    if not servers and not lookups.finds_servers:
         raise section.error("servers", "is missing or empty; list each server with name and address")
+    if not servers and not section.has("expected_servers"):
+        # A size that is measured shrinks with the losses.
+        raise section.error(
+            "expected_servers", "is missing; without a list of servers it says how many there should be"
+        )
     expected = section.integer("expected_servers", len(servers))
     if expected < 1:
         raise section.error("expected_servers", f"is {expected}; it must be at least 1")
     try:
-        return Region(name=name, expected_servers=expected, servers=servers, clients=clients, cluster=cluster)
+        return Region(
+            name=name,
+            expected_servers=expected,
+            servers=servers,
+            clients=clients,
+            exporters=exporters,
+            cluster=cluster,
+            lookup=lookups.lookup,
+        )
     except ValueError as error:
         raise section.error("servers", f"cannot be used: {error}; rename one") from None
 
 
 def _target(section: Section) -> Target:
     name, address = section.text("name"), section.text("address")
+    datacenter = section.optional_text("datacenter") or ""
     section.finish()
     try:
-        return Target(name=name, address=address)
+        return Target(name=name, address=address, datacenter=datacenter)
     except ValueError:
         raise section.error("address", f'is {address!r}; write host:port, such as "10.0.0.5:4646"') from None
 

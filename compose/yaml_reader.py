@@ -24,20 +24,25 @@ class SettingsError(ValueError):
 class Section:
     """One mapping of the file, at *path* within it ("" at the top)."""
 
-    def __init__(self, file: str, path: str, node: yaml.MappingNode) -> None:
+    def __init__(self, file: str, path: str, node: yaml.MappingNode | None, line: int = 1) -> None:
+        """Take the fields of *node*; without one the section is empty, and errors name *line*."""
         self._file = file
         self._path = path
-        self._line = node.start_mark.line + 1
+        self._line = line if node is None else node.start_mark.line + 1
         self._known: list[str] = []
         self._values: dict[str, yaml.Node] = {}
         self._lines: dict[str, int] = {}
-        for key, value in node.value:
+        for key, value in node.value if node is not None else ():
             name = str(key.value)
             line = key.start_mark.line + 1
             if name in self._values:
                 raise SettingsError(f"{file}:{line}: {self.field(name)} stands twice; keep one")
             self._values[name] = value
             self._lines[name] = line
+
+    def empty(self, name: str) -> "Section":
+        """Return the section that *name* would be if it were given without a field; errors name this one's line."""
+        return Section(self._file, self.field(name), None, self._line)
 
     def field(self, name: str) -> str:
         """Return the full name of a field of this section, such as `links.runbooks`."""

@@ -61,6 +61,8 @@ class Role(Flag):
     """A recording rule of ours, evaluated by Prometheus."""
     FOREIGN = auto()
     """Prometheus, Alertmanager or another neighbour."""
+    DISCOVERY = auto()
+    """`outrider discovery serve`."""
 
 
 class Presence(Enum):

@@ -6,29 +6,68 @@ Source: a real Nomad puts the id of each Raft peer into metric names beside a la
 these names grow with every server that ever joined, and are dropped at scrape.
 """
 
+import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from telemetry.scrape.description import AgentRole, ClusterDescription, Discovery, Region
+from telemetry.scrape.description import AgentRole, ClusterDescription, Discovery, Region, Target
 from telemetry.scrape.duration import format_duration
+from telemetry.scrape.lookup import LISTED, escape_regex
 
 JOB_SERVERS = "nomad-server"
 JOB_CLIENTS = "nomad-client"
+JOB_EXPORTERS = "outrider-exporter"
 JOB_PROMETHEUS = "prometheus"
 JOB_ALERTMANAGER = "alertmanager"
 
 PEER_NAMES = "nomad_raft_.*_[0-9a-f]{8}_[0-9a-f]{4}_.*"
 """Metric names that end in a peer's UUID, `-` turned into `_`."""
 
-_JOBS = {AgentRole.SERVER: JOB_SERVERS, AgentRole.CLIENT: JOB_CLIENTS}
+_JOBS = {AgentRole.SERVER: JOB_SERVERS, AgentRole.CLIENT: JOB_CLIENTS, AgentRole.EXPORTER: JOB_EXPORTERS}
+_NOT_IN_A_FILE_NAME = re.compile(r"[^A-Za-z0-9_.-]")
 
 
 def scrape_configs(description: ClusterDescription) -> list[dict[str, Any]]:
     """Return the list that stands under `scrape_configs` in prometheus.yml, in an order that never varies."""
-    configs = [_agents(description, role) for role in AgentRole if _has_targets(description, role)]
+    configs = [_agents(job, description) for job in jobs(description)]
     configs.append(_neighbours(JOB_PROMETHEUS, list(description.prometheus_servers), description))
     configs.append(_neighbours(JOB_ALERTMANAGER, list(description.alertmanagers), description))
     return configs
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One scrape job: the targets of one role, in all regions or, where their settings differ, in one."""
+
+    name: str
+    role: AgentRole
+    regions: tuple[Region, ...]
+
+    @property
+    def listed_file(self) -> str:
+        """The file of the targets that outrider.yaml lists, relative to prometheus.yml."""
+        return f"targets/{self.name}.json"
+
+    @property
+    def discovered_file(self) -> str:
+        """The file of those that `outrider discovery write` finds besides."""
+        return f"targets/discovered/{self.name}.json"
+
+
+def jobs(description: ClusterDescription) -> tuple[Job, ...]:
+    """Return the jobs that scrape agents and exporters, in an order that never varies."""
+    found = []
+    for role in AgentRole:
+        regions = tuple(region for region in description.regions if _is_scraped(description, region, role))
+        if len(regions) > 1 and _differs_by_region(description):
+            for region in regions:
+                suffix = f"{region.cluster or description.cluster}-{region.name}"
+                name = f"{_JOBS[role]}-{_NOT_IN_A_FILE_NAME.sub('_', suffix)}"
+                found.append(Job(name, role, (region,)))
+        elif regions:
+            found.append(Job(_JOBS[role], role, regions))
+    return tuple(found)
 
 
 def prometheus_config(description: ClusterDescription, rule_files: list[str]) -> dict[str, Any]:
@@ -43,7 +82,9 @@ def prometheus_config(description: ClusterDescription, rule_files: list[str]) ->
         "global": {
             "scrape_interval": format_duration(description.scrape_interval_seconds),
             # Not longer than the interval, or Prometheus refuses the file; a hung agent costs one interval.
-            "scrape_timeout": format_duration(min(description.scrape_interval_seconds, 10.0)),
+            "scrape_timeout": format_duration(
+                description.scrape_timeout_seconds or min(description.scrape_interval_seconds, 10.0)
+            ),
             "evaluation_interval": format_duration(description.evaluation_interval_seconds),
             **external,
         },
@@ -54,59 +95,106 @@ def prometheus_config(description: ClusterDescription, rule_files: list[str]) ->
 
 
 def target_files(description: ClusterDescription) -> dict[str, list[dict[str, Any]]]:
-    """Return the files that `Discovery.FILE` reads: name relative to prometheus.yml, to its content."""
+    """Return the files of listed targets that `Discovery.FILE` reads: name relative to prometheus.yml, to its content."""
     if description.discovery is not Discovery.FILE:
         return {}
-    return {
-        _target_file(role): list(_static_configs(description, role))
-        for role in AgentRole
-        if _has_targets(description, role)
-    }
+    return {job.listed_file: groups for job in jobs(description) if (groups := list(_static_configs(description, job)))}
 
 
-def _agents(description: ClusterDescription, role: AgentRole) -> dict[str, Any]:
-    config: dict[str, Any] = {
-        "job_name": _JOBS[role],
-        "metrics_path": "/v1/metrics",
-        "params": {"format": ["prometheus"]},
-        "honor_labels": False,
-        "metric_relabel_configs": [{"source_labels": ["__name__"], "regex": PEER_NAMES, "action": "drop"}],
-    }
-    match description.discovery:
-        case Discovery.STATIC:
-            config["static_configs"] = list(_static_configs(description, role))
-        case Discovery.FILE:
-            config["file_sd_configs"] = [{"files": [_target_file(role)], "refresh_interval": "5s"}]
+def target_group(cluster: str, region: str, role: AgentRole, target: Target) -> dict[str, Any]:
+    """Return one target with its labels, as static, file and HTTP discovery all have it."""
+    labels = {"cluster": cluster, "region": region, "role": role.value, "instance": target.name}
+    if target.datacenter:
+        labels["datacenter"] = target.datacenter
+    return {"targets": [target.address], "labels": labels}
+
+
+def _agents(job: Job, description: ClusterDescription) -> dict[str, Any]:
+    config: dict[str, Any] = {"job_name": job.name}
+    if job.role is not AgentRole.EXPORTER:
+        config["metrics_path"] = "/v1/metrics"
+        config["params"] = {"format": ["prometheus"]}
+        config["honor_labels"] = False
+        if description.access.is_https:
+            config["scheme"] = "https"
+        config |= description.access.client(job.role.value, job.regions[0].name)
+        if job.role in description.sample_limits:
+            config["sample_limit"] = description.sample_limits[job.role]
+        config["metric_relabel_configs"] = [{"source_labels": ["__name__"], "regex": PEER_NAMES, "action": "drop"}]
+    relabelling: list[dict[str, Any]] = []
+    if job.name != _JOBS[job.role]:
+        # Two jobs of one name are refused, and rules and dashboards know the one.
+        relabelling.append({"target_label": "job", "replacement": _JOBS[job.role]})
+    lookup = job.regions[0].lookup
+    listed = list(_static_configs(description, job))
+    if lookup is not None and lookup.finds(job.role.value):
+        [region] = job.regions
+        cluster = region.cluster or description.cluster
+        if listed:
+            config["static_configs"] = [group | {"labels": group["labels"] | {LISTED: "yes"}} for group in listed]
+        config |= lookup.discovery(job.role.value, cluster, region.name)
+        relabelling += _constants({"cluster": cluster, "region": region.name, "role": job.role.value})
+        relabelling += lookup.relabelling(job.role.value)
+        relabelling += _listed_first(region.targets(job.role))
+    elif description.discovery is Discovery.FILE:
+        names = [job.listed_file] if listed else []
+        names += [job.discovered_file] if job.role is not AgentRole.EXPORTER else []
+        config["file_sd_configs"] = [{"files": [name], "refresh_interval": "5s"} for name in names]
+    else:
+        config["static_configs"] = listed
+    if relabelling:
+        config["relabel_configs"] = relabelling
     return config
 
 
+def _constants(labels: dict[str, str]) -> list[dict[str, Any]]:
+    return [{"target_label": name, "replacement": value.replace("$", "$$")} for name, value in labels.items()]
+
+
+def _listed_first(targets: tuple[Target, ...]) -> list[dict[str, Any]]:
+    """Return rules that drop what is found of a listed name or address: scraped twice, a server would count twice."""
+    return [
+        {
+            "source_labels": [LISTED, label],
+            "regex": f";(?:{'|'.join(escape_regex(text) for text in texts)})",
+            "action": "drop",
+        }
+        for label, texts in (
+            ("__address__", [target.address for target in targets]),
+            ("instance", [target.name for target in targets]),
+        )
+        if texts
+    ]
+
+
 def _neighbours(job: str, addresses: list[str], description: ClusterDescription) -> dict[str, Any]:
-    config: dict[str, Any] = {"targets": addresses}
-    if len(description.clusters) == 1:
-        config["labels"] = {"cluster": description.clusters[0]}
-    return {"job_name": job, "static_configs": [config]}
+    labels = {"cluster": description.clusters[0]} if len(description.clusters) == 1 else {}
+    lookup = description.lookup
+    if lookup is not None and lookup.finds(job):
+        config: dict[str, Any] = {"job_name": job} | lookup.discovery(
+            job, description.cluster, description.regions[0].name
+        )
+        relabelling = _constants(labels) + lookup.relabelling(job)
+        return config | ({"relabel_configs": relabelling} if relabelling else {})
+    static: dict[str, Any] = {"targets": addresses}
+    if labels:
+        static["labels"] = labels
+    return {"job_name": job, "static_configs": [static]}
 
 
-def _static_configs(description: ClusterDescription, role: AgentRole) -> Iterator[dict[str, Any]]:
-    for region in description.regions:
-        for target in region.targets(role):
-            yield {
-                "targets": [target.address],
-                "labels": {
-                    "cluster": region.cluster or description.cluster,
-                    "region": region.name,
-                    "role": role.value,
-                    "instance": target.name,
-                },
-            }
+def _static_configs(description: ClusterDescription, job: Job) -> Iterator[dict[str, Any]]:
+    for region in job.regions:
+        for target in region.targets(job.role):
+            yield target_group(region.cluster or description.cluster, region.name, job.role, target)
 
 
-def _target_file(role: AgentRole) -> str:
-    return f"targets/{_JOBS[role]}.json"
+def _differs_by_region(description: ClusterDescription) -> bool:
+    return description.access.differs_by_region or any(region.lookup for region in description.regions)
 
 
-def _has_targets(description: ClusterDescription, role: AgentRole) -> bool:
-    def has(region: Region) -> bool:
-        return bool(region.targets(role))
-
-    return any(has(region) for region in description.regions)
+def _is_scraped(description: ClusterDescription, region: Region, role: AgentRole) -> bool:
+    if region.targets(role):
+        return True
+    if region.lookup is not None:
+        return region.lookup.finds(role.value)
+    return description.discovery is Discovery.FILE and role is not AgentRole.EXPORTER

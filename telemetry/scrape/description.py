@@ -6,6 +6,10 @@ Pure values; where they come from (a file, a live cluster) is the business of ot
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import assert_never
+
+from telemetry.scrape.access import Access
+from telemetry.scrape.lookup import Lookup
 
 
 class Discovery(Enum):
@@ -15,6 +19,12 @@ class Discovery(Enum):
     """Targets stand in prometheus.yml."""
     FILE = "file"
     """Targets stand in files of their own, which Prometheus re-reads when they change."""
+    HTTP = "http"
+    """Prometheus fetches the targets, such as from `outrider discovery serve`."""
+    DNS = "dns"
+    CONSUL = "consul"
+    NOMAD = "nomad"
+    """Services that are registered with Nomad itself."""
 
 
 class AgentRole(Enum):
@@ -22,6 +32,8 @@ class AgentRole(Enum):
 
     SERVER = "server"
     CLIENT = "client"
+    EXPORTER = "exporter"
+    """No agent, but `outrider exporter` beside them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +46,8 @@ class Target:
 
     name: str
     address: str
+    datacenter: str = ""
+    """Empty for a target without the label `datacenter`."""
 
     def __post_init__(self) -> None:
         if not self.name:
@@ -45,12 +59,17 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """One Nomad region: the servers that form one Raft quorum, and the clients that belong to them."""
+    """One Nomad region: the servers that form one Raft quorum, and the clients that belong to them.
+
+    The targets here are those that the operator lists; *lookup* says where Prometheus finds more.
+    """
 
     name: str
     expected_servers: int
     servers: tuple[Target, ...]
     clients: tuple[Target, ...] = ()
+    exporters: tuple[Target, ...] = ()
+    lookup: Lookup | None = None
     cluster: str = ""
     """Empty for the one cluster that the description names."""
 
@@ -63,6 +82,9 @@ class Region:
         for name in names:
             if names.count(name) > 1:
                 raise ValueError(f"region {self.name!r}: the name {name!r} stands twice")
+        exporters = [target.name for target in self.exporters]
+        if len(set(exporters)) != len(exporters):
+            raise ValueError(f"region {self.name!r}: an exporter stands twice in {exporters}")
 
     @property
     def quorum(self) -> int:
@@ -70,8 +92,16 @@ class Region:
         return self.expected_servers // 2 + 1
 
     def targets(self, role: AgentRole) -> tuple[Target, ...]:
-        """Return the servers or the clients, in the order they were given."""
-        return self.servers if role is AgentRole.SERVER else self.clients
+        """Return the targets of one role, in the order they were given."""
+        match role:
+            case AgentRole.SERVER:
+                return self.servers
+            case AgentRole.CLIENT:
+                return self.clients
+            case AgentRole.EXPORTER:
+                return self.exporters
+            case _:
+                assert_never(role)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +123,15 @@ class ClusterDescription:
     """The one of them that tells a pair apart; alerts are sent without it, so that the pair's are the same."""
     scrape_interval_seconds: float = 5.0
     evaluation_interval_seconds: float = 5.0
+    scrape_timeout_seconds: float | None = None
+    """None for the interval, 10 s at most."""
     discovery: Discovery = Discovery.STATIC
+    lookup: Lookup | None = None
+    """Where the watchers are found, Prometheus and Alertmanager, when it has services for them."""
+    access: Access = field(default_factory=Access)
+    """How Prometheus reaches the agents."""
+    sample_limits: Mapping[AgentRole, int] = field(default_factory=dict)
+    """The most samples that a scrape of one target may give; no limit for a role that is not there."""
 
     def __post_init__(self) -> None:
         if not self.cluster:
@@ -105,6 +143,13 @@ class ClusterDescription:
             raise ValueError(f"cluster {self.cluster!r}: a region stands twice in {names}")
         if self.scrape_interval_seconds <= 0 or self.evaluation_interval_seconds <= 0:
             raise ValueError("scrape and evaluation intervals must be longer than 0s")
+        if self.scrape_timeout_seconds is not None and not (
+            0 < self.scrape_timeout_seconds <= self.scrape_interval_seconds
+        ):
+            raise ValueError(
+                f"the scrape timeout {self.scrape_timeout_seconds:g}s is not above 0s and at most the interval "
+                f"{self.scrape_interval_seconds:g}s"
+            )
 
     @property
     def clusters(self) -> tuple[str, ...]:

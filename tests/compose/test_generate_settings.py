@@ -88,7 +88,10 @@ regions:
             MINIMAL + "expected_servers: three\n",
             "o.yaml:7: expected_servers is 'three'; write a whole number such as 3",
         ),
-        (MINIMAL + "discovery: consul\n", "o.yaml:7: discovery is 'consul'; choose one of static, file"),
+        (
+            MINIMAL + "discovery: etcd\n",
+            "o.yaml:7: discovery is 'etcd'; choose one of static, file, http, dns, consul, nomad",
+        ),
         (MINIMAL + "prometheus: here\n", "o.yaml:7: prometheus is 'here'; write host:port, such as '127.0.0.1:9090'"),
         (MINIMAL + "cluster: b\n", "o.yaml:7: cluster stands twice; keep one"),
         (MINIMAL + "regions: []\n", "stands beside `regions`; move it into one of the regions"),

@@ -10,8 +10,7 @@ ROOT = Path(__file__).parent.parent.parent
 SOURCES = sorted(
     [
         *(ROOT / "agent").rglob("*.py"),
-        *(ROOT / "telemetry").glob("*.py"),
-        *(ROOT / "telemetry" / "sinks").glob("*.py"),
+        *(path for path in (ROOT / "telemetry").rglob("*.py") if "catalogue" not in path.parts),
     ]
 )
 CONSTANTS = {(module, name): metric for module in MODULES for name, metric in metrics_of(module).items()}
