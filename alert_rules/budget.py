@@ -13,6 +13,10 @@ WINDOW_SCRAPES = 4.4
 """Scrape intervals in a window: at least four samples, and no sample on its edge, which Prometheus 2 counts as inside
 and Prometheus 3 as outside."""
 
+BRIDGE_SCRAPES = 2.4
+"""Scrape intervals over which a counter that is missed is the same one: across one scrape that failed, and no sample on
+the edge. Longer, a server that starts again and leads again would not be seen to be elected."""
+
 SCRAPE_TIMEOUT_SECONDS_MAX = 10.0
 """Prometheus' own default; the timeout is the scrape interval when that is shorter."""
 
@@ -105,6 +109,11 @@ def firing_seconds(onset: Onset, hold_seconds: float, times: Times) -> float:
 def promised_seconds(onset: Onset, hold_seconds: float, times: Times) -> float:
     """Return the time from the fault to the notification at most, in seconds."""
     return firing_seconds(onset, hold_seconds, times) + times.group_wait_seconds
+
+
+def bridge_seconds(times: Times) -> float:
+    """Return how far a look-back must reach to find what was there before one scrape that failed."""
+    return BRIDGE_SCRAPES * times.scrape_interval_seconds
 
 
 def turn_seconds(times: Times) -> float:

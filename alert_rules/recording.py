@@ -38,15 +38,15 @@ def events(
     """Return PromQL that counts the events of a counter that lives for 60 s over a range, by *labels*.
 
     `increase()` cannot: the series is born at 1 by the event, and gone 60 s later. Each step of the subquery looks
-    back exactly one step, so that each birth and each growth is counted once; what was there a few scrapes before is
-    not born again after a scrape that failed. Servers count for themselves; *aggregate* says how their counts become
-    one. The newest step is up to *step* old.
+    back exactly one step, so that each birth and each growth is counted once; what was there before a scrape that failed
+    is not born again after it. What was gone for longer is: a server that started again may soon lead again. Servers
+    count for themselves; *aggregate* says how their counts become one. The newest step is up to *step* old.
     """
     return f"""
     {aggregate} by ({labels}) (
       sum_over_time(
         clamp_min(
-          {series} - (last_over_time({series}[$window] offset {step}) or 0 * {series}),
+          {series} - (last_over_time({series}[$bridge] offset {step}) or 0 * {series}),
           0
         )[{over}:{step}]
       )

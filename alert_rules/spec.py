@@ -137,8 +137,9 @@ class AlertSpec:
 def standard(settings: RuleSettings) -> dict[str, str]:
     """Return what follows from the intervals, windows and counts of the settings, by its name in expressions.
 
-    `$window`: at least four scrapes. `$scrape` and `$fine`: the interval and a fifth of it. `$index_age`: as old as an
-    index can look. `$restart`: longer than a restart is seen. `$turn`: until what two servers do at once is seen.
+    `$window`: at least four scrapes. `$bridge`: across one that failed. `$scrape` and `$fine`: the interval and a fifth
+    of it. `$index_age`: as old as an index can look. `$restart`: longer than a restart is seen. `$turn`: until what two
+    servers do at once is seen.
     `$mean`, `$recent` and `$events`: the windows. `$scrape_seconds` and `$alertmanagers` are plain numbers.
     """
     times = settings.times
@@ -147,6 +148,7 @@ def standard(settings: RuleSettings) -> dict[str, str]:
         "alertmanagers": str(settings.alertmanagers),
         "scrape_seconds": f"{times.scrape_interval_seconds:.15g}",
         "window": format_duration(budget.window_seconds(times)),
+        "bridge": format_duration(budget.bridge_seconds(times)),
         "scrape": format_duration(times.scrape_interval_seconds),
         "fine": format_duration(times.scrape_interval_seconds / 5),
         "index_age": format_duration(_INDEX_SECONDS + 2 * times.scrape_interval_seconds),

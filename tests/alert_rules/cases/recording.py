@@ -344,6 +344,16 @@ ELECTIONS = (
             recorded("outrider:elections", 800.0, None),
         ),
     ),
+    Case(
+        name="a server that started again and leads again within a few scrapes was elected twice",
+        series={f"nomad_raft_state_leader{{{S1}}}": "1x9 stale _x2 1x20"},
+        recorded=(recorded("outrider:elections", 60.0, 1), recorded("outrider:elections", 100.0, 2)),
+    ),
+    Case(
+        name="a leader of which a scrape failed was elected once",
+        series={f"nomad_raft_state_leader{{{S1}}}": "1x9 stale 1x20"},
+        recorded=(recorded("outrider:elections", 60.0, 1), recorded("outrider:elections", 100.0, 1)),
+    ),
 )
 
 CASES = (*SIZES, *SIGNS_OF_A_LEADER, *VOTERS, *LEFT, *ELECTIONS)
