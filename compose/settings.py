@@ -13,10 +13,10 @@ from alert_rules.rules import rule_set
 from alert_rules.settings import ExpectedRegion, Links, RuleSettings, Times
 from compose.receivers import read_mute_times, read_receivers, read_version
 from compose.rule_settings import label_names, label_values, manifest_of, rule_choices, selectors, windows_of
-from compose.yaml_reader import Section, SettingsError, read_sections
-from telemetry.scrape.description import ClusterDescription, Discovery, Region, Target
+from compose.topology import read_clusters, read_text
+from compose.yaml_reader import Section, read_sections
+from telemetry.scrape.description import ClusterDescription, Discovery, Target
 
-DEFAULT_REGION = "global"
 _DISCOVERIES = {discovery.value: discovery for discovery in Discovery}
 
 
@@ -36,20 +36,14 @@ class Settings:
 
 def load_settings(path: Path) -> Settings:
     """Read outrider.yaml; raise SettingsError, one sentence with file, line, field, value and remedy."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: there is no such file; name another with -f, or write one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from None
-    return parse_settings(text, str(path))
+    return parse_settings(read_text(path), str(path))
 
 
 def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
     """Return the settings in *text*; *file* names it in errors."""
     top = read_sections(text, file)
     times = _times(top)
-    cluster, regions = _clusters(top)
+    cluster, regions = read_clusters(top)
     links = _links(top.section("links"))
     mute_times = read_mute_times(top)
     version = read_version(top)
@@ -116,66 +110,6 @@ def _times(top: Section) -> Times:
             "repeat no more often than groups are looked at",
         )
     return times
-
-
-def _clusters(top: Section) -> tuple[str, tuple[Region, ...]]:
-    """Return the name of the first cluster, and the regions of all."""
-    if not top.has("clusters"):
-        return top.text("cluster"), _regions(top, "")
-    for name in ("cluster", "regions", *_OF_A_REGION):
-        if top.has(name):
-            raise top.error(name, "stands beside `clusters`; move it into one of the clusters")
-    names: list[str] = []
-    regions: list[Region] = []
-    for section in top.sections("clusters"):
-        names.append(section.text("name"))
-        regions += _regions(section, names[-1])
-        section.finish()
-    if not names or len(set(names)) != len(names):
-        raise top.error("clusters", f"are {names}; name each cluster once")
-    return names[0], tuple(regions)
-
-
-_OF_A_REGION = ("region", "servers", "clients", "expected_servers")
-
-
-def _regions(top: Section, cluster: str) -> tuple[Region, ...]:
-    if not top.has("regions"):
-        return (_region(top, top.optional_text("region") or DEFAULT_REGION, cluster),)
-    for name in _OF_A_REGION:
-        if top.has(name):
-            raise top.error(name, "stands beside `regions`; move it into one of the regions")
-    regions = []
-    for section in top.sections("regions"):
-        regions.append(_region(section, section.text("name"), cluster))
-        section.finish()
-    names = [region.name for region in regions]
-    if not regions or len(set(names)) != len(names):
-        raise top.error("regions", f"are {names}; name each region once")
-    return tuple(regions)
-
-
-def _region(section: Section, name: str, cluster: str) -> Region:
-    servers = tuple(_target(entry) for entry in section.sections("servers"))
-    clients = tuple(_target(entry) for entry in section.sections("clients"))
-    if not servers:
-        raise section.error("servers", "is missing or empty; list each server with name and address")
-    expected = section.integer("expected_servers", len(servers))
-    if expected < 1:
-        raise section.error("expected_servers", f"is {expected}; it must be at least 1")
-    try:
-        return Region(name=name, expected_servers=expected, servers=servers, clients=clients, cluster=cluster)
-    except ValueError as error:
-        raise section.error("servers", f"cannot be used: {error}; rename one") from None
-
-
-def _target(section: Section) -> Target:
-    name, address = section.text("name"), section.text("address")
-    section.finish()
-    try:
-        return Target(name=name, address=address)
-    except ValueError:
-        raise section.error("address", f'is {address!r}; write host:port, such as "10.0.0.5:4646"') from None
 
 
 _WATCHERS = {"prometheus": "127.0.0.1:9090", "alertmanager": "127.0.0.1:9093"}

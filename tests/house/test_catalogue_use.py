@@ -7,13 +7,19 @@ from agent.model.command import Command
 from telemetry.catalogue import MODULES, metrics_of
 
 ROOT = Path(__file__).parent.parent.parent
-SOURCES = sorted([*(ROOT / "agent").rglob("*.py"), *(ROOT / "telemetry").glob("*.py")])
+SOURCES = sorted(
+    [
+        *(ROOT / "agent").rglob("*.py"),
+        *(ROOT / "telemetry").glob("*.py"),
+        *(ROOT / "telemetry" / "exporting").glob("*.py"),
+    ]
+)
 CONSTANTS = {(module, name): metric for module in MODULES for name, metric in metrics_of(module).items()}
 
 
 def constants_used():
     """
-    Each (module, constant) of the catalogue that the agent or telemetry's own files mention.
+    Each (module, constant) of the catalogue that the agent, the exporter or telemetry's own files mention.
     """
     for source in SOURCES:
         tree = ast.parse(source.read_text(encoding="utf-8"))
