@@ -1,5 +1,6 @@
 """The part of outrider.yaml that says which clusters, regions, servers and clients there are."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from compose.yaml_reader import Section, SettingsError, read_sections
@@ -24,16 +25,7 @@ def load_regions(path: Path) -> tuple[Region, ...]:
     Raises SettingsError, one sentence with file, line, field, value and remedy.
     """
     cluster, regions = read_clusters(read_sections(read_text(path), str(path)))
-    return tuple(
-        Region(
-            name=region.name,
-            expected_servers=region.expected_servers,
-            servers=region.servers,
-            clients=region.clients,
-            cluster=region.cluster or cluster,
-        )
-        for region in regions
-    )
+    return tuple(replace(region, cluster=region.cluster or cluster) for region in regions)
 
 
 def read_clusters(top: Section) -> tuple[str, tuple[Region, ...]]:
@@ -54,7 +46,7 @@ def read_clusters(top: Section) -> tuple[str, tuple[Region, ...]]:
     return names[0], tuple(regions)
 
 
-_OF_A_REGION = ("region", "servers", "clients", "expected_servers")
+_OF_A_REGION = ("region", "servers", "clients", "expected_servers", "exporter")
 
 
 def _regions(top: Section, cluster: str) -> tuple[Region, ...]:
@@ -81,10 +73,28 @@ def _region(section: Section, name: str, cluster: str) -> Region:
     expected = section.integer("expected_servers", len(servers))
     if expected < 1:
         raise section.error("expected_servers", f"is {expected}; it must be at least 1")
+    exporter = _exporter(section)
     try:
-        return Region(name=name, expected_servers=expected, servers=servers, clients=clients, cluster=cluster)
+        return Region(
+            name=name,
+            expected_servers=expected,
+            servers=servers,
+            clients=clients,
+            cluster=cluster,
+            exporter=exporter,
+        )
     except ValueError as error:
         raise section.error("servers", f"cannot be used: {error}; rename one") from None
+
+
+def _exporter(section: Section) -> Target | None:
+    address = section.optional_text("exporter")
+    if address is None:
+        return None
+    try:
+        return Target(name="exporter", address=address)
+    except ValueError:
+        raise section.error("exporter", f'is {address!r}; write host:port, such as "127.0.0.1:4650"') from None
 
 
 def _target(section: Section) -> Target:

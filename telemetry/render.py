@@ -24,7 +24,8 @@ words in braces stands for one metric a word.
   `_count` since its birth.
 - A **gauge** with one of Nomad's names is a float32: whole numbers above 16.7 million (2^24) move in steps. Counters and
   summaries add up in float64.
-- Series named `outrider_*` are always there, in base units, and never expire.
+- Series named `outrider_*` are always there, in base units, and never expire. The exporter says of a server only what it
+  can read, and nothing of one that does not answer.
 - Labels of the target (`cluster`, `region`, `role`, `instance`, `job` …) come on top; they are set where Prometheus scrapes.
 - *Nomad only* marks what a real Nomad exports and Outrider's agent does not, or not yet.
 

@@ -14,6 +14,7 @@ from telemetry.scrape.duration import format_duration
 
 JOB_SERVERS = "nomad-server"
 JOB_CLIENTS = "nomad-client"
+JOB_EXPORTER = "outrider-exporter"
 JOB_PROMETHEUS = "prometheus"
 JOB_ALERTMANAGER = "alertmanager"
 
@@ -26,6 +27,8 @@ _JOBS = {AgentRole.SERVER: JOB_SERVERS, AgentRole.CLIENT: JOB_CLIENTS}
 def scrape_configs(description: ClusterDescription) -> list[dict[str, Any]]:
     """Return the list that stands under `scrape_configs` in prometheus.yml, in an order that never varies."""
     configs = [_agents(description, role) for role in AgentRole if _has_targets(description, role)]
+    if any(region.exporter for region in description.regions):
+        configs.append({"job_name": JOB_EXPORTER, "static_configs": list(_exporters(description))})
     configs.append(_neighbours(JOB_PROMETHEUS, list(description.prometheus_servers), description))
     configs.append(_neighbours(JOB_ALERTMANAGER, list(description.alertmanagers), description))
     return configs
@@ -97,6 +100,20 @@ def _static_configs(description: ClusterDescription, role: AgentRole) -> Iterato
                     "region": region.name,
                     "role": role.value,
                     "instance": target.name,
+                },
+            }
+
+
+def _exporters(description: ClusterDescription) -> Iterator[dict[str, Any]]:
+    for region in description.regions:
+        if region.exporter is not None:
+            yield {
+                "targets": [region.exporter.address],
+                "labels": {
+                    "cluster": region.cluster or description.cluster,
+                    "region": region.name,
+                    "role": "exporter",
+                    "instance": region.exporter.name,
                 },
             }
 

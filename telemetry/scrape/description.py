@@ -53,6 +53,8 @@ class Region:
     clients: tuple[Target, ...] = ()
     cluster: str = ""
     """Empty for the one cluster that the description names."""
+    exporter: Target | None = None
+    """`outrider exporter`, where one watches this region."""
 
     def __post_init__(self) -> None:
         if self.expected_servers < 1:

@@ -1,9 +1,12 @@
 """`outrider exporter` as an operator starts it: whom it watches, and what it refuses."""
 
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
@@ -12,9 +15,11 @@ from compose.exporter_command import exporter_command
 from compose.local_settings import default_agent_command
 from compose.topology import load_regions
 from compose.yaml_reader import SettingsError
+from telemetry.exporting.source import Source
 from tests.integration.watch import wait_until
 from tests.telemetry.exporting.fake_nomad import FakeNomad
 
+FOLDER = Path(__file__).parents[2] / "compose" / "exporter"
 TWO_REGIONS = """
 clusters:
   - name: production
@@ -140,6 +145,32 @@ def test_a_port_in_use_is_one_error():
 
     assert 1 == code
     assert f"Error: cannot listen on {listen}: Address already in use; choose another with -listen" in output
+
+
+def test_the_policy_that_is_shipped_allows_every_source():
+    """
+    Each rule that the log would ask for stands in policy.hcl, and none that writes.
+    """
+    policy = re.sub(r"#.*", "", (FOLDER / "policy.hcl").read_text())
+    rules = {" ".join(rule.split()) for rule in re.findall(r'\w+(?: "\*")? \{[^}]*\}', policy)}
+
+    assert {source.policy for source in Source} - {"none"} == rules
+
+
+def test_the_unit_that_is_shipped_starts_what_there_is():
+    """
+    Each ExecStart, the one for ACLs too, has options that the command knows.
+    """
+    unit = (FOLDER / "outrider-exporter.service").read_text()
+    known = {name for option in exporter_command.params for name in option.opts}
+
+    commands = [shlex.split(line) for line in re.findall(r"(?m)^#?ExecStart=(.+)$", unit)]
+
+    assert 2 == len(commands)
+    for command in commands:
+        assert ["/opt/outrider/bin/outrider", "exporter"] == command[:2]
+        options = {word if word in known else f"-{word}" for word in command if word.startswith("-")}
+        assert options <= known
 
 
 @pytest.mark.integration

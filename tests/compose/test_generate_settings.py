@@ -43,6 +43,17 @@ def test_the_expected_size_can_differ_from_the_servers_listed():
     assert 5 == settings.rules.regions[0].expected_servers
 
 
+def test_an_exporter_belongs_to_its_region():
+    """
+    It is named by its address; without one there is none.
+    """
+    [watched] = parse_settings(MINIMAL + 'exporter: "127.0.0.1:4650"\n').description.regions
+    [other] = parse_settings(MINIMAL).description.regions
+
+    assert "127.0.0.1:4650" == watched.exporter.address
+    assert other.exporter is None
+
+
 def test_several_regions_stand_in_a_list():
     """
     Each region has its own servers and expected size.
@@ -91,6 +102,8 @@ regions:
         (MINIMAL + "discovery: consul\n", "o.yaml:7: discovery is 'consul'; choose one of static, file"),
         (MINIMAL + "prometheus: here\n", "o.yaml:7: prometheus is 'here'; write host:port, such as '127.0.0.1:9090'"),
         (MINIMAL + "cluster: b\n", "o.yaml:7: cluster stands twice; keep one"),
+        (MINIMAL + "exporter: 4650\n", "exporter is '4650'; write host:port"),
+        (MINIMAL + "exporter: nowhere\n", "exporter is 'nowhere'; write host:port, such as \"127.0.0.1:4650\""),
         (MINIMAL + "regions: []\n", "stands beside `regions`; move it into one of the regions"),
         (MINIMAL + 'clients: [{name: server-1, address: "a:1"}]\n', "the name 'server-1' stands twice; rename one"),
         (MINIMAL + "clients:\n  - {name: c, address: a}\n", "o.yaml:8: clients[0].address is 'a'; write host:port"),
