@@ -46,6 +46,7 @@ class Exporter:
         registry = CollectorRegistry()
         registry.register(_Collector(self._board, clock, version))
         self._server = _Server(address, registry, self._poller)
+        self._changing = threading.Lock()
         self._settings = settings
 
     @property
@@ -56,7 +57,7 @@ class Exporter:
 
     def run(self) -> None:
         """Watch and serve until `stop`."""
-        self._poller.watch(self._settings)
+        self.watch(self._settings)
         try:
             self._server.serve_forever(poll_interval=0.1)
         finally:
@@ -64,9 +65,9 @@ class Exporter:
             self._server.server_close()
 
     def watch(self, settings: ExporterSettings) -> None:
-        """Watch other servers from now on."""
-        self._settings = settings
-        self._poller.watch(settings)
+        """Watch other servers from now on; from any thread."""
+        with self._changing:
+            self._poller.watch(settings)
 
     def stop(self) -> None:
         """End `run`; from any thread, also from a signal handler."""

@@ -33,6 +33,15 @@ class Journal:
         self._lock = threading.Lock()
         self._told: dict[tuple[str, Source | None], str] = {}
         self._denied: set[Source] = set()
+        self._leaders: set[str] = set()
+
+    def led(self, server: str, term: int, *, leads: bool) -> None:
+        """Tell of a server that begins or ceases to lead."""
+        with self._lock:
+            if leads == (server in self._leaders):
+                return
+            (self._leaders.add if leads else self._leaders.discard)(server)
+        log.info("server %s server=%s term=%d", "leads" if leads else "leads no longer", server, term)
 
     def failed(self, server: str, source: Source, error: Trouble) -> None:
         """Tell of *error*, unless it was told of this server and source already."""

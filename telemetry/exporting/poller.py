@@ -31,7 +31,7 @@ class _Reader(Protocol):
 
 
 class Poller:
-    """Starts and ends the readers. Used from one thread."""
+    """Starts and ends the readers. Used from one thread at a time."""
 
     def __init__(self, board: Board, clock: Clock) -> None:
         self._board = board
@@ -45,7 +45,7 @@ class Poller:
         self.stop()
         self._stop = threading.Event()
         self._board.watch(settings, self._clock.monotonic())
-        reading = Reading(self._board, self._journal, self._clock)
+        reading = Reading(self._board, self._journal, self._clock, self._stop)
         named: list[tuple[str, _Reader]] = [
             *((f"server {server.name}", ServerReader(server, settings, reading)) for server in settings.servers),
             ("autopilot", AutopilotReader(settings, reading)),

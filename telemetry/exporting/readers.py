@@ -5,6 +5,7 @@ All reads but autopilot's are stale: a server without a leader answers them at o
 other read would hang for 5 s. Source: measured on Nomad 2.0.5.
 """
 
+import threading
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -37,12 +38,21 @@ _ALL_NAMESPACES = {"namespace": "*"}
 
 
 class Reading:
-    """One read at a time: timed, counted, told of when it goes wrong."""
+    """Reads: timed, counted, told of when they go wrong. Once *stop* is set, nothing is taken down any more.
 
-    def __init__(self, board: Board, journal: Journal, clock: Clock) -> None:
+    So a reader that hung while others were told to watch in its place does not write over what they found.
+    """
+
+    def __init__(self, board: Board, journal: Journal, clock: Clock, stop: threading.Event | None = None) -> None:
         self.board = board
+        self.journal = journal
         self.clock = clock
-        self._journal = journal
+        self._stop = stop or threading.Event()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody wants to know any more."""
+        return self._stop.is_set()
 
     def read(self, server: str, source: Source, ask: Callable[[], T]) -> T | Trouble:
         """Return what *ask* returns, or the trouble it raised."""
@@ -50,13 +60,15 @@ class Reading:
         try:
             value = ask()
         except (ApiFailure, BodyError) as error:
-            now = self.clock.monotonic()
-            self.board.ended(server, source, now, now - began, failed=True, denied=is_denied(error))
-            self._journal.failed(server, source, error)
+            if not self.is_over:
+                now = self.clock.monotonic()
+                self.board.ended(server, source, now, now - began, failed=True, denied=is_denied(error))
+                self.journal.failed(server, source, error)
             return error
-        now = self.clock.monotonic()
-        self.board.ended(server, source, now, now - began, failed=False, denied=False)
-        self._journal.succeeded(server, source)
+        if not self.is_over:
+            now = self.clock.monotonic()
+            self.board.ended(server, source, now, now - began, failed=False, denied=False)
+            self.journal.succeeded(server, source)
         return value
 
 
@@ -81,7 +93,10 @@ class ServerReader:
         began = clock.monotonic()
         view, reachable = self._view()
         now = clock.monotonic()
-        board.polled(self._name, view, now, reachable=reachable)
+        if not self._reading.is_over:
+            board.polled(self._name, view, now, reachable=reachable)
+            if view.own is not None:
+                self._reading.journal.led(self._name, view.own.term, leads=view.leads)
         interval = self._settings.poll_seconds
         if view.has_leader is False:
             interval = min(interval, LEADERLESS_POLL_SECONDS)
@@ -126,6 +141,8 @@ class _ClusterReader:
         names = [name for name in self._reading.board.candidates() if name in self._targets]
         for name in sorted(names, key=avoided.__contains__)[:TRIES]:
             found = self._reading.read(name, source, lambda name=name: ask(name, self._api(name)))  # type: ignore[misc]
+            if self._reading.is_over:
+                return True
             if not isinstance(found, Exception):
                 self._reading.board.found(name, source, found, self._reading.clock.monotonic())
                 return True

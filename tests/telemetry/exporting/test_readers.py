@@ -1,6 +1,7 @@
 """Reading real sockets: what each kind of trouble does to the series, and to nobody else's."""
 
 import logging
+import threading
 
 import pytest
 
@@ -12,6 +13,7 @@ from telemetry.exporting.readers import AutopilotReader, ListsReader, Reading, S
 from telemetry.exporting.settings import ExporterSettings
 from telemetry.exporting.source import Source
 from telemetry.nomad_api import ApiSettings
+from telemetry.scrape.description import Target
 from tests.telemetry.exporting.fake_nomad import FakeNomad
 
 DENIED = (403, b"Permission denied")
@@ -354,6 +356,58 @@ def test_a_denied_list_is_asked_of_one_server(make):
     assert {} != world.of(exporter.JOBS)
 
 
+def test_a_change_of_leader_is_told(make, caplog):
+    """
+    Two lines: who leads no longer, and who does.
+    """
+    world = make(*three())
+    world.poll()
+    caplog.set_level(logging.INFO)
+    world.servers[0].leads, world.servers[1].leads = False, True
+
+    world.poll()
+    world.poll()
+
+    told = [record.getMessage() for record in caplog.records]
+    assert ["server leads no longer server=s1 term=2", "server leads server=s2 term=2"] == told
+
+
+def test_a_reader_that_was_told_to_end_takes_nothing_down(make):
+    """
+    What a former reader brings late does not stand for what its successor read.
+    """
+    world = make(FakeNomad("s1", leads=True))
+    stop = threading.Event()
+    late = ServerReader(world.servers[0].target, world.settings, Reading(world.board, Journal(), world.clock, stop))
+    stop.set()
+
+    late.step()
+
+    late.close()
+    assert 2 == len(world.servers[0].seen)
+    assert {"s1": 0.0} == world.of(exporter.SERVER_REACHABLE)
+    assert 0.0 == world.of(exporter.READS_TOTAL)["s1", "leader"]
+
+
+def test_every_server_is_spoken_to_with_the_settings_of_all():
+    """
+    Scheme, token and timeouts are kept; region and namespace of the environment are not.
+    """
+    api = ApiSettings(token="t", region="far", namespace="mine", ca_cert="ca.pem")
+    settings = ExporterSettings(servers=(Target(name="a", address="h:1"),), scheme="https", api=api)
+
+    found = settings.api_of(settings.servers[0], 7.0)
+
+    assert ("https://h:1", "t", "", "", "ca.pem", 7.0) == (
+        found.address,
+        found.token,
+        found.region,
+        found.namespace,
+        found.ca_cert,
+        found.timeout_seconds,
+    )
+
+
 def test_trouble_is_told_when_it_begins_and_when_it_is_over(make, caplog):
     """
     Three polls of a server that hangs are one line, and its return is another.
@@ -367,7 +421,11 @@ def test_trouble_is_told_when_it_begins_and_when_it_is_over(make, caplog):
 
     world.poll()
 
-    told = [record.getMessage().partition(" error=")[0] for record in caplog.records]
+    told = [
+        record.getMessage().partition(" error=")[0]
+        for record in caplog.records
+        if "server leads" not in record.getMessage()
+    ]
     assert ["server does not answer server=s1", "server answers again server=s1"] == told
 
 
