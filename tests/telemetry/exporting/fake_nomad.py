@@ -37,8 +37,7 @@ class FakeNomad:
         self.asked = threading.Event()
         self._release = threading.Event()
         self.connections = []
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
-        self._server.daemon_threads = True
+        self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.fake = self
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True)
         self._thread.start()
@@ -103,6 +102,13 @@ class FakeNomad:
             template | {"Name": f"{self.name}.global", "Leader": self.leads, "Healthy": True},
             template | {"Name": "other.global", "Leader": not self.leads, "Healthy": self.healthy},
         ]
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, request, client_address):
+        """Say nothing of a client that went away: ends in the middle of an answer are what is tested."""
 
 
 class _Handler(BaseHTTPRequestHandler):
