@@ -57,8 +57,9 @@ def events(
 def own(series: str) -> str:
     """Return PromQL that gives what our agent and our exporter say of a server, once for each, by instance.
 
-    The exporter speaks for several servers from one target, so the server's name becomes the instance. The greater
-    value wins: an exporter that cannot reach a server says 0, an agent that is gone says nothing.
+    The exporter speaks for several servers from one target, so the server's name becomes the instance. An exporter
+    that cannot reach a server says nothing of it, as an agent that is gone does. Where both speak the greater value
+    wins: the exporter's is up to a poll older.
     """
     return f"""
     max by (cluster, region, instance) (

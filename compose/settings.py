@@ -13,11 +13,10 @@ from alert_rules.rules import rule_set
 from alert_rules.settings import ExpectedRegion, Links, RuleSettings, Times
 from compose.receivers import read_mute_times, read_receivers, read_version
 from compose.rule_settings import label_names, label_values, manifest_of, rule_choices, selectors, windows_of
-from compose.scrape_settings import Lookups, read_lookups, read_scrape
-from compose.yaml_reader import Section, SettingsError, read_sections
-from telemetry.scrape.description import ClusterDescription, Region, Target
-
-DEFAULT_REGION = "global"
+from compose.scrape_settings import read_lookups, read_scrape
+from compose.topology import read_clusters, read_text
+from compose.yaml_reader import Section, read_sections
+from telemetry.scrape.description import ClusterDescription, Target
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +35,7 @@ class Settings:
 
 def load_settings(path: Path) -> Settings:
     """Read outrider.yaml; raise SettingsError, one sentence with file, line, field, value and remedy."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise SettingsError(f"{path}: there is no such file; name another with -f, or write one") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: cannot be read: {error}") from None
-    return parse_settings(text, str(path))
+    return parse_settings(read_text(path), str(path))
 
 
 def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
@@ -51,7 +44,7 @@ def parse_settings(text: str, file: str = "outrider.yaml") -> Settings:
     times = _times(top)
     lookups = read_lookups(top, None)
     scrape = read_scrape(top, times.scrape_interval_seconds)
-    cluster, regions = _clusters(top, lookups)
+    cluster, regions = read_clusters(top, lookups)
     links = _links(top.section("links"))
     mute_times = read_mute_times(top)
     version = read_version(top)
@@ -122,81 +115,6 @@ def _times(top: Section) -> Times:
             "repeat no more often than groups are looked at",
         )
     return times
-
-
-def _clusters(top: Section, lookups: Lookups) -> tuple[str, tuple[Region, ...]]:
-    """Return the name of the first cluster, and the regions of all."""
-    if not top.has("clusters"):
-        return top.text("cluster"), _regions(top, "", lookups)
-    for name in ("cluster", "regions", *_OF_A_REGION):
-        if top.has(name):
-            raise top.error(name, "stands beside `clusters`; move it into one of the clusters")
-    names: list[str] = []
-    regions: list[Region] = []
-    for section in top.sections("clusters"):
-        names.append(section.text("name"))
-        regions += _regions(section, names[-1], read_lookups(section, lookups))
-        section.finish()
-    if not names or len(set(names)) != len(names):
-        raise top.error("clusters", f"are {names}; name each cluster once")
-    return names[0], tuple(regions)
-
-
-_OF_A_REGION = ("region", "servers", "clients", "exporters", "expected_servers")
-
-
-def _regions(top: Section, cluster: str, lookups: Lookups) -> tuple[Region, ...]:
-    if not top.has("regions"):
-        return (_region(top, top.optional_text("region") or DEFAULT_REGION, cluster, lookups),)
-    for name in _OF_A_REGION:
-        if top.has(name):
-            raise top.error(name, "stands beside `regions`; move it into one of the regions")
-    regions = []
-    for section in top.sections("regions"):
-        regions.append(_region(section, section.text("name"), cluster, read_lookups(section, lookups)))
-        section.finish()
-    names = [region.name for region in regions]
-    if not regions or len(set(names)) != len(names):
-        raise top.error("regions", f"are {names}; name each region once")
-    return tuple(regions)
-
-
-def _region(section: Section, name: str, cluster: str, lookups: Lookups) -> Region:
-    servers, clients, exporters = (
-        tuple(_target(entry) for entry in section.sections(field)) for field in ("servers", "clients", "exporters")
-    )
-    if not servers and not lookups.finds_servers:
-        raise section.error("servers", "is missing or empty; list each server with name and address")
-    if not servers and not section.has("expected_servers"):
-        # A size that is measured shrinks with the losses.
-        raise section.error(
-            "expected_servers", "is missing; without a list of servers it says how many there should be"
-        )
-    expected = section.integer("expected_servers", len(servers))
-    if expected < 1:
-        raise section.error("expected_servers", f"is {expected}; it must be at least 1")
-    try:
-        return Region(
-            name=name,
-            expected_servers=expected,
-            servers=servers,
-            clients=clients,
-            exporters=exporters,
-            cluster=cluster,
-            lookup=lookups.lookup,
-        )
-    except ValueError as error:
-        raise section.error("servers", f"cannot be used: {error}; rename one") from None
-
-
-def _target(section: Section) -> Target:
-    name, address = section.text("name"), section.text("address")
-    datacenter = section.optional_text("datacenter") or ""
-    section.finish()
-    try:
-        return Target(name=name, address=address, datacenter=datacenter)
-    except ValueError:
-        raise section.error("address", f'is {address!r}; write host:port, such as "10.0.0.5:4646"') from None
 
 
 _WATCHERS = {"prometheus": "127.0.0.1:9090", "alertmanager": "127.0.0.1:9093"}

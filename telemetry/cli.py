@@ -21,7 +21,7 @@ def metrics() -> None:
 @metrics.command("list")
 @click.option("--module", type=click.Choice(sorted(MODULES)), help="Only the metrics of one subsystem.")
 @click.option("--kind", type=click.Choice(sorted(_KINDS)), help="Only the metrics of one kind.")
-@click.option("--exported", is_flag=True, help="Only what Outrider's own agent exports.")
+@click.option("--exported", is_flag=True, help="Only what Outrider's own agent or exporter exports.")
 @click.option("-json", "--json", "as_json", is_flag=True, help="Print JSON.")
 def list_(module: str | None, kind: str | None, exported: bool, as_json: bool) -> None:
     """List metrics by subsystem: name, kind, unit."""

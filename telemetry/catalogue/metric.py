@@ -73,6 +73,7 @@ class Presence(Enum):
     LEADER_ONLY = "on the leader, and for 60 s on a server that was it"
     FOLLOWER_ONLY = "on a follower, and for 60 s after"
     WHEN_CONFIGURED = "when configured"
+    WHILE_READ = "while `outrider exporter` can read it; what it read of a list stays for two reads"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,4 +1,7 @@
-"""What a real Nomad cannot say: series of our agent, always present, in base units, sampled at each scrape."""
+"""What a real Nomad cannot say: series of our agent, always present, in base units, sampled at each scrape.
+
+Those that `outrider exporter` says too are there for a server while it can read it, as of its last poll.
+"""
 
 from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
 
@@ -42,30 +45,36 @@ AGENT_INFO = _gauge(
 # One server. `server` is its node name: an exporter beside a real Nomad says the same of several servers at once.
 
 
-def _of_server(name: str, unit: Unit, meaning: str, extra: tuple[str, ...] = ()) -> Metric:
-    return _gauge(name, unit, meaning, Role.SERVER, ("server", *extra))
+def _of_server(
+    name: str, unit: Unit, meaning: str, extra: tuple[str, ...] = (), exporter: Role = Role.SERVER
+) -> Metric:
+    return _gauge(name, unit, meaning, exporter, ("server", *extra))
+
+
+def _of_both(name: str, unit: Unit, meaning: str, extra: tuple[str, ...] = ()) -> Metric:
+    return _of_server(name, unit, meaning, extra, Role.SERVER | Role.EXPORTER)
 
 
 def _server_total(name: str, meaning: str) -> Metric:
     return _total(name, meaning, Role.SERVER, ("server",))
 
 
-SERVER_HAS_LEADER = _of_server(
+SERVER_HAS_LEADER = _of_both(
     "outrider_server_has_leader",
     Unit.BOOLEAN,
     "1 while this server has heard a leader within its election timeout, or is one with a live lease.",
 )
-SERVER_IS_LEADER = _of_server(
+SERVER_IS_LEADER = _of_both(
     "outrider_server_is_leader", Unit.BOOLEAN, "1 while this server is the leader and its lease is alive."
 )
-RAFT_TERM = _of_server("outrider_raft_term", Unit.TERM, "The Raft term this server is in.")
-RAFT_VOTERS = _of_server("outrider_raft_voters", Unit.COUNT, "Voters in the configuration as this server knows it.")
-RAFT_VOTERS_HEALTHY = _of_server(
+RAFT_TERM = _of_both("outrider_raft_term", Unit.TERM, "The Raft term this server is in.")
+RAFT_VOTERS = _of_both("outrider_raft_voters", Unit.COUNT, "Voters in the configuration as this server knows it.")
+RAFT_VOTERS_HEALTHY = _of_both(
     "outrider_raft_voters_healthy",
     Unit.COUNT,
-    "On the leader, voters heard within the longest election timeout, itself included; elsewhere 1, and 1 for a leader heard.",
+    "On the leader, voters heard within the longest election timeout, itself included; elsewhere 1, and 1 for a leader heard. The exporter says of a leader whom its autopilot calls healthy.",
 )
-RAFT_LAST_CONTACT_SECONDS = _of_server(
+RAFT_LAST_CONTACT_SECONDS = _of_both(
     "outrider_raft_last_contact_seconds",
     Unit.SECONDS,
     "Time since this server had contact with a leader, or as leader with a quorum; 0 for a leader of one.",
@@ -75,16 +84,16 @@ RAFT_TICK_LATENESS_SECONDS = _of_server(
     Unit.SECONDS,
     "How late the Raft thread woke at worst in the last 15 to 30 s; elections are lost when it nears their timeout.",
 )
-RAFT_LAST_INDEX = _of_server(
+RAFT_LAST_INDEX = _of_both(
     "outrider_raft_last_index", Unit.INDEX, "Index of the last entry in this server's log; exact, unlike Nomad's."
 )
-RAFT_COMMIT_INDEX = _of_server(
+RAFT_COMMIT_INDEX = _of_both(
     "outrider_raft_commit_index", Unit.INDEX, "Index of the last entry that this server knows a quorum to have; exact."
 )
-RAFT_APPLIED_INDEX = _of_server(
+RAFT_APPLIED_INDEX = _of_both(
     "outrider_raft_applied_index", Unit.INDEX, "Index of the last entry in this server's state; exact."
 )
-RAFT_LOG_ENTRIES = _of_server(
+RAFT_LOG_ENTRIES = _of_both(
     "outrider_raft_log_entries",
     Unit.COUNT,
     "Entries in this server's log that no snapshot covers yet; falls whenever one is written.",
@@ -110,13 +119,13 @@ EVALUATIONS_FAILED_TOTAL = _server_total(
     "outrider_evaluations_failed_total",
     "Evaluations this server gave up as leader, because they were delivered to workers too often.",
 )
-NODES = _of_server(
+NODES = _of_both(
     "outrider_nodes",
     Unit.COUNT,
     "Registered clients by what this server's own state says of them; every combination is always there.",
     ("status", "eligibility"),
 )
-NODES_DRAINING = _of_server(
+NODES_DRAINING = _of_both(
     "outrider_nodes_draining", Unit.COUNT, "Registered clients that are being drained, by this server's own state."
 )
 WORKER_COUNT = _of_server("outrider_workers", Unit.COUNT, "Scheduling workers of this server.")
@@ -153,8 +162,8 @@ CLIENT_SERVERS_CONNECTED = _gauge(
 
 TASK_FAILURES_TOTAL = _total(
     "outrider_task_failures_total",
-    "Times one of the agent's own tasks or threads ended with an error nobody expected.",
-    Role.AGENT,
+    "Times one of the process's own tasks or threads ended with an error nobody expected.",
+    Role.AGENT | Role.EXPORTER,
     ("task",),
 )
 METRICS_SERIES = _gauge("outrider_metrics_series", Unit.COUNT, "Series that the agent's registry holds.", Role.AGENT)

@@ -14,6 +14,7 @@ BENCHES = {
     "raft": "tests.bench.raft_bench",
     "scheduler": "tests.bench.scheduler_bench",
     "rules": "tests.bench.rules_bench",
+    "exporter": "tests.bench.exporter_bench",
 }
 TIMEOUT_SECONDS = 900
 _FIGURE = re.compile(r"\S+ [-+0-9.einfa]+ \S+( [-+0-9.einfa]+ [-+0-9.einfa]+)?\Z")

@@ -43,6 +43,17 @@ def test_the_expected_size_can_differ_from_the_servers_listed():
     assert 5 == settings.rules.regions[0].expected_servers
 
 
+def test_an_exporter_belongs_to_its_region():
+    """
+    It is listed beside the servers; without one there is none.
+    """
+    [watched] = parse_settings(MINIMAL + 'exporters: [{name: e, address: "127.0.0.1:4650"}]\n').description.regions
+    [other] = parse_settings(MINIMAL).description.regions
+
+    assert ["127.0.0.1:4650"] == [target.address for target in watched.exporters]
+    assert () == other.exporters
+
+
 def test_several_regions_stand_in_a_list():
     """
     Each region has its own servers and expected size.
@@ -94,6 +105,7 @@ regions:
         ),
         (MINIMAL + "prometheus: here\n", "o.yaml:7: prometheus is 'here'; write host:port, such as '127.0.0.1:9090'"),
         (MINIMAL + "cluster: b\n", "o.yaml:7: cluster stands twice; keep one"),
+        (MINIMAL + "exporters: [{name: e, address: nowhere}]\n", "exporters[0].address is 'nowhere'; write host:port"),
         (MINIMAL + "regions: []\n", "stands beside `regions`; move it into one of the regions"),
         (MINIMAL + 'clients: [{name: server-1, address: "a:1"}]\n', "the name 'server-1' stands twice; rename one"),
         (MINIMAL + "clients:\n  - {name: c, address: a}\n", "o.yaml:8: clients[0].address is 'a'; write host:port"),

@@ -18,7 +18,7 @@ CONSTANTS = {(module, name): metric for module in MODULES for name, metric in me
 
 def constants_used():
     """
-    Each (module, constant) of the catalogue that the agent or telemetry's own files mention.
+    Each (module, constant) of the catalogue that the agent, the exporter or telemetry's own files mention.
     """
     for source in SOURCES:
         tree = ast.parse(source.read_text(encoding="utf-8"))

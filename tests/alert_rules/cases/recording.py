@@ -161,6 +161,20 @@ SIGNS_OF_A_LEADER = (
         (LEADER, 60.0, None, "s2"),
     ),
     heard(
+        "an exporter speaks of two servers, and of one that it cannot reach its counters do",
+        {
+            f"{HEARTBEATS}{{{S1}}}": "0+2x40",
+            f"{HEARTBEATS}{{{S2}}}": "0+2x40",
+            'outrider_server_has_leader{instance="exporter",server="s2"}': "0x40",
+            'outrider_server_has_leader{instance="exporter",server="s3"}': "1x40",
+            'outrider_server_is_leader{instance="exporter",server="s3"}': "1x40",
+        },
+        (HEARD, 60.0, 1, "s1"),
+        (HEARD, 60.0, None, "s2"),
+        (HEARD, 60.0, 1, "s3"),
+        (LEADER, 60.0, 1, "s3"),
+    ),
+    heard(
         "a server that is down is heard of no more",
         {
             f"up{{{S1}}}": "1x12 0x28",

@@ -1,6 +1,7 @@
 """The scrape part of prometheus.yml."""
 
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -38,6 +39,26 @@ def test_there_is_a_job_for_each_kind_of_target():
     jobs = [config["job_name"] for config in scrape_configs(CLUSTER)]
 
     assert ["nomad-server", "nomad-client", "prometheus", "alertmanager"] == jobs
+
+
+def test_an_exporter_is_scraped_with_the_labels_of_its_region():
+    """
+    What it says of servers is joined by cluster and region, and its own role is neither server nor client.
+    """
+    watched = replace(REGION, exporters=(Target(name="exporter", address="10.0.0.9:4650"),))
+    other = replace(REGION, name="far")
+
+    [*_, exporters, _, _] = scrape_configs(ClusterDescription(cluster="demo", regions=(watched, other)))
+
+    assert {
+        "job_name": "outrider-exporter",
+        "static_configs": [
+            {
+                "targets": ["10.0.0.9:4650"],
+                "labels": {"cluster": "demo", "region": "global", "role": "exporter", "instance": "exporter"},
+            }
+        ],
+    } == exporters
 
 
 def test_nomads_job_label_gives_way():

@@ -1,0 +1,1 @@
+"""What `outrider exporter` says: bodies of the API to values, values to series, and the threads that read."""
