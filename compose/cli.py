@@ -11,6 +11,7 @@ from agent.cli import COMMANDS, SUMMARIES
 _SUITE_COMMANDS: dict[str, tuple[str, str]] = {
     "alert": ("compose.alert_command:alert_group", "Send a test notification through the chain; list the alerts."),
     "build": ("compose.build_command:build_command", "Write every generated file from outrider.yaml."),
+    "check": ("compose.check.command:check_group", "Say what would keep alerts from working, on a live cluster."),
     "metrics": ("telemetry.cli:metrics", "Look up the catalogue of metrics."),
     "runbook": ("compose.alert_command:runbook_command", "Print what to do about an alert."),
     "silence": ("compose.silence_command:silence_group", "Keep alerts quiet during maintenance."),

@@ -40,14 +40,15 @@ class Problem(Enum):
 class AgentState:
     """What is known of the agent that was scraped.
 
-    *seconds* is for how long it has run and has been leader or not; *servers* how many its region has.
-    *is_outrider* tells our agent from a Nomad.
+    *seconds* is for how long it has run, *leads_seconds* for how long it has led where it is the leader; *servers* how
+    many its region has. *is_outrider* tells our agent from a Nomad.
     """
 
     place: str
     roles: Role
     is_leader: bool = False
     seconds: float = 0.0
+    leads_seconds: float = float("inf")
     servers: int = 3
     is_outrider: bool = True
 
@@ -78,7 +79,8 @@ def required(state: AgentState, catalogue: Catalogue = CATALOGUE) -> Iterator[Me
     for metric in catalogue:
         if not state.roles & metric.exporter or not _has(metric, state):
             continue
-        if state.seconds < SETTLED_SECONDS.get(metric.present, float("inf")):
+        seconds = min(state.seconds, state.leads_seconds) if metric.present is Presence.LEADER_ONLY else state.seconds
+        if seconds < SETTLED_SECONDS.get(metric.present, float("inf")):
             continue
         is_server = Role.SERVER in state.roles
         # A server that is alone has nobody to send heartbeats to, nor to hear them from.
