@@ -14,7 +14,7 @@ _ORDER = (Weight.ERROR, Weight.WARNING)
 
 def lines(findings: Sequence[Finding], checked: int, agents: int) -> Iterator[str]:
     """Yield the report: errors first, then a line that counts."""
-    for finding in sorted(findings, key=lambda each: _ORDER.index(each.weight)):
+    for finding in _sorted(findings):
         yield f"{finding.weight.value.upper():<8} {finding.place}: {finding.seen}"
         yield f"{'':<8} why: {finding.why}"
         yield f"{'':<8} do:  {finding.remedy}"
@@ -24,8 +24,12 @@ def lines(findings: Sequence[Finding], checked: int, agents: int) -> Iterator[st
 
 def as_json(findings: Sequence[Finding], checked: int, agents: int, **further: Any) -> str:
     """Return the same as JSON."""
-    body = {"findings": [each.as_json() for each in findings], "checked": checked, "agents": agents, **further}
+    body = {"findings": [each.as_json() for each in _sorted(findings)], "checked": checked, "agents": agents, **further}
     return json.dumps(body, indent=2)
+
+
+def _sorted(findings: Sequence[Finding]) -> list[Finding]:
+    return sorted(findings, key=lambda each: _ORDER.index(each.weight))
 
 
 def _counted(findings: Sequence[Finding]) -> str:
