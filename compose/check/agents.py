@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from compose.check.check import Check, Seen, once
+from compose.check.check import Check, Seen
 from compose.check.facts import AgentFacts, Facts, go_seconds
 from telemetry.catalogue import CATALOGUE, Metric, Presence, Role
 from telemetry.catalogue.comparison import required, seen_names
@@ -151,17 +151,21 @@ def _clock(agent: AgentFacts, _: Facts) -> Iterator[Seen]:
         yield Seen(Weight.WARNING, agent.place, f"its clock is {abs(seconds):.0f} s {direction} this machine's")
 
 
-def _versions(facts: Facts, _: Facts) -> Iterator[Seen]:
+def _answering_regions(facts: Facts) -> Sequence[str]:
+    return sorted({agent.region for agent in facts.servers if agent.version})
+
+
+def _versions(region: str, facts: Facts) -> Iterator[Seen]:
     by_version: dict[str, list[str]] = {}
-    for agent in facts.servers:
+    for agent in facts.servers_of(region):
         if agent.version:
             by_version.setdefault(agent.version, []).append(agent.name)
     if len(by_version) > 1:
         said = "; ".join(f"{version} on {', '.join(names)}" for version, names in sorted(by_version.items()))
-        yield Seen(Weight.WARNING, "the servers", f"they run {len(by_version)} versions: {said}")
+        yield Seen(Weight.WARNING, f"region {region}", f"its servers run {len(by_version)} versions: {said}")
     oldest = min((_numbers(version) for version in by_version), default=())
     for agent in facts.clients:
-        if Role.SERVER not in agent.roles and oldest and _numbers(agent.version) > oldest:
+        if agent.region == region and Role.SERVER not in agent.roles and oldest and _numbers(agent.version) > oldest:
             yield Seen(
                 Weight.WARNING,
                 agent.place,
@@ -253,10 +257,10 @@ AGENT_CHECKS = (
     ),
     Check(
         name="versions",
-        what="All servers run one version, and no client a newer one.",
+        what="All servers of a region run one version, and no client a newer one.",
         why="A new server's writes may be unknown to an old one.",
         remedy="Finish the upgrade: servers first, the leader last, then clients.",
-        subjects=once,
+        subjects=_answering_regions,
         look=_versions,
     ),
 )

@@ -65,8 +65,3 @@ def looked_at(checks: Iterable[Check], facts: Facts) -> tuple[list[Finding], int
         findings += check.findings(facts)
         things += len(check.subjects(facts))
     return findings, things
-
-
-def once(facts: Facts) -> Sequence[Facts]:
-    """Return the one subject of a check that looks at the whole."""
-    return (facts,)

@@ -58,12 +58,13 @@ def check_group(
     facts = gathered(settings, file or DEFAULT_FILE, api, addresses, prometheus)
     findings, things = looked_at(CHECKS, facts)
     answering = sum(agent.answered for agent in facts.agents)
+    unasked = [error for region in facts.regions for error in region.errors]
     if as_json:
-        click.echo(report.as_json(findings, things, answering, unasked=list(facts.region.errors)))
+        click.echo(report.as_json(findings, things, answering, unasked=unasked))
     else:
         for line in report.lines(findings, things, answering):
             click.echo(line)
-        for reason in facts.region.errors:
+        for reason in unasked:
             click.echo(f"note: not looked at: {reason}", err=True)
         if not facts.prometheus:
             click.echo("note: no Prometheus was looked at; name it with --prometheus", err=True)
@@ -87,24 +88,33 @@ def gathered(
     if addresses:
         agents = ask_agents(addresses, api)
     elif configured:
-        agents = tuple(ask_agent(url_of(each.address, api), api, place=_place(each)) for each in configured)
+        agents = tuple(
+            ask_agent(url_of(each.address, api), api, place=_place(each), group=each.region) for each in configured
+        )
     else:
         agents = ask_agents((api.address,), api)
-    asked = next((agent for agent in agents if agent.answered and Role.SERVER in agent.roles), None)
-    asked = asked or next((agent for agent in agents if agent.answered), None)
     watchers = prometheus or (
         [f"http://{address}" for address in settings.description.prometheus_servers] if settings is not None else []
     )
     rules = settings.rules if settings is not None else _shipped(agents)
     return Facts(
         agents=agents,
-        region=RegionFacts() if asked is None else ask_region(asked.address, api),
+        regions=_regions(agents, api),
         prometheus=tuple(ask_prometheus(url) for url in watchers),
         configured=configured,
         needed=needed_series(rules),
         shortest_window_seconds=shortest_window_seconds(rules),
         longest_scrape_interval_seconds=rules.times.scrape_interval_seconds if settings else _LONGEST_SECONDS,
     )
+
+
+def _regions(agents: Sequence[AgentFacts], api: ApiSettings) -> tuple[RegionFacts, ...]:
+    """Ask one agent of each region, a server where one answers."""
+    asked: dict[str, AgentFacts] = {}
+    for agent in sorted(agents, key=lambda each: Role.SERVER not in each.roles):
+        if agent.answered:
+            asked.setdefault(agent.region, agent)
+    return tuple(ask_region(name, agent.address, api) for name, agent in asked.items())
 
 
 _LONGEST_SECONDS = 15.0

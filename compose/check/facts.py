@@ -25,13 +25,14 @@ _ELECTION_SHOWS_SECONDS = 60.0
 class AgentFacts:
     """One agent: what it says of itself, what it exports, and what it would not say.
 
-    *place* is how findings name it. *body* is /v1/agent/self, empty when that was refused, with the reason in
+    *place* is how findings name it, *group* the region that the settings put it in. *body* is /v1/agent/self, empty when that was refused, with the reason in
     *self_error*; the same goes for *scrape* and *scrape_error*. *asked_at* is our clock when it was asked, *served_at*
     its own, both Unix seconds, *took_seconds* how long the answer took.
     """
 
     place: str
     address: str
+    group: str = ""
     body: Mapping[str, Any] = field(default_factory=dict)
     self_error: str = ""
     scrape: Scrape | None = None
@@ -74,6 +75,11 @@ class AgentFacts:
     def name(self) -> str:
         """The node's name, or its address where it does not say."""
         return str(self.config.get("NodeName") or (self.body.get("member") or {}).get("Name") or self.address)
+
+    @property
+    def region(self) -> str:
+        """The region it belongs to, as the settings call it, else as it does itself."""
+        return self.group or str(self.config.get("Region", ""))
 
     @property
     def version(self) -> str:
@@ -142,6 +148,7 @@ class RegionFacts:
     Each is as the API gives it, empty when it could not be asked; *errors* say why.
     """
 
+    name: str
     members: tuple[Mapping[str, Any], ...] = ()
     autopilot: Mapping[str, Any] = field(default_factory=dict)
     voters: tuple[Mapping[str, Any], ...] = ()
@@ -204,7 +211,7 @@ class Facts:
     """Everything that was gathered."""
 
     agents: tuple[AgentFacts, ...]
-    region: RegionFacts = field(default_factory=RegionFacts)
+    regions: tuple[RegionFacts, ...] = ()
     prometheus: tuple[PrometheusFacts, ...] = ()
     configured: tuple[Configured, ...] = ()
     needed: frozenset[str] = frozenset()
@@ -222,8 +229,13 @@ class Facts:
         """The agents that are clients and answered."""
         return tuple(agent for agent in self.agents if Role.CLIENT in agent.roles)
 
+    def servers_of(self, region: str) -> tuple[AgentFacts, ...]:
+        """Return the servers of one region."""
+        return tuple(agent for agent in self.servers if agent.region == region)
+
     @property
-    def leader(self) -> AgentFacts | None:
-        """The agent that says it leads, where exactly one does."""
-        leaders = [agent for agent in self.servers if agent.is_leader]
-        return leaders[0] if len(leaders) == 1 else None
+    def leaders(self) -> tuple[AgentFacts, ...]:
+        """The agents that say they lead, of the regions in which exactly one does."""
+        leading = [agent for agent in self.servers if agent.is_leader]
+        regions = [agent.region for agent in leading]
+        return tuple(agent for agent in leading if regions.count(agent.region) == 1)

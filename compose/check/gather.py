@@ -13,10 +13,12 @@ from telemetry.scraped import NotAnExposition, read_exposition
 _TIMEOUT_SECONDS = 10.0
 
 
-def ask_agent(address: str, api: ApiSettings, clock: Clock | None = None, place: str = "") -> AgentFacts:
+def ask_agent(
+    address: str, api: ApiSettings, clock: Clock | None = None, place: str = "", group: str = ""
+) -> AgentFacts:
     """Return what the agent at *address*, a URL, says; what it refuses is said in the facts, never raised."""
     clock = clock or SystemClock()
-    found: dict[str, Any] = {"place": place or address, "address": address}
+    found: dict[str, Any] = {"place": place or address, "address": address, "group": group}
     with NomadApi(with_overrides(api, {"address": address}), clock=clock) as session:
         found["asked_at"] = clock.wall()
         before = clock.monotonic()
@@ -40,8 +42,8 @@ def ask_agents(addresses: Iterable[str], api: ApiSettings, clock: Clock | None =
     return tuple(ask_agent(address, api, clock) for address in addresses)
 
 
-def ask_region(address: str, api: ApiSettings) -> RegionFacts:
-    """Return what the agent at *address* says of its region; what it refuses is left empty, with the reason."""
+def ask_region(name: str, address: str, api: ApiSettings) -> RegionFacts:
+    """Return what the agent at *address* says of its region, called *name*; what it refuses is left empty, with the reason."""
     errors: list[str] = []
     with NomadApi(with_overrides(api, {"address": address})) as session:
 
@@ -53,6 +55,7 @@ def ask_region(address: str, api: ApiSettings) -> RegionFacts:
                 return empty
 
         return RegionFacts(
+            name=name,
             members=tuple(ask("/v1/agent/members", {}).get("Members") or ()),
             # An unhealthy cluster is answered with 429.
             autopilot=ask("/v1/operator/autopilot/health", {}, accept=(429,)),

@@ -60,7 +60,7 @@ def _targets(prometheus: PrometheusFacts, facts: Facts) -> Iterator[Seen]:
             yield from _target(target, agent, prometheus)
     yield from _not_asked(prometheus, found)
     agents = [target for target in prometheus.targets if urlsplit(target.url).path == "/v1/metrics"]
-    ready = sum(node.get("Status") == "ready" for node in facts.region.nodes)
+    ready = sum(node.get("Status") == "ready" for region in facts.regions for node in region.nodes)
     clients = sum(target.labels.get("role") == "client" for target in agents)
     if any("role" in target.labels for target in agents) and clients + said < ready:
         yield Seen(

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from compose.check.check import Check, Seen
-from compose.check.facts import AgentFacts, Facts
+from compose.check.facts import AgentFacts, Facts, RegionFacts
 from telemetry.catalogue import raft
 from telemetry.catalogue.metric import Metric, Role
 from telemetry.finding import Weight
@@ -54,34 +54,37 @@ SIZES = (
 """How many servers a region may have, and what that means."""
 
 
-def _region(facts: Facts) -> Sequence[Facts]:
-    """Return the region as one subject where its servers could be asked."""
-    return (facts,) if facts.region.members else ()
+def _regions(facts: Facts) -> Sequence[RegionFacts]:
+    """Return the regions whose servers could be asked."""
+    return [region for region in facts.regions if region.members]
 
 
-def _size(facts: Facts, _: Facts) -> Iterator[Seen]:
-    many = sum(member.get("Status") != "left" for member in facts.region.members)
+def _named(region: RegionFacts) -> str:
+    return f"region {region.name}"
+
+
+def _size(region: RegionFacts, _: Facts) -> Iterator[Seen]:
+    many = sum(member.get("Status") != "left" for member in region.members)
     size = next((each for each in SIZES if each.servers == many), None)
     if size is None:
-        yield Seen(Weight.WARNING, "the region", f"it has {many} servers, and seven are the most that is sensible")
+        yield Seen(Weight.WARNING, _named(region), f"it has {many} servers, and seven are the most that is sensible")
     elif not size.is_sound:
         yield Seen(
             Weight.WARNING,
-            "the region",
+            _named(region),
             f"{many} servers need {size.quorum} and survive the loss of {size.tolerance}",
             why=size.remark,
         )
 
 
-def _members(facts: Facts, _: Facts) -> Iterator[Seen]:
-    for member in facts.region.members:
+def _members(region: RegionFacts, facts: Facts) -> Iterator[Seen]:
+    for member in region.members:
         status = member.get("Status")
         if status not in {"alive", "left"}:
             yield Seen(Weight.ERROR, f"server {member.get('Name')}", f"the other servers say that it is {status}")
-    servers = [each for each in facts.configured if each.role is Role.SERVER]
-    alive = sum(member.get("Status") == "alive" for member in facts.region.members)
-    # Members are those of one region; a file that names several is compared by the agents that answer.
-    if servers and len({each.region for each in servers}) == 1 and alive != len(servers):
+    servers = [each for each in facts.configured if each.role is Role.SERVER and each.region == region.name]
+    alive = sum(member.get("Status") == "alive" for member in region.members)
+    if servers and alive != len(servers):
         yield Seen(
             Weight.ERROR if alive < len(servers) else Weight.WARNING,
             servers[0].place,
@@ -91,8 +94,8 @@ def _members(facts: Facts, _: Facts) -> Iterator[Seen]:
         )
 
 
-def _autopilot(facts: Facts, _: Facts) -> Iterator[Seen]:
-    health = facts.region.autopilot
+def _autopilot(region: RegionFacts, _: Facts) -> Iterator[Seen]:
+    health = region.autopilot
     for server in health.get("Servers") or ():
         if not server.get("Healthy", True):
             contact = server.get("LastContact")
@@ -107,26 +110,26 @@ def _autopilot(facts: Facts, _: Facts) -> Iterator[Seen]:
     if isinstance(tolerance, int) and voters > 2 and tolerance < expected:
         yield Seen(
             Weight.ERROR,
-            "the region",
+            _named(region),
             f"{voters} voters, of which {tolerance} may be lost; in health it would be {expected}",
         )
     others = [server.get("Name") for server in health.get("Servers") or () if not server.get("Voter", True)]
     if others:
         yield Seen(
             Weight.WARNING,
-            "the region",
+            _named(region),
             f"{', '.join(map(str, others))} may not vote",
             why="a server without a vote adds nothing to what the cluster survives",
             remedy="wait until autopilot finds it stable; a read replica is meant to be so",
         )
 
 
-def _leader(facts: Facts, _: Facts) -> Iterator[Seen]:
-    leaders = [agent.name for agent in facts.servers if agent.is_leader]
-    if not facts.region.leader and not leaders:
-        yield Seen(Weight.ERROR, "the region", "it has no leader")
+def _leader(region: RegionFacts, facts: Facts) -> Iterator[Seen]:
+    leaders = [agent.name for agent in facts.servers_of(region.name) if agent.is_leader]
+    if not region.leader and not leaders:
+        yield Seen(Weight.ERROR, _named(region), "it has no leader")
     if len(leaders) > 1:
-        yield Seen(Weight.ERROR, "the region", f"{', '.join(leaders)} each say that they lead")
+        yield Seen(Weight.ERROR, _named(region), f"{', '.join(leaders)} each say that they lead")
 
 
 def _raft_servers(facts: Facts) -> Sequence[AgentFacts]:
@@ -134,8 +137,7 @@ def _raft_servers(facts: Facts) -> Sequence[AgentFacts]:
 
 
 def _leading(facts: Facts) -> Sequence[AgentFacts]:
-    leader = facts.leader
-    return (leader,) if leader is not None and leader.scrape is not None else ()
+    return [leader for leader in facts.leaders if leader.scrape is not None]
 
 
 def _round_trip(agent: AgentFacts, _: Facts) -> Iterator[Seen]:
@@ -221,7 +223,7 @@ REGION_CHECKS = (
         what="The region has three, five or seven servers.",
         why="An even number survives no more losses than one less, and more than seven make each write slower.",
         remedy="Add or remove a server, and name it in outrider.yaml; three or five are best.",
-        subjects=_region,
+        subjects=_regions,
         look=_size,
     ),
     Check(
@@ -229,7 +231,7 @@ REGION_CHECKS = (
         what="All servers are alive, and outrider.yaml names as many.",
         why="A lost server is lost redundancy.",
         remedy="Start it again, or remove it with `nomad server force-leave` and add another.",
-        subjects=_region,
+        subjects=_regions,
         look=_members,
     ),
     Check(
@@ -237,7 +239,7 @@ REGION_CHECKS = (
         what="Autopilot finds every server healthy, and as many may be lost as the voters allow.",
         why="Fewer losses stop all writes than the number of servers promises.",
         remedy="Look at the server's log and at `nomad operator autopilot health`.",
-        subjects=_region,
+        subjects=_regions,
         look=_autopilot,
     ),
     Check(
@@ -245,7 +247,7 @@ REGION_CHECKS = (
         what="Exactly one server leads.",
         why="Without a leader nothing is scheduled and no write succeeds.",
         remedy="Read the runbook: `outrider runbook NomadNoLeader`.",
-        subjects=_region,
+        subjects=_regions,
         look=_leader,
     ),
     Check(

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from compose.check.check import Check, looked_at, once
+from compose.check.check import Check, looked_at
 from compose.check.checks import CHECKS
 from compose.check.facts import go_seconds
 from compose.check.region import SIZES, typical
@@ -152,13 +152,13 @@ def test_versions_that_differ_are_a_warning(facts):
     """
     mixed = with_body(facts, "s1", lambda body: body["config"]["Version"].update(Version="2.0.4"))
 
-    assert [("versions", "the servers"), ("versions", "c1"), ("versions", "c2")] == [
+    assert [("versions", "region demo/global"), ("versions", "c1"), ("versions", "c2")] == [
         (each[0], each[2]) for each in found(mixed)
     ]
 
 
 def members(facts, many):
-    first = facts.region.members[0]
+    first = facts.regions[0].members[0]
     return tuple({**first, "Name": f"s{number + 1}.global"} for number in range(many))
 
 
@@ -183,7 +183,7 @@ def test_a_failed_member_is_an_error_and_the_settings_name_more(facts):
     """
     The others' word is said for the server, and the line of outrider.yaml that names more servers than live.
     """
-    first, *others = facts.region.members
+    first, *others = facts.regions[0].members
     failed = with_region(facts, members=({**first, "Status": "failed"}, *others))
 
     assert [
@@ -196,13 +196,13 @@ def test_what_autopilot_finds_unhealthy_is_an_error(facts):
     """
     The server is named, and that no further one may be lost.
     """
-    health = dict(facts.region.autopilot)
+    health = dict(facts.regions[0].autopilot)
     health["Servers"] = [{**health["Servers"][0], "Healthy": False, "LastContact": "8s"}, *health["Servers"][1:]]
     sick = with_region(facts, autopilot={**health, "FailureTolerance": 0})
 
     assert [
         ("autopilot", Weight.ERROR, "server s1.global", "autopilot finds it unhealthy, last contact 8s ago"),
-        ("autopilot", Weight.ERROR, "the region", "3 voters, of which 0 may be lost; in health it would be 1"),
+        ("autopilot", Weight.ERROR, "region demo/global", "3 voters, of which 0 may be lost; in health it would be 1"),
     ] == found(sick)
 
 
@@ -213,8 +213,8 @@ def test_no_leader_and_two_leaders_are_errors(facts):
     none = with_region(with_body(facts, "s2", lambda body: body["stats"]["nomad"].update(leader="false")), leader="")
     two = with_body(facts, "s1", lambda body: body["stats"]["nomad"].update(leader="true"))
 
-    assert ("leader", Weight.ERROR, "the region", "it has no leader") in found(none)
-    assert ("leader", Weight.ERROR, "the region", "s1, s2 each say that they lead") in found(two)
+    assert ("leader", Weight.ERROR, "region demo/global", "it has no leader") in found(none)
+    assert ("leader", Weight.ERROR, "region demo/global", "s1, s2 each say that they lead") in found(two)
 
 
 @pytest.mark.parametrize(
@@ -355,9 +355,24 @@ def test_a_check_needs_a_name_and_sentences():
     """
     What cannot stand on the page of checks cannot be built.
     """
-    fields = {"what": "A.", "why": "B.", "remedy": "C.", "subjects": once, "look": lambda *_: ()}
+    fields = {"what": "A.", "why": "B.", "remedy": "C.", "subjects": lambda facts: facts.agents, "look": lambda *_: ()}
 
     with pytest.raises(ValueError, match="words in lower case"):
         Check(name="No Name", **fields)
     with pytest.raises(ValueError, match="no sentence"):
         Check(name="name", **{**fields, "why": "B"})
+
+
+def test_two_regions_have_a_leader_each(facts):
+    """
+    Leaders, members and versions are those of one region; a second one's are no second leader.
+    """
+    far = tuple(replace(each, place=f"far-{each.place}", group="demo/far") for each in facts.agents[:3])
+    both = replace(
+        facts,
+        agents=facts.agents + far,
+        regions=(*facts.regions, replace(facts.regions[0], name="demo/far", nodes=())),
+    )
+
+    assert ["s2", "far-s2"] == [agent.place for agent in both.leaders]
+    assert [] == found(both)

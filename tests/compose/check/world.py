@@ -30,6 +30,7 @@ def agent(name, role):
     return AgentFacts(
         place=name,
         address=f"http://{ADDRESSES[name]}:4646",
+        group="demo/global",
         body=body,
         scrape=replace(scrape, samples=samples),
         asked_at=NOW,
@@ -73,12 +74,15 @@ def healthy():
     )
     return Facts(
         agents=agents,
-        region=RegionFacts(
-            members=tuple(golden("agent-members.json")["Members"]),
-            autopilot=golden("operator-autopilot-health.json"),
-            voters=tuple(golden("operator-raft-configuration.json")["Servers"]),
-            nodes=tuple(golden("nodes.json")),
-            leader="127.0.0.12:4647",
+        regions=(
+            RegionFacts(
+                name="demo/global",
+                members=tuple(golden("agent-members.json")["Members"]),
+                autopilot=golden("operator-autopilot-health.json"),
+                voters=tuple(golden("operator-raft-configuration.json")["Servers"]),
+                nodes=tuple(golden("nodes.json")),
+                leader="127.0.0.12:4647",
+            ),
         ),
         prometheus=(
             PrometheusFacts(
@@ -118,7 +122,7 @@ def with_samples(facts, place, change):
 
 def with_region(facts, **changes):
     """Return *facts* with what the servers say together changed."""
-    return replace(facts, region=replace(facts.region, **changes))
+    return replace(facts, regions=(replace(facts.regions[0], **changes),))
 
 
 def with_prometheus(facts, **changes):
