@@ -56,7 +56,7 @@ def ask_region(name: str, address: str, api: ApiSettings) -> RegionFacts:
 
         return RegionFacts(
             name=name,
-            members=tuple(ask("/v1/agent/members", {}).get("Members") or ()),
+            members=_members_of_region(ask("/v1/agent/members", {})),
             # An unhealthy cluster is answered with 429.
             autopilot=ask("/v1/operator/autopilot/health", {}, accept=(429,)),
             voters=tuple(ask("/v1/operator/raft/configuration", {}).get("Servers") or ()),
@@ -64,6 +64,13 @@ def ask_region(name: str, address: str, api: ApiSettings) -> RegionFacts:
             leader=ask("/v1/status/leader", ""),
             errors=tuple(errors),
         )
+
+
+def _members_of_region(body: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    """Return the members of the answering agent's own region: federated regions gossip together."""
+    region = body.get("ServerRegion")
+    members = body.get("Members") or ()
+    return tuple(member for member in members if (member.get("Tags") or {}).get("region", region) == region)
 
 
 def ask_prometheus(url: str, clock: Clock | None = None) -> PrometheusFacts:

@@ -38,7 +38,7 @@ def _answers(prometheus: PrometheusFacts, _: Facts) -> Iterator[Seen]:
 def target_of(agent: AgentFacts, prometheus: PrometheusFacts) -> ScrapeTarget | None:
     """Return the target that is *agent*, known by its address, else by its name."""
     where = urlsplit(agent.address).netloc
-    targets = [target for target in prometheus.targets if urlsplit(target.url).path == "/v1/metrics"]
+    targets = _agents_among(prometheus)
     by_address = [target for target in targets if urlsplit(target.url).netloc == where]
     names = {agent.name, where}
     by_name = [target for target in targets if target.labels.get("instance") in names]
@@ -47,29 +47,37 @@ def target_of(agent: AgentFacts, prometheus: PrometheusFacts) -> ScrapeTarget | 
 
 def _targets(prometheus: PrometheusFacts, facts: Facts) -> Iterator[Seen]:
     found: list[ScrapeTarget] = []
-    said = 0
+    lacking = Role(0)
     for agent in facts.agents:
         if not agent.answered:
             continue
         target = target_of(agent, prometheus)
         if target is None:
-            said += Role.CLIENT in agent.roles
+            lacking |= agent.roles
             yield Seen(Weight.ERROR, prometheus.url, f"{agent.place} is not among its targets")
         else:
             found.append(target)
             yield from _target(target, agent, prometheus)
     yield from _not_asked(prometheus, found)
-    agents = [target for target in prometheus.targets if urlsplit(target.url).path == "/v1/metrics"]
+    yield from _numbers(prometheus, facts, lacking)
+
+
+def _numbers(prometheus: PrometheusFacts, facts: Facts, said: Role) -> Iterator[Seen]:
+    """Yield that fewer servers or clients are scraped than the cluster has, of roles of which none was *said* to lack."""
+    roles = [target.labels.get("role") for target in _agents_among(prometheus)]
+    if not any(roles):
+        # Targets of an operator's own may lack the label, and then nobody can tell.
+        return
+    alive = sum(member.get("Status") == "alive" for region in facts.regions for member in region.members)
     ready = sum(node.get("Status") == "ready" for region in facts.regions for node in region.nodes)
-    clients = sum(target.labels.get("role") == "client" for target in agents)
-    if any("role" in target.labels for target in agents) and clients + said < ready:
-        yield Seen(
-            Weight.WARNING,
-            prometheus.url,
-            f"the cluster has {ready} ready clients, and {clients} are scraped",
-            why="what a client alone knows (disk, memory, tasks) is not watched",
-            remedy="name the clients in outrider.yaml, then `outrider build` and reload Prometheus",
-        )
+    for role, many, what in ((Role.SERVER, alive, "live servers"), (Role.CLIENT, ready, "ready clients")):
+        scraped = roles.count(str(role.name).lower())
+        if scraped < many and not role & said:
+            yield Seen(Weight.WARNING, prometheus.url, f"the cluster has {many} {what}, and {scraped} are scraped")
+
+
+def _agents_among(prometheus: PrometheusFacts) -> list[ScrapeTarget]:
+    return [target for target in prometheus.targets if urlsplit(target.url).path == "/v1/metrics"]
 
 
 def _target(target: ScrapeTarget, agent: AgentFacts, prometheus: PrometheusFacts) -> Iterator[Seen]:
@@ -107,9 +115,7 @@ def _not_asked(prometheus: PrometheusFacts, asked: Sequence[ScrapeTarget]) -> It
 def _intervals(prometheus: PrometheusFacts, facts: Facts) -> Iterator[Seen]:
     expected = facts.longest_scrape_interval_seconds
     hard = PROMETHEUS_EXPIRY_SECONDS / SCRAPES_OF_AN_EVENT
-    for target in prometheus.targets:
-        if urlsplit(target.url).path != "/v1/metrics":
-            continue
+    for target in _agents_among(prometheus):
         seconds = target.interval_seconds
         place = f"{prometheus.url}, scrape_interval of {target.pool} ({target.url})"
         if seconds >= hard:
@@ -177,7 +183,7 @@ PROMETHEUS_CHECKS = (
     ),
     Check(
         name="targets",
-        what="Every agent is a target that is up, under its own role, and every ready client is scraped.",
+        what="Every agent is a target that is up, under its own role, and as many servers and clients are scraped as live.",
         why="What is not scraped is not watched.",
         remedy="Name it in outrider.yaml, then `outrider build` and reload Prometheus.",
         subjects=_answering,

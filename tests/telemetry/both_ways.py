@@ -9,6 +9,7 @@ anything is unknown, otherwise than catalogued, or missing.
 
 import argparse
 import json
+import os
 import signal
 import sys
 import tarfile
@@ -24,7 +25,8 @@ from compose.check.gather import ask_agent
 from compose.local import LocalCluster
 from compose.local_settings import LocalSettings
 from telemetry.catalogue import MODULES, Presence, Role, find, metrics_of
-from telemetry.catalogue.comparison import AgentState, Difference, Problem, compare, unseen
+from telemetry.catalogue.cardinality import ClusterSize, series
+from telemetry.catalogue.comparison import AgentState, Difference, Problem, compare, find_scraped, unseen
 from telemetry.nomad_api import ApiFailure, ApiSettings, NomadApi
 from telemetry.scraped import Scrape, read_exposition
 from tests.compose.free_ports import free_base
@@ -35,6 +37,18 @@ _STEADY = {"leader": Role.SERVER, "follower": Role.SERVER, "client": Role.CLIENT
 LOOK_EVERY_SECONDS = 2.0
 _SETTLED_SECONDS = 65.0
 """How long the life goes on after a change, so that a leader has done what it does once a minute."""
+
+SIZE = ClusterSize(
+    servers=3,
+    clients=2,
+    jobs=5,
+    # After a client's death all that runs is on the other one, the ended ones beside it.
+    allocations=16,
+    waiting=5,
+    cores=os.cpu_count() or 1,
+    disks=8,
+)
+"""The cluster of `Life`, as large as it gets."""
 
 Seen = list[tuple[AgentState, Scrape]]
 
@@ -139,9 +153,10 @@ def _live(port_base: int) -> bool:
             cluster.stop()
     print(f"live: {len(life.seen)} scrapes, {sum(len(s.samples) for _, s in life.seen)} samples: {_counts(life.found)}")
     _list(life.found)
+    good = _predicted(life.seen)
     _never(life.seen)
     _measured(life.seen)
-    return not life.found
+    return good and not life.found
 
 
 class Life:
@@ -163,7 +178,10 @@ class Life:
             self._register(job)
         self._register(_job("failing", 1, "batch", "/bin/false"))
         self._register(_job("huge", 1, "service", "/bin/sleep", "3600", memory=10_000_000))
-        self._for(_SETTLED_SECONDS)
+        self._register(_job("everywhere", 1, "system", "/bin/sleep", "3600"))
+        self._for(_SETTLED_SECONDS - 10)
+        self._read()
+        self._for(10)
         self._settled("after jobs")
         leader = self._cluster.leader()
         assert leader is not None, "a settled cluster has a leader"
@@ -203,6 +221,20 @@ class Life:
         print(f"  {when}: {len(agents)} agents, {len(missing)} missing", flush=True)
         self.found += missing
 
+    def _read(self) -> None:
+        """Ask what an operator asks, and stop a job."""
+        address = f"http://127.0.0.1:{self._cluster.settings.server_agents[0].http}"
+        with NomadApi(ApiSettings(address=address)) as api:
+            for path in _READS:
+                api.get(path)
+            alloc = api.get("/v1/job/web/allocations").value[0]
+            api.get(f"/v1/allocation/{alloc['ID']}")
+            api.get(f"/v1/evaluation/{alloc['EvalID']}")
+            api.get(f"/v1/node/{alloc['NodeID']}")
+            api.put(f"/v1/node/{alloc['NodeID']}/eligibility", {"Eligibility": "ineligible"})
+            api.put(f"/v1/node/{alloc['NodeID']}/eligibility", {"Eligibility": "eligible"})
+            api.delete("/v1/job/huge")
+
     def _register(self, job: dict) -> None:
         address = f"http://127.0.0.1:{self._cluster.settings.server_agents[0].http}"
         with NomadApi(ApiSettings(address=address)) as api:
@@ -210,6 +242,12 @@ class Life:
                 api.put("/v1/jobs", {"Job": job})
             except ApiFailure as error:
                 sys.exit(f"{job['ID']} was not registered: {error}")
+
+
+_READS = (
+    *("/v1/jobs", "/v1/nodes", "/v1/allocations", "/v1/evaluations", "/v1/status/leader", "/v1/status/peers"),
+    *("/v1/job/web", "/v1/job/web/evaluations", "/v1/job/web/summary", "/v1/operator/autopilot/health"),
+)
 
 
 def _job(name: str, count: int, kind: str, command: str, *arguments: str, memory: int = 16) -> dict:
@@ -222,6 +260,33 @@ def _job(name: str, count: int, kind: str, command: str, *arguments: str, memory
     restart = {"Attempts": 1, "Delay": 1_000_000_000, "Interval": 60_000_000_000, "Mode": "fail"}
     group = {"Name": "g", "Count": count, "Tasks": [task], "RestartPolicy": restart}
     return {"ID": name, "Type": kind, "Datacenters": ["dc1"], "TaskGroups": [group]}
+
+
+def _predicted(seen: Seen) -> bool:
+    """Print the metrics that had more series in a scrape than `telemetry.catalogue.cardinality` predicts; say if none."""
+    over: dict[str, tuple[int, int]] = {}
+    for _, scrape in seen:
+        for name, many in series_by_name(scrape).items():
+            entry = find(name) or find(f"{name}_count")
+            assert entry is not None, "series_by_name counts what the catalogue knows"
+            most = series(entry.metric, SIZE)
+            if most is not None and many > most // max(1, len(entry.metric.expansions)):
+                over[name] = (max(many, over.get(name, (0, 0))[0]), most)
+    print(f"predicted: {len(over)} metrics had more series than predicted for {SIZE}")
+    for name, (many, most) in sorted(over.items()):
+        print(f"  {name}: {many}, predicted {most}")
+    return not over
+
+
+def series_by_name(scrape: Scrape) -> Counter[str]:
+    """Return how many series each name of the catalogue has in a scrape, a summary with all its lines as one."""
+    found = set()
+    for sample in scrape.samples:
+        entry, names_peer = find_scraped(sample.name)
+        if entry is not None and not names_peer:
+            labels = {name: value for name, value in sample.labels.items() if name not in {"quantile", "le"}}
+            found.add((entry.metric.name.format(entry.expansion), tuple(sorted(labels.items()))))
+    return Counter(name for name, _ in found)
 
 
 def _never(seen: Seen) -> None:

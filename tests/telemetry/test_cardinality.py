@@ -1,14 +1,13 @@
 """How many series a metric makes, against the recorded scrapes of a real Nomad."""
 
-from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from telemetry.catalogue import CATALOGUE, OPTIONAL_LABELS, Kind, Presence, Role, broker, client, find, job, raft, rpc
 from telemetry.catalogue.cardinality import ClusterSize, Per, lines, per, series, total_lines
-from telemetry.catalogue.comparison import find_scraped
 from telemetry.scraped import read_exposition
+from tests.telemetry.both_ways import series_by_name
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "nomad-2.0.5"
 # What the measured cluster had: 7 task groups, 3 allocations that were to be rescheduled, 4 tasks on the client.
@@ -18,14 +17,7 @@ ROLES = {"leader": Role.SERVER, "follower": Role.SERVER, "client": Role.CLIENT}
 
 def measured(role):
     """Return how many series of each name a recorded scrape has, suffixes and quantiles left out."""
-    scrape = read_exposition((GOLDEN / f"{role}.prom").read_text())
-    found = set()
-    for sample in scrape.samples:
-        entry, names_peer = find_scraped(sample.name)
-        if entry is not None and not names_peer:
-            labels = {name: value for name, value in sample.labels.items() if name not in {"quantile", "le"}}
-            found.add((entry.metric.name.format(entry.expansion), tuple(sorted(labels.items()))))
-    return Counter(name for name, _ in found)
+    return series_by_name(read_exposition((GOLDEN / f"{role}.prom").read_text()))
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -8,7 +8,9 @@ import pytest
 from click.testing import CliRunner
 
 from compose.check.command import check_group
+from compose.check.gather import ask_region
 from telemetry.clock import SystemClock
+from telemetry.nomad_api import ApiSettings
 from tests.compose.check.fakes import Answer, agent_paths, exposition, serving
 
 SLOW = ("nomad_raft_commitTime", "nomad_raft_leader_dispatchLog", "nomad_raft_boltdb_storeLogs")
@@ -177,3 +179,29 @@ def test_what_cannot_be_looked_at_is_exit_code_2(tmp_path):
     assert "there is no such file" in missing.output
     assert 2 == nobody.exit_code
     assert "connection refused" in nobody.output
+
+
+def test_members_of_other_regions_are_left_out():
+    """
+    Federated regions gossip together: a region has the size of its own servers.
+    """
+    body = json.loads(agent_paths("leader")["/v1/agent/members"].body)
+    far = [{**member, "Tags": {**member["Tags"], "region": "far"}} for member in body["Members"]]
+    body["Members"] += far
+    with serving(agent_paths("leader") | {"/v1/agent/members": Answer(json.dumps(body))}) as url:
+        region = ask_region("global", url, ApiSettings())
+
+    assert 6 == len(body["Members"])
+    assert 3 == len(region.members)
+    assert () == region.errors
+
+
+def test_what_is_refused_is_kept_as_a_reason():
+    """
+    A token that may not read the operator's API leaves autopilot out, and says so.
+    """
+    with serving(agent_paths("leader") | {"/v1/operator/autopilot/health": Answer("Permission denied", 403)}) as url:
+        region = ask_region("global", url, ApiSettings())
+
+    assert {} == region.autopilot
+    assert ("/v1/operator/autopilot/health: Unexpected response code: 403 (Permission denied)",) == region.errors

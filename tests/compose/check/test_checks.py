@@ -167,7 +167,7 @@ def test_only_three_five_and_seven_servers_are_sound(facts, many):
     """
     Any other number is a warning that says what it survives.
     """
-    sized = replace(with_region(facts, members=members(facts, many)), configured=())
+    sized = replace(with_region(facts, members=members(facts, many)), configured=(), prometheus=())
 
     assert ([] if many in {3, 5, 7} else ["size"]) == [each[0] for each in found(sized)]
 
@@ -269,6 +269,21 @@ def test_an_agent_that_prometheus_does_not_scrape_is_an_error(facts):
 
     assert [("targets", Weight.ERROR, "http://prometheus:9090", "s3 is not among its targets")] == found(lacking)
     assert ["c1 answers here, and Prometheus cannot scrape it: connection refused"] == [each[3] for each in found(down)]
+
+
+def test_members_and_nodes_that_nobody_scrapes_are_a_warning(facts):
+    """
+    The cluster itself says how many servers and clients there are, also those that were not named.
+    """
+    few = replace(facts, agents=facts.agents[:2], configured=())
+    targets = facts.prometheus[0].targets
+    unscraped = with_prometheus(few, targets=(targets[0], targets[1], targets[3]))
+
+    assert [] == found(few)
+    assert [
+        ("targets", Weight.WARNING, "http://prometheus:9090", "the cluster has 3 live servers, and 2 are scraped"),
+        ("targets", Weight.WARNING, "http://prometheus:9090", "the cluster has 2 ready clients, and 1 are scraped"),
+    ] == found(unscraped)
 
 
 def test_a_target_known_by_its_name_alone_is_found(facts):
@@ -373,6 +388,7 @@ def test_two_regions_have_a_leader_each(facts):
         agents=facts.agents + far,
         regions=(*facts.regions, replace(facts.regions[0], name="demo/far", nodes=())),
     )
+    both = with_prometheus(both, targets=facts.prometheus[0].targets * 2)
 
     assert ["s2", "far-s2"] == [agent.place for agent in both.leaders]
     assert [] == found(both)
