@@ -13,8 +13,8 @@ from compose.check import report
 from compose.check.check import looked_at
 from compose.check.checks import CHECKS
 from compose.check.facts import AgentFacts, Configured, Facts, RegionFacts
-from compose.check.gather import ask_agent, ask_agents, ask_prometheus, ask_region
-from compose.check.needed import needed_series, shortest_window_seconds
+from compose.check.gather import Wanted, ask_agent, ask_agents, ask_prometheus, ask_region
+from compose.check.needed import needed_series, rule_names, shortest_window_seconds
 from compose.check.options import asks_agents, url_of
 from compose.settings import Settings, load_settings
 from compose.yaml_reader import SettingsError
@@ -85,14 +85,11 @@ def gathered(
 ) -> Facts:
     """Ask everything that is named, and return what was said."""
     configured = () if settings is None else _configured(settings, file)
-    if addresses:
-        agents = ask_agents(addresses, api)
-    elif configured:
-        agents = tuple(
-            ask_agent(url_of(each.address, api), api, place=_place(each), group=each.region) for each in configured
-        )
+    if addresses or not configured:
+        wanted = [Wanted(address) for address in addresses or (api.address,)]
     else:
-        agents = ask_agents((api.address,), api)
+        wanted = [Wanted(url_of(each.address, api), _place(each), each.region) for each in configured]
+    agents = ask_agents(wanted, api)
     watchers = prometheus or (
         [f"http://{address}" for address in settings.description.prometheus_servers] if settings is not None else []
     )
@@ -103,6 +100,9 @@ def gathered(
         prometheus=tuple(ask_prometheus(url) for url in watchers),
         configured=configured,
         needed=needed_series(rules),
+        rules=rule_names(rules),
+        has_settings=settings is not None,
+        clusters=frozenset(settings.description.clusters if settings is not None else ()),
         shortest_window_seconds=shortest_window_seconds(rules),
         longest_scrape_interval_seconds=rules.times.scrape_interval_seconds if settings else _LONGEST_SECONDS,
     )
@@ -160,7 +160,7 @@ def catalogue_command(*, api: ApiSettings, addresses: tuple[str, ...], as_json: 
     although an agent like this must have them. Works on any agent with Nomad's API. Exit code 0: nothing, 1: findings,
     2: an agent could not be looked at.
     """
-    agents = ask_agents(addresses or (api.address,), api)
+    agents = ask_agents([Wanted(address) for address in addresses or (api.address,)], api)
     for agent in agents:
         for error in (agent.self_error, agent.scrape_error):
             if error:

@@ -216,6 +216,11 @@ class Facts:
     configured: tuple[Configured, ...] = ()
     needed: frozenset[str] = frozenset()
     """The series that rules and panels select, by their names in the catalogue."""
+    rules: frozenset[str] = frozenset()
+    """The names of our rules: those that the settings give, or all that are shipped."""
+    has_settings: bool = False
+    clusters: frozenset[str] = frozenset()
+    """The clusters that the settings name; targets that say another one are somebody else's."""
     shortest_window_seconds: float = 60.0
     longest_scrape_interval_seconds: float = 15.0
 

@@ -18,6 +18,12 @@ def needed_series(settings: RuleSettings) -> frozenset[str]:
     return frozenset(name for query in queries for name in resolve(query).metrics)
 
 
+def rule_names(settings: RuleSettings) -> frozenset[str]:
+    """Return the names of all rules of *settings*, recording rules by the series they write."""
+    rules = rule_set(settings)
+    return frozenset([rule.record.name for rule in rules.recording] + [rule.alert for rule in rules.alerts])
+
+
 def shortest_window_seconds(settings: RuleSettings) -> float:
     """Return the shortest time that rules look back over: a window of scrapes, or a chosen one."""
     windows = settings.windows

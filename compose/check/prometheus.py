@@ -8,6 +8,7 @@ from compose.check.check import Check, Seen
 from compose.check.facts import AgentFacts, Facts, PrometheusFacts, ScrapeTarget
 from telemetry.catalogue.metric import Role
 from telemetry.finding import Weight
+from telemetry.scrape.configuration import JOB_ALERTMANAGER, JOB_PROMETHEUS
 from telemetry.scrape.duration import format_duration
 from telemetry.stanza import PROMETHEUS_EXPIRY_SECONDS
 
@@ -35,10 +36,10 @@ def _answers(prometheus: PrometheusFacts, _: Facts) -> Iterator[Seen]:
         yield Seen(Weight.ERROR, prometheus.url, f"it does not answer: {prometheus.error}")
 
 
-def target_of(agent: AgentFacts, prometheus: PrometheusFacts) -> ScrapeTarget | None:
+def target_of(agent: AgentFacts, prometheus: PrometheusFacts, facts: Facts) -> ScrapeTarget | None:
     """Return the target that is *agent*, known by its address, else by its name."""
     where = urlsplit(agent.address).netloc
-    targets = _agents_among(prometheus)
+    targets = _agents_among(prometheus, facts)
     by_address = [target for target in targets if urlsplit(target.url).netloc == where]
     names = {agent.name, where}
     by_name = [target for target in targets if target.labels.get("instance") in names]
@@ -51,20 +52,20 @@ def _targets(prometheus: PrometheusFacts, facts: Facts) -> Iterator[Seen]:
     for agent in facts.agents:
         if not agent.answered:
             continue
-        target = target_of(agent, prometheus)
+        target = target_of(agent, prometheus, facts)
         if target is None:
             lacking |= agent.roles
             yield Seen(Weight.ERROR, prometheus.url, f"{agent.place} is not among its targets")
         else:
             found.append(target)
             yield from _target(target, agent, prometheus)
-    yield from _not_asked(prometheus, found)
+    yield from _not_asked(prometheus, facts, found)
     yield from _numbers(prometheus, facts, lacking)
 
 
 def _numbers(prometheus: PrometheusFacts, facts: Facts, said: Role) -> Iterator[Seen]:
     """Yield that fewer servers or clients are scraped than the cluster has, of roles of which none was *said* to lack."""
-    roles = [target.labels.get("role") for target in _agents_among(prometheus)]
+    roles = [target.labels.get("role") for target in _agents_among(prometheus, facts)]
     if not any(roles):
         # Targets of an operator's own may lack the label, and then nobody can tell.
         return
@@ -76,8 +77,14 @@ def _numbers(prometheus: PrometheusFacts, facts: Facts, said: Role) -> Iterator[
             yield Seen(Weight.WARNING, prometheus.url, f"the cluster has {many} {what}, and {scraped} are scraped")
 
 
-def _agents_among(prometheus: PrometheusFacts) -> list[ScrapeTarget]:
-    return [target for target in prometheus.targets if urlsplit(target.url).path == "/v1/metrics"]
+def _agents_among(prometheus: PrometheusFacts, facts: Facts) -> list[ScrapeTarget]:
+    """Return the targets that are agents, but for those that say they belong to a cluster that is not ours."""
+    return [
+        target
+        for target in prometheus.targets
+        if urlsplit(target.url).path == "/v1/metrics"
+        and (not facts.clusters or target.labels.get("cluster", "") in {"", *facts.clusters})
+    ]
 
 
 def _target(target: ScrapeTarget, agent: AgentFacts, prometheus: PrometheusFacts) -> Iterator[Seen]:
@@ -100,9 +107,10 @@ def _target(target: ScrapeTarget, agent: AgentFacts, prometheus: PrometheusFacts
         )
 
 
-def _not_asked(prometheus: PrometheusFacts, asked: Sequence[ScrapeTarget]) -> Iterator[Seen]:
-    """Yield what is down among the targets that nobody asked directly, Alertmanager and Prometheus among them."""
-    for target in prometheus.targets:
+def _not_asked(prometheus: PrometheusFacts, facts: Facts, asked: Sequence[ScrapeTarget]) -> Iterator[Seen]:
+    """Yield what is down among the targets that were not asked directly: agents, Prometheus and Alertmanager."""
+    watchers = [target for target in prometheus.targets if target.labels.get("job") in _WATCHERS]
+    for target in (*_agents_among(prometheus, facts), *watchers):
         if target not in asked and target.health == "down":
             yield Seen(
                 Weight.ERROR,
@@ -112,10 +120,13 @@ def _not_asked(prometheus: PrometheusFacts, asked: Sequence[ScrapeTarget]) -> It
             )
 
 
+_WATCHERS = (JOB_PROMETHEUS, JOB_ALERTMANAGER)
+
+
 def _intervals(prometheus: PrometheusFacts, facts: Facts) -> Iterator[Seen]:
     expected = facts.longest_scrape_interval_seconds
     hard = PROMETHEUS_EXPIRY_SECONDS / SCRAPES_OF_AN_EVENT
-    for target in _agents_among(prometheus):
+    for target in _agents_among(prometheus, facts):
         seconds = target.interval_seconds
         place = f"{prometheus.url}, scrape_interval of {target.pool} ({target.url})"
         if seconds >= hard:
@@ -131,11 +142,16 @@ def _intervals(prometheus: PrometheusFacts, facts: Facts) -> Iterator[Seen]:
             )
 
 
-def _rules(prometheus: PrometheusFacts, _: Facts) -> Iterator[Seen]:
-    lacking = [name for name in _SIGNS_OF_RULES if name not in prometheus.rules]
+def _rules(prometheus: PrometheusFacts, facts: Facts) -> Iterator[Seen]:
+    # Without the settings nobody knows which alerts are switched off.
+    wanted = facts.rules if facts.has_settings else frozenset(_SIGNS_OF_RULES)
+    lacking = sorted(wanted - set(prometheus.rules))
     if lacking:
-        yield Seen(Weight.ERROR, prometheus.url, f"the rules are not loaded: {', '.join(lacking)} is not among them")
+        seen = f"{len(lacking)} of {len(wanted)} rules are not loaded, {lacking[0]} among them"
+        yield Seen(Weight.ERROR, prometheus.url, seen)
     for name, error in prometheus.unhealthy_rules:
+        if name not in facts.rules:
+            continue
         yield Seen(
             Weight.ERROR,
             f"{prometheus.url}, rule {name}",
@@ -201,7 +217,7 @@ PROMETHEUS_CHECKS = (
         name="rules",
         what="The rules are loaded, and each evaluates.",
         why="Without rules there are no alerts.",
-        remedy="Name generated/rules/nomad.yml under rule_files, and reload Prometheus.",
+        remedy="Run `outrider build`, name generated/rules/nomad.yml under rule_files, and reload Prometheus.",
         subjects=_answering,
         look=_rules,
     ),

@@ -26,6 +26,7 @@ class Per(Enum):
     """What a metric has one series for; the value is how the documents say it."""
 
     AGENT = "1"
+    NODE = "1, and for a minute 1 more after eligibility or status changed"
     PEER = "1 for each other server"
     TASK_GROUP = "1 for each task group"
     EVALUATED_JOB = "1 for each job and trigger of the last minute"
@@ -48,7 +49,8 @@ class ClusterSize:
     """How large a region is: servers, clients, task groups of all jobs, and tasks of all allocations that run.
 
     *waiting* are the jobs with a blocked evaluation and the allocations to be rescheduled. *places* are the
-    combinations of datacenter, class and pool in which something waits. *cores*, *disks* and
+    combinations of datacenter, class and pool in which something waits, *node_states* those of eligibility and status
+    that a client had within the last minute. *cores*, *disks* and
     *devices* are those of one client. Raises ValueError when there is no server, or a number is negative.
     """
 
@@ -58,6 +60,7 @@ class ClusterSize:
     allocations: int = 0
     waiting: int = 0
     places: int = 1
+    node_states: int = 1
     cores: int = 2
     disks: int = 1
     devices: int = 2
@@ -78,12 +81,15 @@ def per(metric: Metric) -> Per:
         for label, what in _OF_A_CLIENT:
             if label in labels:
                 return what
-        return Per.AGENT
+        return Per.NODE if _STATUS in labels else Per.AGENT
     for label, what in _OF_A_SERVER:
         if label in labels:
             return what
     return Per.AGENT if labels <= {"server", "version"} else Per.OTHER
 
+
+_STATUS = "node_status"
+"""The label, beside eligibility, that changes while a client lives: the series with the old one stay for 60 s."""
 
 _OF_A_CLIENT = (
     ("alloc_id", Per.ALLOCATION),
@@ -113,7 +119,7 @@ def series(metric: Metric, size: ClusterSize) -> int | None:
     """
     words = max(1, len(metric.expansions))
     match per(metric):
-        case Per.AGENT:
+        case Per.AGENT | Per.NODE:
             many = 1
         case Per.PEER:
             many = size.servers - 1
@@ -143,7 +149,8 @@ def series(metric: Metric, size: ClusterSize) -> int | None:
             many = _MEMBER_STATES
         case Per.OTHER:
             return None
-    return many * words
+    states = size.node_states if _STATUS in metric.labels else 1
+    return many * words * states
 
 
 def lines(metric: Metric, size: ClusterSize) -> int:

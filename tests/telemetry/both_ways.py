@@ -45,6 +45,7 @@ SIZE = ClusterSize(
     # After a client's death all that runs is on the other one, the ended ones beside it.
     allocations=16,
     waiting=5,
+    node_states=2,
     cores=os.cpu_count() or 1,
     disks=8,
 )

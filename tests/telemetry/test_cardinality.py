@@ -66,7 +66,7 @@ def test_the_labels_say_what_a_metric_is_counted_by():
     assert Per.EVALUATED_JOB is per(broker.WAIT_TIME)
     assert Per.ALLOCATION is per(client.ALLOCS_MEMORY_RSS)
     assert Per.CORE is per(client.HOST_CPU_IDLE)
-    assert Per.AGENT is per(client.TASKS_RUNNING)
+    assert Per.NODE is per(client.TASKS_RUNNING)
     assert Per.AGENT is per(rpc.RPC_QUERY)
 
 
@@ -96,6 +96,16 @@ def test_jobs_are_what_makes_a_scrape_grow():
     few, many = (total_lines(CATALOGUE, Role.SERVER, ClusterSize(servers=3, jobs=jobs)) for jobs in (0, 1_000))
 
     assert 37_000 == many - few
+
+
+def test_a_client_that_was_made_ineligible_has_its_series_twice():
+    """
+    For a minute those with the old labels stay, each core's included.
+    """
+    size = ClusterSize(servers=3, clients=1, cores=4, node_states=2)
+
+    assert 2 == series(client.ALLOCATED_CPU, size)
+    assert 8 == series(client.HOST_CPU_IDLE, size)
 
 
 def test_a_cluster_that_cannot_be_is_refused():

@@ -7,8 +7,10 @@ from urllib.parse import urlsplit
 import pytest
 from click.testing import CliRunner
 
+from alert_rules.settings import ExpectedRegion, RuleSettings
 from compose.check.command import check_group
 from compose.check.gather import ask_region
+from compose.check.needed import rule_names
 from telemetry.clock import SystemClock
 from telemetry.nomad_api import ApiSettings
 from tests.compose.check.fakes import Answer, agent_paths, exposition, serving
@@ -40,7 +42,12 @@ def target(url, name, role, interval):
     }
 
 
-def prometheus_paths(targets, rules=("outrider:servers_expected", "Watchdog")):
+SHIPPED = tuple(
+    sorted(rule_names(RuleSettings(cluster="demo", regions=(ExpectedRegion(name="global", expected_servers=3),))))
+)
+
+
+def prometheus_paths(targets, rules=SHIPPED):
     """Return the answers of a Prometheus with these targets and rules."""
 
     def query():

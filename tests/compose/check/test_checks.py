@@ -299,7 +299,7 @@ def test_a_client_that_is_scraped_as_a_server_is_an_error(facts):
     """
     Rules count servers by the label role.
     """
-    wrong = with_target(facts, "c1", labels={"instance": "c1", "role": "server"})
+    wrong = with_target(facts, "c1", labels={"cluster": "demo", "instance": "c1", "role": "server"})
 
     assert ("targets", Weight.ERROR) == found(wrong)[0][:2]
     assert "its label role is server, and it is none" == found(wrong)[0][3]
@@ -317,12 +317,16 @@ def test_scrape_intervals_are_those_the_rules_were_built_for(facts, seconds, wro
 
 def test_rules_that_are_not_loaded_or_fail_are_errors(facts):
     """
-    The one is said once, the other with the rule and its error.
+    They are counted, with one of them named; another's rule that fails is not ours to tell.
     """
-    none = with_prometheus(facts, rules=("other",))
-    failing = with_prometheus(facts, unhealthy_rules=(("NomadServerDown", "many-to-many matching"),))
+    others = [name for name in facts.prometheus[0].rules if name != "NomadQuorumLost"]
+    lacking = with_prometheus(facts, rules=tuple(others))
+    failing = with_prometheus(facts, unhealthy_rules=(("NomadServerDown", "many-to-many matching"), ("Other", "no")))
 
-    assert ["rules"] == [each[0] for each in found(none)]
+    many = len(facts.rules)
+    assert [("rules", "http://prometheus:9090", f"1 of {many} rules are not loaded, NomadQuorumLost among them")] == [
+        (each[0], *each[2:]) for each in found(lacking)
+    ]
     assert [
         (
             "rules",
@@ -331,6 +335,31 @@ def test_rules_that_are_not_loaded_or_fail_are_errors(facts):
             "its last evaluation failed: many-to-many matching",
         )
     ] == found(failing)
+
+
+def test_without_settings_two_rules_stand_for_all(facts):
+    """
+    Which alerts are switched off is in the settings alone.
+    """
+    none = replace(with_prometheus(facts, rules=("other",)), has_settings=False)
+    some = replace(with_prometheus(facts, rules=("outrider:servers_expected", "Watchdog")), has_settings=False)
+
+    assert ["rules"] == [each[0] for each in found(none)]
+    assert [] == found(some)
+
+
+def test_what_else_a_shared_prometheus_scrapes_is_left_alone(facts):
+    """
+    Another cluster's agents and an exporter that is down are no findings; our Alertmanager is one.
+    """
+    one = facts.prometheus[0].targets[0]
+    other = replace(one, labels={**one.labels, "cluster": "other", "instance": "o1"}, interval_seconds=60.0)
+    exporter = replace(one, url="http://host:9100/metrics", labels={"job": "node"}, health="down", error="refused")
+    watcher = replace(exporter, url="http://host:9093/metrics", labels={"job": "alertmanager"})
+    targets = facts.prometheus[0].targets
+
+    assert [] == found(with_prometheus(facts, targets=(*targets, other, exporter)))
+    assert ["it is down: refused"] == [each[3] for each in found(with_prometheus(facts, targets=(*targets, watcher)))]
 
 
 def test_prometheus_itself_is_looked_at(facts):

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from alert_rules.settings import ExpectedRegion, RuleSettings
 from compose.check.facts import AgentFacts, Configured, Facts, PrometheusFacts, RegionFacts, ScrapeTarget
-from compose.check.needed import needed_series, shortest_window_seconds
+from compose.check.needed import needed_series, rule_names, shortest_window_seconds
 from telemetry.catalogue import Role
 from telemetry.scraped import read_exposition
 from tests.compose.check.fakes import GOLDEN, golden
@@ -45,7 +45,7 @@ def target(name, role):
         {
             "scrapeUrl": f"http://{ADDRESSES[name]}:4646/v1/metrics?format=prometheus",
             "scrapePool": f"nomad-{role}",
-            "labels": {"instance": name, "role": role},
+            "labels": {"cluster": "demo", "instance": name, "role": role},
             "health": "up",
             "lastError": "",
             "scrapeInterval": "5s",
@@ -88,13 +88,16 @@ def healthy():
             PrometheusFacts(
                 url="http://prometheus:9090",
                 targets=tuple(target(name, "client" if name.startswith("c") else "server") for name in ADDRESSES),
-                rules=("outrider:servers_expected", "Watchdog"),
+                rules=tuple(sorted(rule_names(RULES))),
                 head_series=4_000,
                 clock_seconds=0.02,
             ),
         ),
         configured=configured,
         needed=needed_series(RULES),
+        rules=rule_names(RULES),
+        has_settings=True,
+        clusters=frozenset({"demo"}),
         shortest_window_seconds=shortest_window_seconds(RULES),
         longest_scrape_interval_seconds=5.0,
     )
