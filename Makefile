@@ -11,7 +11,7 @@ HAS_DOCKER := docker compose version >/dev/null 2>&1 && docker info >/dev/null 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim bench rules-test replay main-job drill churn build lock
+.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim bench rules-test replay catalogue main-job drill churn build lock
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,9 @@ rules-test: $(TESTS) tools ## Run every case of every alert, and every wrong for
 
 replay: $(TESTS) tools ## Replay recorded faults of a real Nomad to a receiver. Others: make replay RECORDINGS=folder
 	@$(BIN)/python -m tests.detection.replay $(RECORDINGS)
+
+catalogue: $(TESTS) tools ## Compare the catalogue with scrapes, both ways: recorded, and of a live cluster. Minutes.
+	@$(BIN)/python -m tests.telemetry.both_ways $(RECORDINGS) $(ARGS)
 
 main-job: $(TESTS) tools ## Run the end-to-end proof alone: faults in, notifications out, with the seconds of each step.
 	@$(BIN)/pytest -m main_job $(ARGS)

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from telemetry.catalogue import CATALOGUE, MODULES, Kind, Metric, find, metrics_of
-from telemetry.render import exporters, printed_name
+from telemetry.render import expiry, exporters, printed_name, series_in_words
 
 _KINDS = {kind.value: kind for kind in Kind}
 _SUGGESTIONS = 5
@@ -72,6 +72,8 @@ def _fields(metric: Metric) -> dict[str, Any]:
         "labels": list(metric.labels),
         "exported by": exporters(metric),
         "present": metric.present.value,
+        "series": series_in_words(metric),
+        "expires": expiry(metric),
         "meaning": metric.meaning,
         "source": metric.source,
     }

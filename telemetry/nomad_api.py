@@ -18,6 +18,7 @@ import ssl
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
+from email.utils import parsedate_to_datetime
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -124,6 +125,8 @@ class ApiAnswer:
     known_leader: bool | None = None
     last_contact_seconds: float = 0.0
     next_token: str = ""
+    served_at: float | None = None
+    """When the agent's own clock says that it answered, in whole Unix seconds; None when it does not say."""
 
 
 class _NamedServerAdapter(HTTPAdapter):
@@ -300,7 +303,16 @@ def _answer(raw: _Raw, accept: Collection[int] = ()) -> ApiAnswer:
         known_leader=None if known is None else known == "true",
         last_contact_seconds=_number(raw.headers.get("X-Nomad-Lastcontact")) / 1000,
         next_token=raw.headers.get("X-Nomad-Nexttoken", ""),
+        served_at=_moment(raw.headers.get("Date")),
     )
+
+
+def _moment(text: str | None) -> float | None:
+    """Return the Unix seconds of a Date header, None when there is none or it says nothing."""
+    try:
+        return parsedate_to_datetime(text).timestamp() if text else None
+    except ValueError:
+        return None
 
 
 def _number(text: str | None) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from telemetry.catalogue import CATALOGUE, MODULES, Metric, Presence, Role, metrics_of
+from telemetry.catalogue.cardinality import per
 
 DOCUMENT = Path(__file__).parent / "METRICS.md"
 
@@ -27,6 +28,9 @@ name with words in braces stands for one metric a word.
 - Series named `outrider_*` are always there, in base units, and never expire. The exporter says of a server only what it
   can read, and nothing of one that does not answer.
 - Labels of the target (`cluster`, `region`, `role`, `instance`, `job` …) come on top; they are set where Prometheus scrapes.
+- **Series** says how many one agent makes of a name; `telemetry.catalogue.cardinality` counts them for a cluster of a
+  given size. A summary has five lines a series. A Nomad gives each series of a Raft peer twice, with the label `peer_id` and
+  with the id in the name; drop the second where Prometheus scrapes.
 - *Nomad only* marks what a real Nomad exports and Outrider's agent does not, or not yet.
 
 When a series is there:
@@ -34,7 +38,7 @@ When a series is there:
 {presences}
 """
 
-_COLUMNS = ("Name", "Kind", "Unit", "Labels", "From", "Present", "Meaning", "Source")
+_COLUMNS = ("Name", "Kind", "Unit", "Labels", "Series", "From", "Present", "Expires", "Meaning", "Source")
 
 
 def render() -> str:
@@ -62,6 +66,16 @@ def exporters(metric: Metric) -> str:
     return ", ".join(words) + ("" if metric.exported or Role.FOREIGN in metric.exporter else " (Nomad only)")
 
 
+def series_in_words(metric: Metric) -> str:
+    """Return how many series one agent makes of *metric*, in words; those of a name are meant, not all expansions."""
+    return per(metric).value
+
+
+def expiry(metric: Metric) -> str:
+    """Return how long after its last update a series is gone, in words."""
+    return "never" if metric.expires_seconds is None else f"{metric.expires_seconds:g} s"
+
+
 def _table(metrics: Iterable[Metric]) -> str:
     rows = [_COLUMNS, ("---",) * len(_COLUMNS), *(_cells(metric) for metric in metrics)]
     return "".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |\n" for row in rows)
@@ -73,8 +87,10 @@ def _cells(metric: Metric) -> tuple[str, ...]:
         metric.kind.value,
         metric.unit.value,
         ", ".join((*metric.labels, *(["metadata of the job"] if metric.labelled_by_job else []))),
+        series_in_words(metric),
         exporters(metric),
         _slug(metric.present),
+        expiry(metric),
         metric.meaning,
         metric.source,
     )

@@ -8,6 +8,8 @@ import re
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
 
+from telemetry.stanza import PROMETHEUS_EXPIRY_SECONDS
+
 _NAME = re.compile(r"[a-zA-Z_:][a-zA-Z0-9_:]*\Z")
 _NOT_IN_A_NAME = re.compile(r"[.\-/ =]")
 _LABEL = re.compile(r"[a-zA-Z_][a-zA-Z0-9_]*\Z")
@@ -123,3 +125,8 @@ class Metric:
         if not self.expansions:
             return (self.name,)
         return tuple(self.name.format(word) for word in self.expansions)
+
+    @property
+    def expires_seconds(self) -> float | None:
+        """How long after its last update a series is gone; None for one that stays as long as its process."""
+        return PROMETHEUS_EXPIRY_SECONDS if self.name.startswith("nomad_") else None

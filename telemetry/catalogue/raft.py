@@ -203,8 +203,9 @@ THREAD_FSM_SATURATION = _metric(
     "nomad_raft_thread_fsm_saturation",
     Kind.SAMPLE,
     Unit.RATIO,
-    Presence.ALWAYS,
-    "Share of the last second in which the thread that applies entries was busy.",
+    Presence.AFTER_FIRST_EVENT,
+    "Share of the last second in which the thread that applies entries was busy; a Nomad without a leader, which has "
+    "nothing to apply, stops saying it.",
     "hashicorp/raft fsm.go",
 )
 

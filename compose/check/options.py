@@ -1,0 +1,57 @@
+"""The options that say where agents are and how to speak to them, as Nomad's own command line calls them."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from telemetry.nomad_api import ApiSettings, with_overrides
+
+_NAMES = ("token", "ca_cert", "ca_path", "client_cert", "client_key", "tls_server_name")
+_OPTIONS = (
+    click.option(
+        "--address", "addresses", metavar="URL", multiple=True, help="Address of an agent; as often as there are. "
+        "[env: NOMAD_ADDR]"
+    ),
+    click.option("--token", metavar="SECRET", help="Secret of an ACL token. [env: NOMAD_TOKEN]"),
+    click.option("--ca-cert", metavar="FILE", help="CA that signed the agents' certificates. [env: NOMAD_CACERT]"),
+    click.option("--ca-path", metavar="DIRECTORY", help="Directory of such CAs. [env: NOMAD_CAPATH]"),
+    click.option("--client-cert", metavar="FILE", help="Certificate to show. [env: NOMAD_CLIENT_CERT]"),
+    click.option("--client-key", metavar="FILE", help="Key of that certificate. [env: NOMAD_CLIENT_KEY]"),
+    click.option("--tls-server-name", metavar="NAME", help="Name to check. [env: NOMAD_TLS_SERVER_NAME]"),
+    click.option("--tls-skip-verify", is_flag=True, help="Check no certificate. [env: NOMAD_SKIP_VERIFY]"),
+    click.option("-json", "--json", "as_json", is_flag=True, help="Print JSON."),
+)  # fmt: skip
+
+TIMEOUT_SECONDS = 10.0
+"""For one answer: who has to look soon is not helped by waiting half a minute for each agent that hangs."""
+
+
+def asks_agents(command: Callable[..., None]) -> Callable[..., None]:
+    """Give *command* those options, as `api`, how to speak to agents, `addresses` and `as_json`."""
+
+    @functools.wraps(command)
+    def wrapped(*args: Any, tls_skip_verify: bool, **options: Any) -> None:
+        chosen = {name: options.pop(name) for name in _NAMES}
+        chosen["timeout_seconds"] = TIMEOUT_SECONDS
+        if tls_skip_verify:
+            chosen["tls_skip_verify"] = True
+        try:
+            api = with_overrides(ApiSettings.from_environment(), chosen)
+            for address in options["addresses"]:
+                with_overrides(api, {"address": address})
+        except ValueError as error:
+            raise click.UsageError(str(error)) from None
+        command(*args, api=api, **options)
+
+    decorated: Callable[..., None] = wrapped
+    for option in reversed(_OPTIONS):
+        decorated = option(decorated)
+    return decorated
+
+
+def url_of(address: str, api: ApiSettings) -> str:
+    """Return the URL of an agent at host:port: https where a CA or a certificate is chosen."""
+    is_tls = bool(api.ca_cert or api.ca_path or api.client_cert or api.tls_skip_verify)
+    return f"{'https' if is_tls else 'http'}://{address}"
