@@ -50,9 +50,12 @@ def unexplained(alert: str) -> dict[str, str]:
     return {f'ALERTS{{alertname="{cause}",alertstate="firing"}}': "_x1" for cause in inhibited_by(alert)}
 
 
-EVENTS = "_x6 2x5 5x5 stale 5x7 stale _x5 5x5 1 2x5 stale"
-"""Eleven events of a counter: born at 30 s with 2, 3 more at 60 s; not there for 5 s, which is nothing; not there for
-half a minute, so that its 5 count anew at 165 s; begun again at 195 s, and one more at 200 s."""
+EVENTS = "_x6 2x5 5x5 stale _x1 5x9 stale _x2 5x5 1 2x5 stale"
+"""Eleven events of a counter: born at 30 s with 2, 3 more at 60 s; not there for 10 s, which is nothing; not there for
+15 s, so that its 5 count anew at 165 s; begun again at 195 s, and one more at 200 s."""
+
+EVENTS_IN_FINE_STEPS = "_x6 2x5 5x5 stale 5x10 stale _x2 5x5 1 2x5 stale"
+"""The same; not there for 5 s, which is nothing in steps of a second."""
 
 
 def climbing(*parts: tuple[int, float], start: float = 1_000.0) -> str:

@@ -1,14 +1,14 @@
 """Cases of what is easily mixed up: a counter's births, roles, patience, limits that are met exactly, empty sides."""
 
 from tests.alert_rules.case import Case, fires, recorded
-from tests.alert_rules.case_series import EVENTS, flat, growing, led, then, unexplained, up
+from tests.alert_rules.case_series import EVENTS, EVENTS_IN_FINE_STEPS, flat, growing, led, then, unexplained, up
 
 
-def _counted(series: str, name: str, window_seconds: float) -> Case:
+def _counted(series: str, name: str, window_seconds: float, events: str = EVENTS) -> Case:
     """Return a case of a recorded count of events: over one window, and when the first ones have left it."""
     return Case(
         name=f"births, growth and gaps of {series}",
-        series={f'{series}{{instance="s1"}}': EVENTS, f'{series}{{instance="s2"}}': "_x7 1x20 stale"},
+        series={f'{series}{{instance="s1"}}': events, f'{series}{{instance="s2"}}': "_x7 1x20 stale"},
         recorded=(
             recorded(name, window_seconds - 15, 12),
             recorded(name, window_seconds + 100, 6),
@@ -33,7 +33,7 @@ def _told(alert: str, series: str, labels: str, total: float) -> Case:
 
 BIRTHS = (
     _counted("nomad_raft_transition_leader_lease_timeout", "outrider:lease_losses", 600.0),
-    _counted("nomad_nomad_heartbeat_invalidate_count", "outrider:heartbeats_missed", 300.0),
+    _counted("nomad_nomad_heartbeat_invalidate_count", "outrider:heartbeats_missed", 300.0, EVENTS_IN_FINE_STEPS),
     _told(
         "NomadEvaluationsFailing",
         "nomad_nomad_broker_wait_time_count",
