@@ -12,7 +12,7 @@ import threading
 from collections import deque
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
@@ -20,6 +20,7 @@ from typing import Any, TextIO, cast
 import click
 import msgspec
 
+from telemetry.bounded_http import BoundedServer
 from telemetry.clock import Clock, SystemClock
 
 KEPT_NOTIFICATIONS = 100
@@ -165,29 +166,12 @@ class Receiver:
                 self._record = None
 
 
-class ReceiverServer(ThreadingHTTPServer):
+class ReceiverServer(BoundedServer):
     """HTTP around a `Receiver`, with at most `CONNECTIONS_MAX` connections at once; further ones are closed."""
-
-    daemon_threads = True
 
     def __init__(self, address: tuple[str, int], receiver: Receiver) -> None:
         self.receiver = receiver
-        self._slots = threading.BoundedSemaphore(CONNECTIONS_MAX)
-        super().__init__(address, _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the connection when a slot is free."""
-        if self._slots.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve the connection and free its slot."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._slots.release()
+        super().__init__(address, _Handler, connections_max=CONNECTIONS_MAX)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002, the base class calls it so
         """Report a connection that broke off, in one line; nothing of it was taken."""

@@ -7,7 +7,7 @@ a fresh one, and 0 like a lost leader; rules then stand on Nomad's own series, a
 import threading
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
@@ -15,6 +15,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from telemetry import catalogue
+from telemetry.bounded_http import BoundedServer
 from telemetry.catalogue import Kind, exporter
 from telemetry.clock import Clock, SystemClock
 from telemetry.exporting.board import Board
@@ -110,30 +111,13 @@ def _family(metric: catalogue.Metric) -> _Family:
     return GaugeMetricFamily(metric.name, metric.meaning, labels=metric.labels)
 
 
-class _Server(ThreadingHTTPServer):
+class _Server(BoundedServer):
     """HTTP around a registry, with at most `CONNECTIONS_MAX` connections at once; further ones are closed."""
-
-    daemon_threads = True
 
     def __init__(self, address: tuple[str, int], registry: CollectorRegistry, poller: Poller) -> None:
         self.registry = registry
         self.poller = poller
-        self._slots = threading.BoundedSemaphore(CONNECTIONS_MAX)
-        super().__init__(address, _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the connection when a slot is free."""
-        if self._slots.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve the connection and free its slot."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._slots.release()
+        super().__init__(address, _Handler, connections_max=CONNECTIONS_MAX)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """Say nothing of a connection that broke off: the one who asked knows."""

@@ -13,14 +13,14 @@ import contextlib
 import json
 import logging
 import os
-import threading
 from collections.abc import Mapping
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
+from telemetry.bounded_http import BoundedServer
 from telemetry.scrape.configuration import jobs
 from telemetry.scrape.description import AgentRole, ClusterDescription, Target
 from telemetry.scrape.discovery import FOLLOWED, Discovery, Place
@@ -34,29 +34,12 @@ _QUERY = ("cluster", "region", "role")
 _log = logging.getLogger(__name__)
 
 
-class DiscoveryServer(ThreadingHTTPServer):
+class DiscoveryServer(BoundedServer):
     """Serves what *discovery* knows, to at most `CONNECTIONS_MAX` connections at once; further ones are closed."""
-
-    daemon_threads = True
 
     def __init__(self, address: tuple[str, int], discovery: Discovery) -> None:
         self.discovery = discovery
-        self._slots = threading.BoundedSemaphore(CONNECTIONS_MAX)
-        super().__init__(address, _Handler)
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        """Start a thread for the connection when a slot is free."""
-        if self._slots.acquire(blocking=False):
-            super().process_request(request, client_address)
-        else:
-            self.shutdown_request(request)
-
-    def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Serve the connection and free its slot."""
-        try:
-            super().process_request_thread(request, client_address)
-        finally:
-            self._slots.release()
+        super().__init__(address, _Handler, connections_max=CONNECTIONS_MAX)
 
     def handle_error(self, request: Any, client_address: Any) -> None:  # noqa: ARG002, the base class calls it so
         """Say in one line that a connection broke off."""
