@@ -27,10 +27,7 @@ class World:
         return self.clock.wall()
 
 
-_CONNECTION = (
-    click.option("--address", metavar="URL", help="Address of an agent. [env: NOMAD_ADDR]"),
-    click.option("--region", metavar="NAME", help="Region to ask. [env: NOMAD_REGION]"),
-    click.option("--namespace", metavar="NAME", help="Namespace to ask, * for all. [env: NOMAD_NAMESPACE]"),
+CREDENTIALS = (
     click.option("--token", metavar="SECRET", help="Secret of an ACL token. [env: NOMAD_TOKEN]"),
     click.option("--ca-cert", metavar="FILE", help="CA that signed the agent's certificate. [env: NOMAD_CACERT]"),
     click.option("--ca-path", metavar="DIRECTORY", help="Directory of such CAs. [env: NOMAD_CAPATH]"),
@@ -39,13 +36,20 @@ _CONNECTION = (
     click.option("--tls-server-name", metavar="NAME", help="Name to check. [env: NOMAD_TLS_SERVER_NAME]"),
     click.option("--tls-skip-verify", is_flag=True, help="Check no certificate. [env: NOMAD_SKIP_VERIFY]"),
 )
+"""The options that say as whom an agent is asked, and whom to trust."""
+CREDENTIAL_NAMES = ("token", "ca_cert", "ca_path", "client_cert", "client_key", "tls_server_name")
+"""The parameters they become, `tls_skip_verify` apart."""
+_CONNECTION = (
+    click.option("--address", metavar="URL", help="Address of an agent. [env: NOMAD_ADDR]"),
+    click.option("--region", metavar="NAME", help="Region to ask. [env: NOMAD_REGION]"),
+    click.option("--namespace", metavar="NAME", help="Namespace to ask, * for all. [env: NOMAD_NAMESPACE]"),
+    *CREDENTIALS,
+)
 _COLOUR = (
     click.option("--no-color", is_flag=True, expose_value=False, help="Accepted; the output has no colours."),
     click.option("--force-color", is_flag=True, expose_value=False, hidden=True),
 )
-_NAMES = (
-    "address", "region", "namespace", "token", "ca_cert", "ca_path", "client_cert", "client_key", "tls_server_name",
-)  # fmt: skip
+_NAMES = ("address", "region", "namespace", *CREDENTIAL_NAMES)
 
 
 def uses_api(command: Callable[..., None]) -> Callable[..., None]:

@@ -6,21 +6,15 @@ from typing import Any
 
 import click
 
+from agent.cli.session import CREDENTIAL_NAMES, CREDENTIALS
 from telemetry.nomad_api import ApiSettings, with_overrides
 
-_NAMES = ("token", "ca_cert", "ca_path", "client_cert", "client_key", "tls_server_name")
 _OPTIONS = (
     click.option(
         "--address", "addresses", metavar="URL", multiple=True, help="Address of an agent; as often as there are. "
         "[env: NOMAD_ADDR]"
     ),
-    click.option("--token", metavar="SECRET", help="Secret of an ACL token. [env: NOMAD_TOKEN]"),
-    click.option("--ca-cert", metavar="FILE", help="CA that signed the agents' certificates. [env: NOMAD_CACERT]"),
-    click.option("--ca-path", metavar="DIRECTORY", help="Directory of such CAs. [env: NOMAD_CAPATH]"),
-    click.option("--client-cert", metavar="FILE", help="Certificate to show. [env: NOMAD_CLIENT_CERT]"),
-    click.option("--client-key", metavar="FILE", help="Key of that certificate. [env: NOMAD_CLIENT_KEY]"),
-    click.option("--tls-server-name", metavar="NAME", help="Name to check. [env: NOMAD_TLS_SERVER_NAME]"),
-    click.option("--tls-skip-verify", is_flag=True, help="Check no certificate. [env: NOMAD_SKIP_VERIFY]"),
+    *CREDENTIALS,
     click.option("-json", "--json", "as_json", is_flag=True, help="Print JSON."),
 )  # fmt: skip
 
@@ -33,7 +27,7 @@ def asks_agents(command: Callable[..., None]) -> Callable[..., None]:
 
     @functools.wraps(command)
     def wrapped(*args: Any, tls_skip_verify: bool, **options: Any) -> None:
-        chosen = {name: options.pop(name) for name in _NAMES}
+        chosen = {name: options.pop(name) for name in CREDENTIAL_NAMES}
         chosen["timeout_seconds"] = TIMEOUT_SECONDS
         if tls_skip_verify:
             chosen["tls_skip_verify"] = True
