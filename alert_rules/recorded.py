@@ -5,7 +5,7 @@ are expected, whatever is scraped.
 """
 
 from telemetry.catalogue import CATALOGUE
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 _SOURCE = "alert_rules/recording.py"
 _REGION = ("cluster", "region")
@@ -29,7 +29,7 @@ def _recorded(
         present=present,
         meaning=meaning,
         source=_SOURCE,
-        exported=False,
+        absent=Absent.RULE,
     )
 
 

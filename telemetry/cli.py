@@ -71,6 +71,7 @@ def _fields(metric: Metric) -> dict[str, Any]:
         "unit": metric.unit.value,
         "labels": list(metric.labels),
         "exported by": exporters(metric),
+        **({"not by outrider": metric.absent.value} if metric.absent else {}),
         "present": metric.present.value,
         "series": series_in_words(metric),
         "expires": expiry(metric),

@@ -7,7 +7,7 @@ import inspect
 from collections.abc import Iterable
 from pathlib import Path
 
-from telemetry.catalogue import CATALOGUE, MODULES, Metric, Presence, Role, metrics_of
+from telemetry.catalogue import CATALOGUE, MODULES, Absent, Metric, Presence, Role, metrics_of
 from telemetry.catalogue.cardinality import per
 
 DOCUMENT = Path(__file__).parent / "METRICS.md"
@@ -31,12 +31,17 @@ name with words in braces stands for one metric a word.
 - **Series** says how many one agent makes of a name; `telemetry.catalogue.cardinality` counts them for a cluster of a
   given size. A summary has five lines a series. A Nomad gives each series of a Raft peer twice, with the label `peer_id` and
   with the id in the name; drop the second where Prometheus scrapes.
-- *Nomad only* marks what a real Nomad exports and Outrider's agent does not, or not yet.
+- *Nomad only* marks what a real Nomad exports and Outrider's agent does not, or not yet, with the reason:
+
+{reasons}
 
 When a series is there:
 
 {presences}
 """
+
+_NO_AGENTS = (Absent.NEIGHBOUR, Absent.RULE)
+"""Reasons that are plain from who exports the metric."""
 
 _COLUMNS = ("Name", "Kind", "Unit", "Labels", "Series", "From", "Present", "Expires", "Meaning", "Source")
 
@@ -44,7 +49,8 @@ _COLUMNS = ("Name", "Kind", "Unit", "Labels", "Series", "From", "Present", "Expi
 def render() -> str:
     """Return the document: a head, then one table for each module of the catalogue, in the order of their files."""
     presences = "\n".join(f"- *{_slug(presence)}*: {presence.value}." for presence in Presence)
-    parts = [_HEAD.format(count=len(CATALOGUE), presences=presences)]
+    reasons = "\n".join(f"  - *{_slug(reason)}*: {reason.value}." for reason in Absent if reason not in _NO_AGENTS)
+    parts = [_HEAD.format(count=len(CATALOGUE), presences=presences, reasons=reasons)]
     for name, module in MODULES.items():
         parts += [f"\n## {name}\n", f"\n{inspect.getdoc(module)}\n", "\n" + _table(metrics_of(name).values())]
     return "".join(parts)
@@ -62,8 +68,11 @@ def printed_name(metric: Metric) -> str:
 
 def exporters(metric: Metric) -> str:
     """Return who exports *metric*, in words."""
-    words = [role.name.lower() for role in Role if role in metric.exporter and role.name]
-    return ", ".join(words) + ("" if metric.exported or Role.FOREIGN in metric.exporter else " (Nomad only)")
+    words = ", ".join(role.name.lower() for role in Role if role in metric.exporter and role.name)
+    if metric.absent is None or metric.absent in _NO_AGENTS:
+        return words
+    others = "not Outrider" if Role.FOREIGN in metric.exporter else "Nomad only"
+    return f"{words} ({others}: {_slug(metric.absent)})"
 
 
 def series_in_words(metric: Metric) -> str:
@@ -96,8 +105,8 @@ def _cells(metric: Metric) -> tuple[str, ...]:
     )
 
 
-def _slug(presence: Presence) -> str:
-    return presence.name.lower().replace("_", " ")
+def _slug(word: Presence | Absent) -> str:
+    return word.name.lower().replace("_", " ")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,14 @@ Use the constants from their modules: importing this package imports every one o
 """
 
 from telemetry.catalogue.catalogue import CATALOGUE, MODULES, TARGET_LABELS, Catalogue, Entry, Part, find, metrics_of
-from telemetry.catalogue.metric import OPTIONAL_LABELS, Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import OPTIONAL_LABELS, Absent, Kind, Metric, Presence, Role, Unit
 
 __all__ = [
     "CATALOGUE",
     "MODULES",
     "OPTIONAL_LABELS",
     "TARGET_LABELS",
+    "Absent",
     "Catalogue",
     "Entry",
     "Kind",

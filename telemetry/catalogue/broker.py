@@ -1,6 +1,6 @@
 """The evaluation broker and the blocked evaluations: work that waits for a scheduler or for capacity."""
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 SCHEDULERS = ("service", "batch", "system", "sysbatch", "_core")
 """The words in names that hold a scheduler type."""
@@ -57,7 +57,7 @@ def _evaluation_time(name: str, meaning: str, key: str) -> Metric:
 
 
 def _blocked_resource(
-    name: str, unit: Unit, labels: tuple[str, ...], meaning: str, key: str, *, exported: bool = True
+    name: str, unit: Unit, labels: tuple[str, ...], meaning: str, key: str, *, absent: Absent | None = None
 ) -> Metric:
     return Metric(
         name=name,
@@ -69,7 +69,7 @@ def _blocked_resource(
         meaning=meaning,
         source=_BLOCKED_GO,
         key=key,
-        exported=exported,
+        absent=absent,
     )
 
 
@@ -120,7 +120,7 @@ EVAL_WAITING = Metric(
     meaning="Seconds until the delayed evaluation of a job is due; on the leader.",
     source=_BROKER_GO,
     key="nomad.nomad.broker.eval_waiting",
-    exported=False,
+    absent=Absent.SCHEDULING,
 )
 WAIT_TIME = _evaluation_time(
     "nomad_nomad_broker_wait_time",
@@ -162,7 +162,7 @@ BLOCKED_CPU = _blocked_resource(
     _PLACE_LABELS,
     "CPU that blocked evaluations ask for in one place; on the leader.",
     "nomad.nomad.blocked_evals.cpu",
-    exported=False,
+    absent=Absent.SCHEDULING,
 )
 BLOCKED_MEMORY = _blocked_resource(
     "nomad_nomad_blocked_evals_memory",
@@ -170,7 +170,7 @@ BLOCKED_MEMORY = _blocked_resource(
     _PLACE_LABELS,
     "Memory that blocked evaluations ask for in one place; on the leader.",
     "nomad.nomad.blocked_evals.memory",
-    exported=False,
+    absent=Absent.SCHEDULING,
 )
 BLOCKED_JOB_CPU = _blocked_resource(
     "nomad_nomad_blocked_evals_job_cpu",

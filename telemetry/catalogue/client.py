@@ -3,7 +3,7 @@
 Every series carries the labels of the node; those of a task carry the labels of its allocation instead.
 """
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 NODE_LABELS = (
     "datacenter",
@@ -73,7 +73,14 @@ def _task(name: str, kind: Kind, unit: Unit, meaning: str, key: str = "") -> Met
 
 
 def _seldom(
-    name: str, kind: Kind, unit: Unit, meaning: str, key: str, source: str, labels: tuple[str, ...] = ()
+    absent: Absent,
+    name: str,
+    kind: Kind,
+    unit: Unit,
+    meaning: str,
+    key: str,
+    source: str,
+    labels: tuple[str, ...] = (),
 ) -> Metric:
     return Metric(
         name=name,
@@ -85,7 +92,7 @@ def _seldom(
         meaning=meaning,
         source=source,
         key=key,
-        exported=False,
+        absent=absent,
     )
 
 
@@ -240,6 +247,7 @@ ALLOCS_MEMORY_SWAP = _task("nomad_client_allocs_memory_swap", Kind.GAUGE, Unit.B
 # Only a real Nomad: hooks around allocations and tasks, and the calls a client answers.
 
 ALLOC_HOOK_PRERUN_ELAPSED = _seldom(
+    Absent.HOOKS,
     "nomad_client_alloc_hook_prerun_elapsed",
     Kind.SAMPLE,
     Unit.MILLISECONDS,
@@ -249,6 +257,7 @@ ALLOC_HOOK_PRERUN_ELAPSED = _seldom(
     _HOOK_LABELS,
 )
 ALLOC_HOOK_PRERUN_SUCCESS = _seldom(
+    Absent.HOOKS,
     "nomad_client_alloc_hook_prerun_success",
     Kind.COUNTER,
     Unit.COUNT,
@@ -258,6 +267,7 @@ ALLOC_HOOK_PRERUN_SUCCESS = _seldom(
     _HOOK_LABELS,
 )
 TASK_HOOK_PRESTART_ELAPSED = _seldom(
+    Absent.HOOKS,
     "nomad_client_task_hook_prestart_elapsed",
     Kind.SAMPLE,
     Unit.MILLISECONDS,
@@ -267,6 +277,7 @@ TASK_HOOK_PRESTART_ELAPSED = _seldom(
     _HOOK_LABELS,
 )
 TASK_HOOK_PRESTART_SUCCESS = _seldom(
+    Absent.HOOKS,
     "nomad_client_task_hook_prestart_success",
     Kind.COUNTER,
     Unit.COUNT,
@@ -276,6 +287,7 @@ TASK_HOOK_PRESTART_SUCCESS = _seldom(
     _HOOK_LABELS,
 )
 ALLOCATIONS_CHECKS = _seldom(
+    Absent.CALL,
     "nomad_client_allocations_checks",
     Kind.SAMPLE,
     Unit.MILLISECONDS,
@@ -284,6 +296,7 @@ ALLOCATIONS_CHECKS = _seldom(
     "client/alloc_endpoint.go",
 )
 ALLOCATIONS_STATS = _seldom(
+    Absent.CALL,
     "nomad_client_allocations_stats",
     Kind.SAMPLE,
     Unit.MILLISECONDS,
@@ -292,6 +305,7 @@ ALLOCATIONS_STATS = _seldom(
     "client/alloc_endpoint.go",
 )
 CLIENT_STATS_STATS = _seldom(
+    Absent.CALL,
     "nomad_client_client_stats_stats",
     Kind.SAMPLE,
     Unit.MILLISECONDS,
@@ -300,6 +314,7 @@ CLIENT_STATS_STATS = _seldom(
     "client/client_stats_endpoint.go",
 )
 FILE_SYSTEM_LIST = _seldom(
+    Absent.CALL,
     "nomad_client_file_system_list",
     Kind.SAMPLE,
     Unit.MILLISECONDS,
@@ -308,6 +323,7 @@ FILE_SYSTEM_LIST = _seldom(
     "client/fs_endpoint.go",
 )
 RPC_ACCEPT_CONN = _seldom(
+    Absent.CALL,
     "nomad_client_rpc_accept_conn",
     Kind.COUNTER,
     Unit.COUNT,
@@ -316,5 +332,11 @@ RPC_ACCEPT_CONN = _seldom(
     "client/rpc.go",
 )
 RPC_REQUEST = _seldom(
-    "nomad_client_rpc_request", Kind.COUNTER, Unit.COUNT, "Calls of servers to this client.", "", "client/rpc.go"
+    Absent.CALL,
+    "nomad_client_rpc_request",
+    Kind.COUNTER,
+    Unit.COUNT,
+    "Calls of servers to this client.",
+    "",
+    "client/rpc.go",
 )

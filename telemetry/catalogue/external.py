@@ -4,7 +4,7 @@ Labels are those that Prometheus 2.42 and 3.5, and Alertmanager 0.25 and 0.33, a
 named in the meaning. A test holds the entries against whichever of them the machine has.
 """
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 
 def _foreign(
@@ -25,11 +25,11 @@ def _foreign(
         present=present,
         meaning=meaning,
         source=source,
-        exported=False,
+        absent=Absent.NEIGHBOUR,
     )
 
 
-def _process(name: str, kind: Kind, unit: Unit, meaning: str, *, exported: bool = True) -> Metric:
+def _process(name: str, kind: Kind, unit: Unit, meaning: str, *, absent: Absent | None = None) -> Metric:
     return Metric(
         name=name,
         kind=kind,
@@ -38,7 +38,7 @@ def _process(name: str, kind: Kind, unit: Unit, meaning: str, *, exported: bool 
         present=Presence.ALWAYS,
         meaning=meaning,
         source="prometheus/client_golang process_collector.go",
-        exported=exported,
+        absent=absent,
     )
 
 
@@ -377,21 +377,21 @@ PROCESS_VIRTUAL_MEMORY_MAX_BYTES = _process(
     Kind.GAUGE,
     Unit.BYTES,
     "Address space the process may hold at most.",
-    exported=False,
+    absent=Absent.PROCESS,
 )
 PROCESS_NETWORK_RECEIVE_BYTES_TOTAL = _process(
     "process_network_receive_bytes_total",
     Kind.COUNTER,
     Unit.BYTES,
     "Bytes that arrived in the network name space of the process.",
-    exported=False,
+    absent=Absent.PROCESS,
 )
 PROCESS_NETWORK_TRANSMIT_BYTES_TOTAL = _process(
     "process_network_transmit_bytes_total",
     Kind.COUNTER,
     Unit.BYTES,
     "Bytes that left the network name space of the process.",
-    exported=False,
+    absent=Absent.PROCESS,
 )
 
 # Go's own, on a real Nomad, Prometheus and Alertmanager.

@@ -1,9 +1,9 @@
 """Applying committed commands to the state, by type of command, on every server."""
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 
-def _apply(name: str, key: str, what: str, *, exported: bool = True) -> Metric:
+def _apply(name: str, key: str, what: str, *, absent: Absent | None = None) -> Metric:
     return Metric(
         name=name,
         kind=Kind.SAMPLE,
@@ -13,7 +13,7 @@ def _apply(name: str, key: str, what: str, *, exported: bool = True) -> Metric:
         meaning=f"Applying a command that {what}.",
         source="nomad/fsm.go",
         key=key,
-        exported=exported,
+        absent=absent,
     )
 
 
@@ -38,7 +38,7 @@ UPSERT_NODE_EVENTS = _apply(
     "nomad_nomad_fsm_upsert_node_events",
     "nomad.nomad.fsm.upsert_node_events",
     "records events of a client",
-    exported=False,
+    absent=Absent.CALL,
 )
 REGISTER_JOB = _apply("nomad_nomad_fsm_register_job", "nomad.nomad.fsm.register_job", "registers or changes a job")
 DEREGISTER_JOB = _apply("nomad_nomad_fsm_deregister_job", "nomad.nomad.fsm.deregister_job", "stops or removes a job")
@@ -60,23 +60,29 @@ APPLY_DEPLOYMENT_STATUS_UPDATE = _apply(
     "nomad_nomad_fsm_apply_deployment_status_update",
     "nomad.nomad.fsm.apply_deployment_status_update",
     "changes the status of a deployment",
-    exported=False,
+    absent=Absent.SCHEDULING,
 )
 APPLY_SCHEDULER_CONFIG = _apply(
     "nomad_nomad_fsm_apply_scheduler_config",
     "nomad.nomad.fsm.apply_scheduler_config",
     "changes the configuration of the schedulers",
-    exported=False,
+    absent=Absent.CALL,
 )
 APPLY_WRAPPED_ROOT_KEY_UPSERT = _apply(
     "nomad_nomad_fsm_apply_wrapped_root_key_upsert",
     "nomad.nomad.fsm.apply_wrapped_root_key_upsert",
     "writes an encryption key",
-    exported=False,
+    absent=Absent.OUTSIDE,
 )
 AUTOPILOT = _apply(
-    "nomad_nomad_fsm_autopilot", "nomad.nomad.fsm.autopilot", "changes the configuration of autopilot", exported=False
+    "nomad_nomad_fsm_autopilot",
+    "nomad.nomad.fsm.autopilot",
+    "changes the configuration of autopilot",
+    absent=Absent.CALL,
 )
 CLUSTER_META = _apply(
-    "nomad_nomad_fsm_cluster_meta", "nomad.nomad.fsm.cluster_meta", "writes the identity of the cluster", exported=False
+    "nomad_nomad_fsm_cluster_meta",
+    "nomad.nomad.fsm.cluster_meta",
+    "writes the identity of the cluster",
+    absent=Absent.CALL,
 )

@@ -3,7 +3,7 @@
 Prometheus and Alertmanager show most of them too; those that rules or dashboards use of theirs stand in `external`.
 """
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 
 def _metric(name: str, kind: Kind, unit: Unit, meaning: str) -> Metric:
@@ -15,7 +15,7 @@ def _metric(name: str, kind: Kind, unit: Unit, meaning: str) -> Metric:
         present=Presence.ALWAYS,
         meaning=meaning,
         source="prometheus/client_golang go_collector.go",
-        exported=False,
+        absent=Absent.GO,
     )
 
 

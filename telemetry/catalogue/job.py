@@ -3,7 +3,7 @@
 These gauges exist for each task group of each job: on a large cluster they are most of a scrape.
 """
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 _SUMMARY_LABELS = ("job", "namespace", "task_group", "parent_id", "periodic_id")
 _RESCHEDULE_LABELS = ("alloc_id", "followup_eval_id", "job", "namespace", "task_group")
@@ -47,7 +47,7 @@ def _reschedule(name: str, key: str, unit: Unit, meaning: str) -> Metric:
         meaning=meaning,
         source="scheduler/reconciler",
         key=key,
-        exported=False,
+        absent=Absent.SCHEDULING,
     )
 
 

@@ -1,9 +1,9 @@
 """The leader's duties: taking them up, laying them down, and reconciling members."""
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 
-def _timer(name: str, present: Presence, meaning: str, key: str = "", *, exported: bool = True) -> Metric:
+def _timer(name: str, present: Presence, meaning: str, key: str = "", *, absent: Absent | None = None) -> Metric:
     return Metric(
         name=name,
         kind=Kind.SAMPLE,
@@ -13,7 +13,7 @@ def _timer(name: str, present: Presence, meaning: str, key: str = "", *, exporte
         meaning=meaning,
         source="nomad/leader.go",
         key=key,
-        exported=exported,
+        absent=absent,
     )
 
 
@@ -38,11 +38,11 @@ RECONCILE = _timer(
     "nomad_nomad_leader_reconcile",
     Presence.LEADER_ONLY,
     "Comparing all known members with the Raft configuration; at the start of a leadership and every 60 s.",
-    exported=False,
+    absent=Absent.GOSSIP,
 )
 RECONCILE_MEMBER = _timer(
     "nomad_nomad_leader_reconcileMember",
     Presence.LEADER_ONLY,
     "Comparing one member with the Raft configuration.",
-    exported=False,
+    absent=Absent.GOSSIP,
 )

@@ -1,6 +1,6 @@
 """Memberlist: the gossip beneath Serf, on a real Nomad."""
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 
 def _metric(name: str, kind: Kind, unit: Unit, meaning: str, key: str = "", labels: tuple[str, ...] = ()) -> Metric:
@@ -14,7 +14,7 @@ def _metric(name: str, kind: Kind, unit: Unit, meaning: str, key: str = "", labe
         meaning=meaning,
         source="hashicorp/memberlist",
         key=key,
-        exported=False,
+        absent=Absent.GOSSIP,
     )
 
 

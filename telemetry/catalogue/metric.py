@@ -78,6 +78,25 @@ class Presence(Enum):
     WHILE_READ = "while `outrider exporter` can read it; what it read of a list stays for two reads"
 
 
+class Absent(Enum):
+    """Why Outrider's agent does not export what a Nomad does, or that no agent does."""
+
+    GOSSIP = "the agent's servers do not gossip yet"
+    TLS = "the agent has no TLS yet"
+    SNAPSHOT = "the agent's servers do not say it of their snapshots yet"
+    SCHEDULING = "the agent's scheduling does not do, or not count, what is measured here yet"
+    PLANS = "the agent's leader applies one plan after the other, without what is measured here"
+    CALL = "the agent does not have, or not measure, such a call or command"
+    HOOKS = "the agent does not split the start of an allocation or a task into hooks"
+    OUTSIDE = "of a part of Nomad that Outrider leaves out: ACL, variables, keys, enterprise"
+    GO = "of the Go runtime; the agent runs in Python"
+    TRANSPORT = "of the transport of hashicorp/raft; the agent has another one"
+    BOLTDB = "of BoltDB; the agent keeps its log in another way"
+    PROCESS = "the agent says other figures of its process, and not this one"
+    NEIGHBOUR = "no agent exports it: it is a neighbour's"
+    RULE = "no agent exports it: a recording rule writes it"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metric:
     """One entry of the catalogue.
@@ -99,8 +118,8 @@ class Metric:
     """For a name made at run time (`nomad_nomad_broker_<scheduler>_ready`): the closed set of words in its `{}`."""
     labelled_by_job: bool = False
     """Whether a series may carry further labels, which an operator chose: the metadata of its job; see `telemetry.stanza`."""
-    exported: bool = True
-    """False for entries that only a real Nomad exports so far; rules may use them, the live check does not seek them."""
+    absent: Absent | None = None
+    """Why our agent and exporter do not export it; rules may use it, the live check does not seek it. None for ours."""
 
     def __post_init__(self) -> None:
         for name in self.names:
@@ -118,6 +137,11 @@ class Metric:
     def dotted(self) -> str:
         """Nomad's key, as its JSON and its prefix filters spell it; holds `{}` when the name does."""
         return self.key or self.name.replace("_", ".")
+
+    @property
+    def exported(self) -> bool:
+        """Whether an agent or exporter of ours exports it."""
+        return self.absent is None
 
     @property
     def names(self) -> tuple[str, ...]:

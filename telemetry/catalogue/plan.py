@@ -1,11 +1,11 @@
 """Plans: what schedulers want, checked and committed one at a time by the leader."""
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 _APPLY_GO = "nomad/plan_apply.go"
 
 
-def _timer(name: str, meaning: str, key: str = "", source: str = _APPLY_GO, *, exported: bool = True) -> Metric:
+def _timer(name: str, meaning: str, key: str = "", source: str = _APPLY_GO, *, absent: Absent | None = None) -> Metric:
     return Metric(
         name=name,
         kind=Kind.SAMPLE,
@@ -15,7 +15,7 @@ def _timer(name: str, meaning: str, key: str = "", source: str = _APPLY_GO, *, e
         meaning=meaning,
         source=source,
         key=key,
-        exported=exported,
+        absent=absent,
     )
 
 
@@ -40,19 +40,19 @@ WAIT_FOR_INDEX = _timer(
     "nomad_nomad_plan_wait_for_index",
     "Waiting until the leader's own state is as new as the plan's; on the leader.",
     key="nomad.nomad.plan.wait_for_index",
-    exported=False,
+    absent=Absent.PLANS,
 )
 RAFT_DISPATCH = _timer(
     "nomad_nomad_plan_raft_dispatch",
     "Handing a plan to Raft; on the leader.",
     key="nomad.nomad.plan.raft_dispatch",
-    exported=False,
+    absent=Absent.PLANS,
 )
 OPTIMISTIC_APPLY = _timer(
     "nomad_nomad_plan_optimistic_apply",
     "Applying a plan to a private snapshot, so that the next one can be checked meanwhile; on the leader.",
     key="nomad.nomad.plan.optimistic_apply",
-    exported=False,
+    absent=Absent.PLANS,
 )
 OUTSTANDING_APPLY = Metric(
     name="nomad_nomad_plan_outstanding_apply",
@@ -63,7 +63,7 @@ OUTSTANDING_APPLY = Metric(
     meaning="Plans on their way through Raft whenever the next one is taken; on the leader.",
     source=_APPLY_GO,
     key="nomad.nomad.plan.outstanding_apply",
-    exported=False,
+    absent=Absent.PLANS,
 )
 NODE_REJECTED = Metric(
     name="nomad_nomad_plan_node_rejected",
@@ -86,11 +86,11 @@ REJECTION_TRACKER_NODE_SCORE = Metric(
     meaning="Refusals of one client within plan_rejection_tracker's node_window; only where that block is enabled.",
     source="nomad/plan_apply_node_tracker.go",
     key="nomad.nomad.plan.rejection_tracker.node_score",
-    exported=False,
+    absent=Absent.PLANS,
 )
 SIGN_IDENTITIES = _timer(
     "nomad_nomad_plan_sign_identities",
     "Signing the identities of a plan's workloads; on the leader.",
     key="nomad.nomad.plan.sign_identities",
-    exported=False,
+    absent=Absent.OUTSIDE,
 )

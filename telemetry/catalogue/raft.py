@@ -4,7 +4,7 @@ The first half is exported by every server that runs Raft; the BoltDB statistics
 a real Nomad alone.
 """
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 _RAFT_GO = "hashicorp/raft raft.go"
 _REPLICATION_GO = "hashicorp/raft replication.go"
@@ -21,7 +21,7 @@ def _metric(
     *,
     labels: tuple[str, ...] = (),
     key: str = "",
-    exported: bool = True,
+    absent: Absent | None = None,
 ) -> Metric:
     return Metric(
         name=name,
@@ -33,7 +33,7 @@ def _metric(
         meaning=meaning,
         source=source,
         key=key,
-        exported=exported,
+        absent=absent,
     )
 
 
@@ -213,7 +213,9 @@ THREAD_FSM_SATURATION = _metric(
 
 
 def _snapshot(name: str, meaning: str, source: str = "hashicorp/raft snapshot.go") -> Metric:
-    return _metric(name, Kind.SAMPLE, Unit.MILLISECONDS, Presence.AFTER_FIRST_EVENT, meaning, source, exported=False)
+    return _metric(
+        name, Kind.SAMPLE, Unit.MILLISECONDS, Presence.AFTER_FIRST_EVENT, meaning, source, absent=Absent.SNAPSHOT
+    )
 
 
 SNAPSHOT_TAKE_SNAPSHOT = _snapshot(
@@ -239,7 +241,7 @@ FSM_LAST_RESTORE_DURATION = _metric(
     Presence.AFTER_FIRST_EVENT,
     "How long the last load from a snapshot took, in whole milliseconds; set once, so gone 60 s after it.",
     "hashicorp/raft fsm.go",
-    exported=False,
+    absent=Absent.SNAPSHOT,
 )
 RPC_INSTALL_SNAPSHOT = _snapshot(
     "nomad_raft_rpc_installSnapshot", "On a follower, receiving and loading a snapshot of the leader.", _RAFT_GO
@@ -257,13 +259,13 @@ def _transport(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Metric:
         meaning,
         _TRANSPORT_GO,
         labels=labels,
-        exported=False,
+        absent=Absent.TRANSPORT,
     )
 
 
 def _bolt(name: str, kind: Kind, unit: Unit, meaning: str) -> Metric:
     source = "hashicorp/raft-boltdb bolt_store.go"
-    return _metric(name, kind, unit, Presence.WHEN_CONFIGURED, meaning, source, exported=False)
+    return _metric(name, kind, unit, Presence.WHEN_CONFIGURED, meaning, source, absent=Absent.BOLTDB)
 
 
 NET_GET_RPC_TYPE = _transport("nomad_raft_net_getRPCType", "Waiting for and reading the first byte of a Raft call.")

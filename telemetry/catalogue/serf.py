@@ -1,6 +1,6 @@
 """Serf: membership of servers across regions, on a real Nomad."""
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 
 def _metric(name: str, kind: Kind, unit: Unit, meaning: str, key: str = "") -> Metric:
@@ -13,7 +13,7 @@ def _metric(name: str, kind: Kind, unit: Unit, meaning: str, key: str = "") -> M
         meaning=meaning,
         source="hashicorp/serf serf/serf.go",
         key=key,
-        exported=False,
+        absent=Absent.GOSSIP,
     )
 
 

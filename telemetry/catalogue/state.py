@@ -1,6 +1,6 @@
 """The state store and what a server keeps beside it."""
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 SNAPSHOT_INDEX = Metric(
     name="nomad_state_snapshotIndex",
@@ -24,7 +24,7 @@ def _leader_gauge(name: str, key: str, meaning: str, source: str) -> Metric:
         meaning=meaning,
         source=source,
         key=key,
-        exported=False,
+        absent=Absent.OUTSIDE,
     )
 
 
@@ -48,5 +48,5 @@ ACL_ACCESSOR_FOR_SECRET_TOKEN = Metric(
     present=Presence.AFTER_FIRST_EVENT,
     meaning="Finding the token that a request's secret belongs to.",
     source="nomad/acl.go",
-    exported=False,
+    absent=Absent.OUTSIDE,
 )

@@ -4,7 +4,7 @@ They are read when the agent loads its configuration: a certificate that was ren
 was told to reload.
 """
 
-from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 
 def _seconds_left(name: str, key: str, what: str) -> Metric:
@@ -17,7 +17,7 @@ def _seconds_left(name: str, key: str, what: str) -> Metric:
         meaning=f"Time until {what} expires, negative once it has; float32, so in steps of 2 s a year ahead.",
         source="command/agent/tls_metrics.go",
         key=key,
-        exported=False,
+        absent=Absent.TLS,
     )
 
 

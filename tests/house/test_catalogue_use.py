@@ -46,13 +46,13 @@ USED = (set(constants_used()) | commands_timed()) & CONSTANTS.keys()
 
 def test_what_is_said_to_be_exported_is_used():
     """
-    A metric the catalogue says the agent exports is recorded somewhere; otherwise it is `exported=False`.
+    A metric the catalogue says the agent exports is recorded somewhere; otherwise it says why not with `absent`.
     """
     assert len(USED) > 100
 
     unused = sorted(f"{m}.{c}" for (m, c), metric in CONSTANTS.items() if metric.exported and (m, c) not in USED)
 
-    assert [] == unused, "recorded nowhere: record it, or say exported=False"
+    assert [] == unused, "recorded nowhere: record it, or say why not with absent="
 
 
 def test_what_is_used_is_said_to_be_exported():
@@ -61,4 +61,4 @@ def test_what_is_used_is_said_to_be_exported():
     """
     silent = sorted(f"{module}.{name}" for module, name in USED if not CONSTANTS[module, name].exported)
 
-    assert [] == silent, "recorded, so take exported=False away"
+    assert [] == silent, "recorded, so take absent= away"

@@ -38,6 +38,16 @@ def test_show_of_an_unknown_name_suggests_near_ones(run):
     assert 'no metric has the series "nomad_raft_commitTim"; did you mean nomad_raft_commitTime' in done.output
 
 
+def test_show_says_why_the_agent_does_not_export_it(run):
+    """
+    What only a Nomad exports has a reason; what the agent exports has none.
+    """
+    gossip = " ".join(run("show", "nomad_memberlist_gossip").output.split())
+
+    assert "exported by = server (Nomad only: gossip) not by outrider = the agent's servers do not gossip yet" in gossip
+    assert "not by outrider" not in run("show", "nomad_raft_commitTime").output
+
+
 def test_show_as_json(run):
     """
     With -json the same fields are one object.
