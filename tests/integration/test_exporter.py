@@ -68,6 +68,8 @@ def test_it_says_what_the_agents_say_and_a_paused_one_costs_only_its_own(agents,
     """
     wait_until(lambda: 2 == len(_of(scrape(), outrider.RAFT_TERM)), 60, "both are read")
     wait_until(lambda: _of(scrape(), outrider.NODES_DRAINING), 60, "nodes are read")
+    # For some seconds after an election the health names no server.
+    wait_until(lambda: _of(scrape(), outrider.RAFT_VOTERS_HEALTHY), 60, "the servers' health is read")
     theirs = {}
     for agent in agents:
         theirs |= _samples(agent.get("/v1/metrics?format=prometheus").text)
