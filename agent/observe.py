@@ -183,6 +183,9 @@ class ServerObserver:
         for (namespace, job_id), (cpu_mhz, memory_mb) in blocked.by_job.items():
             put(broker.BLOCKED_JOB_CPU, float(cpu_mhz), (job_id, namespace))
             put(broker.BLOCKED_JOB_MEMORY, float(memory_mb), (job_id, namespace))
+        for place, (cpu_mhz, memory_mb) in blocked.by_place.items():
+            put(broker.BLOCKED_CPU, float(cpu_mhz), place)
+            put(broker.BLOCKED_MEMORY, float(memory_mb), place)
         put(plan.QUEUE_DEPTH, float(duties.plans.depth))
 
     def _of_leader(self) -> None:

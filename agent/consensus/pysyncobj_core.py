@@ -122,6 +122,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._stored = 0
         self._snapshot_forced = False
         self._snapshot_paused_until = -math.inf
+        self._snapshot_begun_at = -math.inf
         self.fsm_seconds = 0.0
         self.totals: dict[str, float] = dict.fromkeys(_TOTALS, 0.0)
         # pysyncobj reads its clock as a global of its module. One clock a process: every engine in it has the same.
@@ -291,7 +292,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
     def _install(self, snapshot: Snapshot) -> None:
         if snapshot.index <= self.applied_index:
             return
-        self._fsm.load(snapshot.state)
+        self._load(snapshot)
         first = self._log.entries[0][1]
         if not (first <= snapshot.index <= self.last_index and self._entry(snapshot.index)[2] == snapshot.term):
             self._log.reset(snapshot.index, snapshot.term)
@@ -301,6 +302,12 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self.totals["snapshots_installed"] += 1
         self._snapshot_at = self._clock.monotonic()
         self._logger.info("raft: installed a snapshot index=%d term=%d", snapshot.index, snapshot.term)
+
+    def _load(self, snapshot: Snapshot) -> None:
+        began = self._clock.monotonic()
+        self._fsm.load(snapshot.state)
+        took = self._observe_since(raft.FSM_RESTORE, began)
+        self._recorder.set(raft.FSM_LAST_RESTORE_DURATION, float(int(took)))
 
     # The log.
 
@@ -322,7 +329,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
                 # The only time that survives a restart is the file's; a clock that went back makes no future.
                 self._snapshot_at -= max(0.0, self._clock.wall() - written)
             try:
-                self._fsm.load(snapshot.state)
+                self._load(snapshot)
             except ValueError as error:
                 raise ConfigError(f"the Raft snapshot of index {snapshot.index} cannot be loaded: {error}") from error
             if snapshot.index > self.last_index or self._entry(snapshot.index)[2] != snapshot.term:
@@ -365,6 +372,8 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
 
     def _compact_log(self) -> None:
         state, index, error = self._snapshots.poll_write()
+        if state is WriteState.WRITING:
+            return
         if state is WriteState.DONE:
             self.totals["snapshots_written"] += 1
             self._snapshot_at = self._clock.monotonic()
@@ -372,14 +381,17 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         elif state is WriteState.FAILED:
             self._snapshot_paused_until = self._clock.monotonic() + _SNAPSHOT_RETRY_SECONDS
             self._logger.warning("raft: cannot write a snapshot index=%d error=%r", index, str(error))
-        elif state is WriteState.WRITING:
-            return
+        if state is not WriteState.IDLE:
+            self._recorder.observe(raft.SNAPSHOT_PERSIST, self._snapshots.write_seconds * 1000)
+            self._observe_since(raft.SNAPSHOT_TAKE_SNAPSHOT, self._snapshot_begun_at)
         due = self.applied_index - max(self._snapshots.index, FIRST_INDEX) >= self._compaction.threshold
         if self._snapshot_forced or (due and self._clock.monotonic() >= self._snapshot_paused_until):
             self._snapshot_forced = False
-            self._snapshots.begin_write(
-                self.applied_index, self._entry(self.applied_index)[2], self._fsm.dump(), self._links.wake
-            )
+            self._snapshot_begun_at = self._clock.monotonic()
+            dump = self._fsm.dump()
+            self._observe_since(raft.FSM_SNAPSHOT, self._snapshot_begun_at)
+            index = self.applied_index
+            self._snapshots.begin_write(index, self._entry(index)[2], dump, self._links.wake)
 
     def _sync_log(self) -> None:
         began = self._clock.monotonic()
@@ -394,5 +406,8 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             self._recorder.observe(raft.RPC_APPEND_ENTRIES_STORE_LOGS, took)
         self._stored, self._store_seconds = 0, 0.0
 
-    def _observe_since(self, metric: Metric, began: float) -> None:
-        self._recorder.observe(metric, (self._clock.monotonic() - began) * 1000)
+    def _observe_since(self, metric: Metric, began: float) -> float:
+        """Observe, and return, the milliseconds since *began*."""
+        took = (self._clock.monotonic() - began) * 1000
+        self._recorder.observe(metric, took)
+        return took

@@ -58,6 +58,7 @@ class Engine(Core):
         self._rounds = 0
         self._heard_leader_at = -math.inf
         self._lease_sample_at = 0.0
+        self._receiving_since = -math.inf
         super().__init__(me, nodes, **parts)
         # pysyncobj drew the first timeout from the process's own generator, which no seed decides.
         if nodes:
@@ -473,6 +474,8 @@ class Engine(Core):
             self._reply(node, message, self.last_index + 1, success=False, reset=False)
             return
         snapshot = None
+        if message.first:
+            self._receiving_since = self._clock.monotonic()
         try:
             snapshot = self._snapshots.receive(message.data, first=message.first, last=message.last)
         except SnapshotError as error:
@@ -481,6 +484,7 @@ class Engine(Core):
             self._reply(node, message, self.last_index + 1, success=False, reset=message.last)
             return
         self._install(snapshot)
+        self._observe_since(raft.RPC_INSTALL_SNAPSHOT, self._receiving_since)
         self._reply(node, message, snapshot.index + 1, success=True, reset=False)
 
     def _send_replies(self) -> None:

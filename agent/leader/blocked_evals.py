@@ -4,10 +4,15 @@ Source: Nomad, nomad/blocked_evals.go. Every change that frees or adds capacity 
 node class a change helps comes with the full scheduler.
 """
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import product
 
 from agent.model.base import JobKey
 from agent.model.evaluation import Evaluation
+
+Place = tuple[str, str, str]
+"""Data center, node class and node pool."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +24,8 @@ class BlockedStats:
     quota_limit: int
     by_job: dict[JobKey, tuple[int, int]]
     """MHz and MB that the blocked evaluations of a job ask for."""
+    by_place: dict[Place, tuple[int, int]]
+    """The same by place. An evaluation counts whole in each place that had no room: Nomad, blocked_evals_stats.go."""
 
 
 class BlockedEvals:
@@ -75,6 +82,7 @@ class BlockedEvals:
             escaped=sum(evaluation.escaped_computed_class for evaluation in evaluations),
             quota_limit=sum(bool(evaluation.quota_limit_reached) for evaluation in evaluations),
             by_job={key: _asked(self._by_job[key]) for key in sorted(self._by_job)},
+            by_place=_asked_by_place(evaluations),
         )
 
 
@@ -85,3 +93,21 @@ def _asked(evaluation: Evaluation) -> tuple[int, int]:
         for resources in (metric.resources_exhausted or {}).values()
     ]
     return sum(resources.cpu for resources in asked), sum(resources.memory_mb for resources in asked)
+
+
+def _asked_by_place(evaluations: Iterable[Evaluation]) -> dict[Place, tuple[int, int]]:
+    found: dict[Place, tuple[int, int]] = {}
+    for evaluation in evaluations:
+        cpu_mhz, memory_mb = _asked(evaluation)
+        for place in _places(evaluation):
+            before = found.get(place, (0, 0))
+            found[place] = (before[0] + cpu_mhz, before[1] + memory_mb)
+    return dict(sorted(found.items()))
+
+
+def _places(evaluation: Evaluation) -> Iterator[Place]:
+    """Yield where *evaluation* found no room; a group for which no class was full stands under the empty class."""
+    metrics = (evaluation.failed_tg_allocs or {}).values()
+    datacenters = {name for metric in metrics for name in metric.nodes_available or ()}
+    classes = {name for metric in metrics for name in metric.class_exhausted or ("",)}
+    return product(datacenters, classes, {metric.node_pool for metric in metrics})

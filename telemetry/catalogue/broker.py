@@ -56,9 +56,7 @@ def _evaluation_time(name: str, meaning: str, key: str) -> Metric:
     )
 
 
-def _blocked_resource(
-    name: str, unit: Unit, labels: tuple[str, ...], meaning: str, key: str, *, absent: Absent | None = None
-) -> Metric:
+def _blocked_resource(name: str, unit: Unit, labels: tuple[str, ...], meaning: str, key: str) -> Metric:
     return Metric(
         name=name,
         kind=Kind.GAUGE,
@@ -69,7 +67,6 @@ def _blocked_resource(
         meaning=meaning,
         source=_BLOCKED_GO,
         key=key,
-        absent=absent,
     )
 
 
@@ -160,17 +157,15 @@ BLOCKED_CPU = _blocked_resource(
     "nomad_nomad_blocked_evals_cpu",
     Unit.MEGAHERTZ,
     _PLACE_LABELS,
-    "CPU that blocked evaluations ask for in one place; on the leader.",
+    "CPU that blocked evaluations ask for; each counts whole in every place that had no room; on the leader.",
     "nomad.nomad.blocked_evals.cpu",
-    absent=Absent.SCHEDULING,
 )
 BLOCKED_MEMORY = _blocked_resource(
     "nomad_nomad_blocked_evals_memory",
     Unit.MEGABYTES,
     _PLACE_LABELS,
-    "Memory that blocked evaluations ask for in one place; on the leader.",
+    "Memory that blocked evaluations ask for; each counts whole in every place that had no room; on the leader.",
     "nomad.nomad.blocked_evals.memory",
-    absent=Absent.SCHEDULING,
 )
 BLOCKED_JOB_CPU = _blocked_resource(
     "nomad_nomad_blocked_evals_job_cpu",

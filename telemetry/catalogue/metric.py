@@ -83,7 +83,7 @@ class Absent(Enum):
 
     GOSSIP = "the agent's servers do not gossip yet"
     TLS = "the agent has no TLS yet"
-    SNAPSHOT = "the agent's servers do not say it of their snapshots yet"
+    SNAPSHOT = "the agent begins and writes the file of a snapshot in one step"
     SCHEDULING = "the agent's scheduling does not do, or not count, what is measured here yet"
     PLANS = "the agent's leader applies one plan after the other, without what is measured here"
     CALL = "the agent does not have, or not measure, such a call or command"

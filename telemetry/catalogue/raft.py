@@ -209,21 +209,23 @@ THREAD_FSM_SATURATION = _metric(
     "hashicorp/raft fsm.go",
 )
 
-# Only a real Nomad: its snapshots. Each is there for 60 s after one was taken, restored or received.
+# Snapshots. Each series is there for 60 s after one was taken, restored or received.
 
 
-def _snapshot(name: str, meaning: str, source: str = "hashicorp/raft snapshot.go") -> Metric:
-    return _metric(
-        name, Kind.SAMPLE, Unit.MILLISECONDS, Presence.AFTER_FIRST_EVENT, meaning, source, absent=Absent.SNAPSHOT
-    )
+def _snapshot(
+    name: str, meaning: str, source: str = "hashicorp/raft snapshot.go", *, absent: Absent | None = None
+) -> Metric:
+    return _metric(name, Kind.SAMPLE, Unit.MILLISECONDS, Presence.AFTER_FIRST_EVENT, meaning, source, absent=absent)
 
 
 SNAPSHOT_TAKE_SNAPSHOT = _snapshot(
     "nomad_raft_snapshot_takeSnapshot",
     "The whole of taking a snapshot and compacting the log; also when it failed.",
 )
-SNAPSHOT_CREATE = _snapshot("nomad_raft_snapshot_create", "Beginning the file of a snapshot.")
-SNAPSHOT_PERSIST = _snapshot("nomad_raft_snapshot_persist", "Writing the state to the file of a snapshot.")
+SNAPSHOT_CREATE = _snapshot("nomad_raft_snapshot_create", "Beginning the file of a snapshot.", absent=Absent.SNAPSHOT)
+SNAPSHOT_PERSIST = _snapshot(
+    "nomad_raft_snapshot_persist", "Encoding the state and writing it to the file of a snapshot; also when it failed."
+)
 FSM_SNAPSHOT = _snapshot(
     "nomad_raft_fsm_snapshot",
     "Freezing the state for a snapshot; nothing is applied meanwhile.",
@@ -241,7 +243,6 @@ FSM_LAST_RESTORE_DURATION = _metric(
     Presence.AFTER_FIRST_EVENT,
     "How long the last load from a snapshot took, in whole milliseconds; set once, so gone 60 s after it.",
     "hashicorp/raft fsm.go",
-    absent=Absent.SNAPSHOT,
 )
 RPC_INSTALL_SNAPSHOT = _snapshot(
     "nomad_raft_rpc_installSnapshot", "On a follower, receiving and loading a snapshot of the leader.", _RAFT_GO

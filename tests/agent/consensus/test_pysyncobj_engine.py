@@ -18,6 +18,7 @@ from agent.consensus.codec import (
 from agent.consensus.engine_parts import Compaction
 from agent.consensus.replicator import RaftState
 from agent.consensus.snapshot_store import Snapshot, encode_snapshot
+from telemetry.catalogue import raft
 from tests.sim.raft_world import RaftWorld
 
 
@@ -297,6 +298,27 @@ def test_a_snapshot_keeps_the_entries_that_follow_it():
 
     assert (True, 4) == (reply.success, reply.next_index)
     assert (3, 5) == (alone.engine.applied_index, alone.engine.last_index)
+
+
+def test_a_received_snapshot_is_measured_once_it_is_whole():
+    """The time from the first piece to the loaded state is one observation, and loading is one of its own."""
+    alone = Alone()
+    blob = encode_snapshot(Snapshot(3, 1, b"2 a\n3 b"))
+    counts, took = alone.server.recorder.counts, []
+    observe = alone.server.recorder.observe
+    alone.server.recorder.observe = lambda metric, value, *args: (
+        took.append((metric, value)),
+        observe(metric, value, *args),
+    )
+
+    alone.hear("s2", InstallSnapshot(1, blob[:10], True, False, 0.0))
+    before = counts[raft.RPC_INSTALL_SNAPSHOT.name]
+    alone.world.clock.advance(0.05)
+    alone.hear("s2", InstallSnapshot(1, blob[10:], False, True, 0.0))
+
+    assert (0, 1, 1) == (before, counts[raft.RPC_INSTALL_SNAPSHOT.name], counts[raft.FSM_RESTORE.name])
+    assert [pytest.approx(50.0)] == [value for metric, value in took if metric is raft.RPC_INSTALL_SNAPSHOT]
+    assert raft.FSM_LAST_RESTORE_DURATION.name in alone.server.recorder.gauges
 
 
 def test_a_damaged_snapshot_changes_nothing():

@@ -216,18 +216,23 @@ def test_a_snapshot_is_written_and_loaded(made, tmp_path):
     """A snapshot asked for covers what was applied, cuts the log, and is where the next start begins."""
 
     async def run():
-        replicator, _, _ = made(data_dir=tmp_path, compaction=Compaction(threshold=1_000_000, trailing=1))
+        replicator, _, recorder = made(data_dir=tmp_path, compaction=Compaction(threshold=1_000_000, trailing=1))
         await until(leads(replicator))
         for number in range(50):
             await replicator.propose(b"write-%d" % number, 2)
         index = await replicator.snapshot()
+        await until(lambda: recorder.counts[raft.SNAPSHOT_TAKE_SNAPSHOT.name])
         replicator.stop()
-        again, machine, _ = made(data_dir=tmp_path)
-        return index, again.status(), list(machine.commands)
+        again, machine, restored = made(data_dir=tmp_path)
+        return index, again.status(), list(machine.commands), recorder.counts, restored
 
-    index, status, commands = asyncio.run(run())
+    index, status, commands, counts, restored = asyncio.run(run())
 
     assert 51 <= index
+    measured = (raft.FSM_SNAPSHOT, raft.SNAPSHOT_PERSIST, raft.SNAPSHOT_TAKE_SNAPSHOT, raft.FSM_RESTORE)
+    assert [1, 1, 1, 0] == [counts[metric.name] for metric in measured]
+    assert [0, 0, 0, 1] == [restored.counts[metric.name] for metric in measured]
+    assert 0 <= restored.gauges[raft.FSM_LAST_RESTORE_DURATION.name]
     assert index == status.snapshot_index
     assert [b"write-%d" % number for number in range(50)] == commands[:50]
 

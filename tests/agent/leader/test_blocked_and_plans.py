@@ -1,11 +1,14 @@
 """Blocked evaluations and the plan queue."""
 
 import pytest
+from msgspec.structs import replace
 
 from agent.errors import NotLeader
 from agent.leader.blocked_evals import BlockedEvals
 from agent.leader.plan_queue import PlanQueue
+from agent.model.alloc import AllocMetric
 from agent.model.evaluation import Evaluation
+from agent.model.job import Resources
 from agent.model.plan import Plan
 
 
@@ -32,6 +35,30 @@ def test_capacity_wakes_what_is_blocked_once(blocked):
     assert ["a", "b"] == [entry.id for entry in woken]
     assert [] == blocked.unblock(12)
     assert 0 == blocked.stats().blocked
+
+
+def test_what_is_asked_for_counts_in_each_place_without_room(blocked):
+    """
+    An evaluation asks whole in every data center, class and pool it looked at; without a full class, in the empty one.
+    """
+    full = AllocMetric(
+        nodes_available={"dc1": 2, "dc2": 1},
+        class_exhausted={"big": 3},
+        resources_exhausted={"web": Resources(cpu=100, memory_mb=50)},
+    )
+    filtered = AllocMetric(nodes_available={"dc1": 2}, resources_exhausted={"web": Resources(cpu=7, memory_mb=3)})
+    blocked.block(replace(evaluation("a", "one"), failed_tg_allocs={"web": full}))
+    blocked.block(replace(evaluation("b", "two"), failed_tg_allocs={"web": filtered, "api": full}))
+
+    stats = blocked.stats()
+
+    assert {("default", "one"): (100, 50), ("default", "two"): (107, 53)} == stats.by_job
+    assert {
+        ("dc1", "", "default"): (107, 53),
+        ("dc1", "big", "default"): (207, 103),
+        ("dc2", "", "default"): (107, 53),
+        ("dc2", "big", "default"): (207, 103),
+    } == stats.by_place
 
 
 def test_a_change_that_came_between_is_not_missed(blocked):
