@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from agent import banner, logs
 from agent.config.addresses import server_addresses
 from agent.config.load import LoadedConfig
-from agent.config.schema import AgentConfig
+from agent.config.schema import ALL_SCHEDULERS, AgentConfig
 from agent.data_dir import DataDir
 from agent.errors import ConfigError, NoClusterLeader, OutriderError
 from agent.http.api import AgentHealth, HealthCheck
@@ -172,6 +172,7 @@ class AgentProcess:
             config.name, server.status, lambda: server.replicated.state, server.duties, server.workers,
             float(config.server.raft_multiplier), not config.telemetry.disable_dispatched_job_summary_metrics,
         )  # fmt: skip
+        _declare_durations(self._registry, config.name)
         observer = ServerObserver(observed, self._clock, self._registry)
         self._registry.register_sampler(observer.sample, "server")
         self._collectors += [observer.collect, server.health.collect, server.replicator.collect]
@@ -373,6 +374,14 @@ def _first_signal() -> asyncio.Future[signal.Signals]:
         signal.SIGHUP, lambda: logging.getLogger("agent").warning("configuration is not reloaded: restart the agent")
     )
     return received
+
+
+def _declare_durations(registry: Registry, server: str) -> None:
+    """Begin the histograms of a server at zero, so that its first observations show as an increase."""
+    registry.declare(outrider.PLAN_DURATION_SECONDS, (server,))
+    registry.declare(outrider.RAFT_COMMIT_DURATION_SECONDS, (server,))
+    for scheduler in ALL_SCHEDULERS:
+        registry.declare(outrider.EVALUATION_DURATION_SECONDS, (server, scheduler))
 
 
 def _registry(config: AgentConfig, clock: SystemClock, sinks: Sequence[Sender]) -> Registry:

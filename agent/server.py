@@ -234,6 +234,7 @@ class ServerAgent:
             clock=self._clock,
             recorder=self._recorder,
             logger=self._logger,
+            name=self._config.name,
             region=self._config.region,
             datacenter=self._config.datacenter,
         )

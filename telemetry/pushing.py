@@ -1,12 +1,13 @@
 """A registry that also hands every value to sinks, as it is recorded.
 
 A class of its own, so that an agent without sinks pays nothing for them. Filters apply to sinks, too. What is only
-sampled at a scrape (most of `outrider_*`) is recorded nowhere and so never pushed.
+sampled at a scrape (most of `outrider_*`) is recorded nowhere and so never pushed; nor are histograms, whose buckets
+statsd has no type for and which say again what a sample of Nomad's does.
 """
 
 from collections.abc import Sequence
 
-from telemetry.catalogue.metric import Metric
+from telemetry.catalogue.metric import Kind, Metric
 from telemetry.clock import Clock
 from telemetry.filters import ALLOW_ALL, Filters
 from telemetry.registry import SERIES_MAX, Registry
@@ -58,7 +59,7 @@ class PushingRegistry(Registry):
 
     def _lines(self, metric: Metric, labels: tuple[str, ...], expansion: str) -> tuple[tuple[Sink, Line], ...]:
         pushed: tuple[tuple[Sink, Line], ...] = ()
-        if self._filters.allows(metric, expansion):
+        if metric.kind is not Kind.HISTOGRAM and self._filters.allows(metric, expansion):
             # In the name or as a label: a Nomad never says the host twice.
             host = None if self._host_in_name else self._host
             series = Series(metric, expansion, named_labels(metric, labels, host), self._host_in_name)

@@ -19,7 +19,7 @@ class Recorder(Protocol):
         """Set a gauge; it expires 60 s after the last call."""
 
     def observe(self, metric: Metric, value: float, labels: tuple[str, ...] = (), expansion: str = "") -> None:
-        """Add one observation, in the unit of the metric, to a sample."""
+        """Add one observation, in the unit of the metric, to a sample or a histogram."""
 
 
 class NullRecorder:

@@ -17,6 +17,7 @@ import logging
 import math
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar, cast
 
 from telemetry import exposition
@@ -26,7 +27,7 @@ from telemetry.clock import Clock
 from telemetry.exposition import Family, Row
 from telemetry.filters import ALLOW_ALL, Filters
 from telemetry.inmem import View
-from telemetry.series import Counter, Gauge, Sample, Series, named_labels
+from telemetry.series import Counter, Gauge, Histogram, Labels, Sample, Series, named_labels
 from telemetry.windows import NOMADS_FRAME, VALUES_MAX, Frame
 
 EXPIRY_SECONDS = 60.0
@@ -42,7 +43,7 @@ _READ_AT_ONCE = 32
 
 log = logging.getLogger(__name__)
 
-S = TypeVar("S", Counter, Gauge, Sample)
+S = TypeVar("S", Counter, Gauge, Sample | Histogram)
 _Key = str | tuple[str, str]
 
 
@@ -133,7 +134,7 @@ class Registry:
         self._lock = threading.RLock()
         self._counters: dict[_Key, dict[tuple[str, ...], Counter]] = {}
         self._gauges: dict[_Key, dict[tuple[str, ...], Gauge]] = {}
-        self._samples: dict[_Key, dict[tuple[str, ...], Sample]] = {}
+        self._samples: dict[_Key, dict[tuple[str, ...], Sample | Histogram]] = {}
         self._families: dict[str, _Family[Any]] = {}
         self._samplers: list[tuple[str, Sampler]] = []
         self._sampled_headers: dict[str, str] = {}
@@ -181,9 +182,9 @@ class Registry:
         series.updated = self._monotonic()
 
     def observe(self, metric: Metric, value: float, labels: tuple[str, ...] = (), expansion: str = "") -> None:
-        """Add one observation, in the unit of the metric, to a sample.
+        """Add one observation, in the unit of the metric, to a sample or a histogram.
 
-        Raises ValueError for a value that is not finite, a metric that is no sample, or labels that are not its.
+        Raises ValueError for a value that is not finite, a metric that is neither, or labels that are not its.
         """
         if not -_LARGEST <= value <= _LARGEST:
             raise ValueError(f"metric {metric.name!r}: {value} is no observation")
@@ -192,7 +193,7 @@ class Registry:
             series = self._samples[(metric.name, expansion) if expansion else metric.name][labels]
         except KeyError:
             with self._lock:
-                series = self._create(self._samples, Sample, Kind.SAMPLE, metric, labels, expansion)
+                series = self._observed(metric, labels, expansion)
         series.updated = now
         tally = series.tally
         if now >= tally.until:
@@ -210,7 +211,10 @@ class Registry:
                 self.add(metric, 0.0, labels, expansion)
             case Kind.GAUGE:
                 self.set(metric, 0.0, labels, expansion)
-            case Kind.SAMPLE | Kind.HISTOGRAM | Kind.UNTYPED:
+            case Kind.HISTOGRAM:
+                with self._lock:
+                    self._observed(metric, labels, expansion)
+            case Kind.SAMPLE | Kind.UNTYPED:
                 raise ValueError(f"metric {metric.name!r}: a {metric.kind.value} has no zero to declare")
 
     def register_sampler(self, sampler: Sampler, name: str = "") -> None:
@@ -270,10 +274,16 @@ class Registry:
         window = self._window(now)
         return window, self._frame.begins(window + 1) - self._epoch
 
+    def _observed(self, metric: Metric, labels: tuple[str, ...], expansion: str) -> Sample | Histogram:
+        if metric.kind is Kind.HISTOGRAM:
+            make = partial(Histogram, bounds=metric.buckets)
+            return self._create(self._samples, make, Kind.HISTOGRAM, metric, labels, expansion)
+        return self._create(self._samples, Sample, Kind.SAMPLE, metric, labels, expansion)
+
     def _create(
         self,
         index: dict[_Key, dict[tuple[str, ...], S]],
-        make: type[S],
+        make: Callable[[str, Labels, float, Frame], S],
         kind: Kind,
         metric: Metric,
         labels: tuple[str, ...],

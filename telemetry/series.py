@@ -4,7 +4,9 @@ Times are indexes of windows, see `telemetry.windows`, except `updated`, which i
 be recorded from any thread; everything else is for one thread at a time, which the registry's lock sees to.
 """
 
+from bisect import bisect_left
 from collections import deque
+from itertools import accumulate
 from typing import Generic, TypeVar
 
 from telemetry import exposition
@@ -63,10 +65,12 @@ class _Windowed(Generic[T]):
         for tally in self.tallies:
             many = len(tally.values)
             if many > tally.settled:
-                fresh = tally.values[tally.settled : many]
-                self.total += sum(fresh)
-                self.count += len(fresh)
+                self._take(tally.values[tally.settled : many])
                 tally.settled = many
+
+    def _take(self, fresh: list[float]) -> None:
+        self.total += sum(fresh)
+        self.count += len(fresh)
 
     def turn(self, window: int, until: float) -> T:
         """Begin the tally of *window*, which is over at *until*, unless another thread has, and return it."""
@@ -76,7 +80,7 @@ class _Windowed(Generic[T]):
             self.tallies.append(self.tally)
         return self.tally
 
-    def fold(self, tally: T) -> None:
+    def fold(self, tally: Tally) -> None:
         """Shrink a tally that has grown long."""
         self.settle()
         tally.fold()
@@ -123,7 +127,36 @@ class Sample(_Windowed[Sketch]):
         )
 
 
-Series = Gauge | Counter | Sample
+class Histogram(_Windowed[Tally]):
+    """Observations since its birth, counted by the first of the rising *bounds* that is not below them."""
+
+    __slots__ = ("_bounds", "_counts", "_prefixes")
+
+    def __init__(
+        self, name: str, labels: Labels, now: float, frame: Frame = NOMADS_FRAME, *, bounds: tuple[float, ...]
+    ) -> None:
+        super().__init__(Tally, labels, now, frame)
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        printed = [*(exposition.format_value(bound).rstrip() for bound in bounds), "+Inf"]
+        self._prefixes = (
+            *(exposition.prefix(f"{name}_bucket", (*labels, ("le", bound))) for bound in printed),
+            exposition.prefix(f"{name}_sum", labels),
+            exposition.prefix(f"{name}_count", labels),
+        )
+
+    def rows(self, _window: int) -> tuple[Row, ...]:
+        """Return how many observations were at most each bound, then sum and count."""
+        self.settle()
+        return tuple(zip(self._prefixes, (*accumulate(self._counts), self.total, self.count), strict=True))
+
+    def _take(self, fresh: list[float]) -> None:
+        super()._take(fresh)
+        for value in fresh:
+            self._counts[bisect_left(self._bounds, value)] += 1
+
+
+Series = Gauge | Counter | Sample | Histogram
 
 
 def named_labels(metric: Metric, values: tuple[str, ...], host: str | None) -> Labels:

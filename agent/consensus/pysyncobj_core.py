@@ -122,7 +122,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._stored = 0
         self._snapshot_forced = False
         self._snapshot_paused_until = -math.inf
-        self._snapshot_begun_at = -math.inf
+        self._snapshot_begun_at = self._snapshot_frozen_at = self._snapshot_written_at = -math.inf
         self.fsm_seconds = 0.0
         self.totals: dict[str, float] = dict.fromkeys(_TOTALS, 0.0)
         # pysyncobj reads its clock as a global of its module. One clock a process: every engine in it has the same.
@@ -382,7 +382,8 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             self._snapshot_paused_until = self._clock.monotonic() + _SNAPSHOT_RETRY_SECONDS
             self._logger.warning("raft: cannot write a snapshot index=%d error=%r", index, str(error))
         if state is not WriteState.IDLE:
-            self._recorder.observe(raft.SNAPSHOT_PERSIST, self._snapshots.write_seconds * 1000)
+            took = max(0.0, self._snapshot_written_at - self._snapshot_frozen_at)
+            self._recorder.observe(raft.SNAPSHOT_PERSIST, took * 1000)
             self._observe_since(raft.SNAPSHOT_TAKE_SNAPSHOT, self._snapshot_begun_at)
         due = self.applied_index - max(self._snapshots.index, FIRST_INDEX) >= self._compaction.threshold
         if self._snapshot_forced or (due and self._clock.monotonic() >= self._snapshot_paused_until):
@@ -390,8 +391,14 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             self._snapshot_begun_at = self._clock.monotonic()
             dump = self._fsm.dump()
             self._observe_since(raft.FSM_SNAPSHOT, self._snapshot_begun_at)
+            self._snapshot_frozen_at = self._clock.monotonic()
             index = self.applied_index
-            self._snapshots.begin_write(index, self._entry(index)[2], dump, self._links.wake)
+            self._snapshots.begin_write(index, self._entry(index)[2], dump, self._on_snapshot_written)
+
+    def _on_snapshot_written(self) -> None:
+        """Note the time, on the writer's thread, and let the Raft thread look at the outcome."""
+        self._snapshot_written_at = self._clock.monotonic()
+        self._links.wake()
 
     def _sync_log(self) -> None:
         began = self._clock.monotonic()

@@ -34,7 +34,7 @@ from agent.consensus.replicator import Peer, RaftState
 from agent.consensus.snapshot_store import SnapshotError
 from agent.consensus.wal import LogEntry
 from agent.errors import NotLeader
-from telemetry.catalogue import raft
+from telemetry.catalogue import outrider, raft
 
 _QUICK_ROUNDS = 2
 """Campaigns at the normal pace, for a split vote; after them, twice as slow, as a real Nomad without a quorum
@@ -323,7 +323,9 @@ class Engine(Core):
         self._recorder.set(raft.COMMIT_NUM_LOGS, index - self.commit_index)
         self._SyncObj__raftCommitIndex, self._committed_at = index, now
         while self._dispatched and self._dispatched[0][0] <= index:
-            self._recorder.observe(raft.COMMIT_TIME, (now - self._dispatched.popleft()[1]) * 1000)
+            took = now - self._dispatched.popleft()[1]
+            self._recorder.observe(raft.COMMIT_TIME, took * 1000)
+            self._recorder.observe(outrider.RAFT_COMMIT_DURATION_SECONDS, took, (self._me.name,))
 
     def _take_proposals(self, now: float) -> bool:
         if self.state is not RaftState.LEADER:

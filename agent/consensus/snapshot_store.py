@@ -10,7 +10,6 @@ the start and `SnapshotError` when it came over the network; it never becomes th
 
 import struct
 import threading
-import time
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -103,7 +102,6 @@ class SnapshotStore:
         self._writing = 0
         self._writer: threading.Thread | None = None
         self._write_error: OSError | None = None
-        self._write_seconds = 0.0
         self._outgoing: dict[str, tuple[bytes, int]] = {}
         self._incoming: bytearray | None = None
 
@@ -137,11 +135,6 @@ class SnapshotStore:
         except FileNotFoundError:
             return None
 
-    @property
-    def write_seconds(self) -> float:
-        """How long the last writer took to encode and to write, whether or not it succeeded."""
-        return self._write_seconds
-
     def begin_write(self, index: int, term: int, dump: Callable[[], bytes], finished: Callable[[], None]) -> None:
         """Encode and write a snapshot on a thread of its own, which calls *finished* at its end.
 
@@ -149,12 +142,10 @@ class SnapshotStore:
         """
 
         def write() -> None:
-            began = time.monotonic()
             try:
                 self._keep(index, encode_snapshot(Snapshot(index, term, dump())))
             except OSError as error:
                 self._write_error = error
-            self._write_seconds = time.monotonic() - began
             finished()
 
         self._write_error = None

@@ -42,6 +42,8 @@ class Context:
     clock: Clock
     recorder: Recorder
     logger: logging.Logger
+    name: str
+    """The node name of this server, as the `outrider_*` series say it."""
     region: str
     datacenter: str
 

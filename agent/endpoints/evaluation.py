@@ -14,6 +14,7 @@ from agent.model.evaluation import Evaluation
 from agent.rpc import methods as m
 from agent.state.store import Table
 from telemetry.catalogue import broker as metrics
+from telemetry.catalogue import outrider
 from telemetry.catalogue import plan as plan_metrics
 
 DEQUEUE_TIMEOUT_SECONDS_MAX = 5.0
@@ -116,7 +117,9 @@ class EvalEndpoint:
         context.duties.broker.touch(plan.eval_id, plan.eval_token, context.clock.monotonic())
         started = context.clock.monotonic()
         result = await context.duties.submit_plan(plan)
-        context.recorder.observe(plan_metrics.SUBMIT, (context.clock.monotonic() - started) * 1000)
+        took = context.clock.monotonic() - started
+        context.recorder.observe(plan_metrics.SUBMIT, took * 1000)
+        context.recorder.observe(outrider.PLAN_DURATION_SECONDS, took, (context.name,))
         return context.fresh(m.PlanSubmitResponse(result=result), max(result.alloc_index, context.state.index))
 
     def _delivered(self, delivery: Delivery) -> m.EvalDequeueResponse:
@@ -134,9 +137,11 @@ class EvalEndpoint:
         return max([job.modify_index if job else 0, *(alloc.modify_index for alloc in allocs)])
 
     def _record(self, done: Acknowledged) -> None:
-        labels = _labels(done.evaluation)
-        self._context.recorder.observe(metrics.PROCESS_TIME, done.process_seconds * 1000, labels)
-        self._context.recorder.observe(metrics.RESPONSE_TIME, done.response_seconds * 1000, labels)
+        labels, observe = _labels(done.evaluation), self._context.recorder.observe
+        observe(metrics.PROCESS_TIME, done.process_seconds * 1000, labels)
+        observe(metrics.RESPONSE_TIME, done.response_seconds * 1000, labels)
+        ours = (self._context.name, done.evaluation.type)
+        observe(outrider.EVALUATION_DURATION_SECONDS, done.response_seconds, ours)
 
     def _assert_leader(self) -> None:
         if not self._context.duties.established:

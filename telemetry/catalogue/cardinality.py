@@ -13,6 +13,9 @@ from telemetry.catalogue.metric import Kind, Metric, Role
 LINES_OF_A_SAMPLE = 5
 """Three quantiles, `_sum` and `_count`."""
 
+LINES_BESIDE_BUCKETS = 3
+"""The bucket of infinity, `_sum` and `_count`."""
+
 _TRIGGERS = 2
 """Of evaluations that a job has within a minute; a registration and one more, in every recorded scrape."""
 _HOOKS = 16
@@ -20,6 +23,8 @@ _HOOKS = 16
 _RAFT_CALLS = 2
 """Kinds of Raft calls in a steady state: entries and heartbeats; votes and snapshots come for a minute."""
 _MEMBER_STATES = 4
+_SCHEDULERS = 5
+"""Service, batch, system, sysbatch, and the leader's own."""
 
 
 class Per(Enum):
@@ -41,6 +46,7 @@ class Per(Enum):
     HOOK = "1 for each hook"
     RAFT_CALL = "1 for each kind of call"
     MEMBER_STATE = "1 for each state"
+    SCHEDULER = "1 for each type of scheduler"
     OTHER = "1 for each set of labels"
 
 
@@ -109,6 +115,7 @@ _OF_A_SERVER = (
     ("node_pool", Per.PLACE),
     ("rpcType", Per.RAFT_CALL),
     ("node_state", Per.MEMBER_STATE),
+    ("type", Per.SCHEDULER),
 )
 
 
@@ -147,6 +154,8 @@ def series(metric: Metric, size: ClusterSize) -> int | None:
             many = _RAFT_CALLS
         case Per.MEMBER_STATE:
             many = _MEMBER_STATES
+        case Per.SCHEDULER:
+            many = _SCHEDULERS
         case Per.OTHER:
             return None
     states = size.node_states if _STATUS in metric.labels else 1
@@ -155,7 +164,8 @@ def series(metric: Metric, size: ClusterSize) -> int | None:
 
 def lines(metric: Metric, size: ClusterSize) -> int:
     """Return how many lines of an exposition, samples to Prometheus, those series are; 0 where labels are open."""
-    return (series(metric, size) or 0) * (LINES_OF_A_SAMPLE if metric.kind is Kind.SAMPLE else 1)
+    each = {Kind.SAMPLE: LINES_OF_A_SAMPLE, Kind.HISTOGRAM: len(metric.buckets) + LINES_BESIDE_BUCKETS}
+    return (series(metric, size) or 0) * each.get(metric.kind, 1)
 
 
 def total_lines(metrics: Iterable[Metric], role: Role, size: ClusterSize) -> int:

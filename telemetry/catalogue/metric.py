@@ -4,9 +4,11 @@ The constant is what the code uses at the point of action, what a rule resolves 
 documentation is generated from. No metric name stands as a string anywhere else.
 """
 
+import math
 import re
 from dataclasses import dataclass
 from enum import Enum, Flag, auto
+from itertools import pairwise
 
 from telemetry.stanza import PROMETHEUS_EXPIRY_SECONDS
 
@@ -116,6 +118,8 @@ class Metric:
     """Nomad's own key, where it is not simply the name with a dot for each underscore; see `dotted`."""
     expansions: tuple[str, ...] = ()
     """For a name made at run time (`nomad_nomad_broker_<scheduler>_ready`): the closed set of words in its `{}`."""
+    buckets: tuple[float, ...] = ()
+    """For a histogram: the upper bounds of its buckets, rising, in its unit; infinity is not among them."""
     labelled_by_job: bool = False
     """Whether a series may carry further labels, which an operator chose: the metadata of its job; see `telemetry.stanza`."""
     absent: Absent | None = None
@@ -132,6 +136,10 @@ class Metric:
             raise ValueError(f"metric {self.name!r}: the key {self.key!r} does not become this name")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"metric {self.name!r}: a label stands twice in {self.labels}")
+        if (self.kind is Kind.HISTOGRAM) != bool(self.buckets):
+            raise ValueError(f"metric {self.name!r}: a histogram, and nothing else, has buckets")
+        if any(not low < high < math.inf for low, high in pairwise(self.buckets)):
+            raise ValueError(f"metric {self.name!r}: the buckets {self.buckets} do not rise")
 
     @property
     def dotted(self) -> str:

@@ -133,6 +133,40 @@ WORKER_BUSY_COUNT = _of_server("outrider_workers_busy", Unit.COUNT, "Scheduling 
 QUEUE_DEPTH = _of_server("outrider_queue_depth", Unit.COUNT, "Items in one of the server's bounded queues.", ("queue",))
 QUEUE_CAPACITY = _of_server("outrider_queue_capacity", Unit.COUNT, "Items that queue holds at most.", ("queue",))
 
+# Durations for service levels: what share took at most so long. From the start of a server on, at zero.
+
+
+def _durations(name: str, meaning: str, buckets: tuple[float, ...], extra: tuple[str, ...] = ()) -> Metric:
+    return Metric(
+        name=name,
+        kind=Kind.HISTOGRAM,
+        unit=Unit.SECONDS,
+        labels=("server", *extra),
+        exporter=Role.SERVER,
+        present=Presence.ALWAYS,
+        meaning=meaning,
+        source=_OURS,
+        buckets=buckets,
+    )
+
+
+EVALUATION_DURATION_SECONDS = _durations(
+    "outrider_evaluation_duration_seconds",
+    "From the moment an evaluation was ready to be worked on until a worker had finished it; on the leader.",
+    (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+    ("type",),
+)
+PLAN_DURATION_SECONDS = _durations(
+    "outrider_plan_duration_seconds",
+    "From the arrival of a plan at the leader until what fits of it was committed.",
+    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+RAFT_COMMIT_DURATION_SECONDS = _durations(
+    "outrider_raft_commit_duration_seconds",
+    "From the moment the leader put an entry into its log until a quorum had it.",
+    (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0),
+)
+
 # One client; `node` is its node name.
 
 CLIENT_LAST_HEARTBEAT_SECONDS = _gauge(

@@ -141,7 +141,7 @@ def test_histograms_have_buckets_and_no_bare_series():
     """
     A histogram resolves by _bucket, _sum and _count, and le is a label of its buckets.
     """
-    histogram = a_metric("h_seconds", Kind.HISTOGRAM, labels=("a",))
+    histogram = a_metric("h_seconds", Kind.HISTOGRAM, labels=("a",), buckets=(1.0,))
 
     catalogue = CATALOGUE.with_([histogram])
 
@@ -149,6 +149,17 @@ def test_histograms_have_buckets_and_no_bare_series():
     assert frozenset({"a"}) == catalogue.find("h_seconds_sum").labels
     assert catalogue.find("h_seconds") is None
     assert find("h_seconds_bucket") is None
+
+
+@pytest.mark.parametrize("buckets", [(), (1.0, 1.0), (2.0, 1.0), (1.0, float("inf")), (float("nan"), 1.0)])
+def test_buckets_rise(buckets):
+    """
+    A histogram has bounds that rise and end before infinity, and nothing else has any.
+    """
+    with pytest.raises(ValueError, match=r"'h_seconds': .*bucket"):
+        a_metric("h_seconds", Kind.HISTOGRAM, buckets=buckets)
+    with pytest.raises(ValueError, match=r"'g': .*bucket"):
+        a_metric("g", buckets=(1.0,))
 
 
 def test_two_metrics_cannot_claim_one_series():
@@ -178,7 +189,7 @@ def test_every_constant_is_in_the_catalogue():
     assert outrider.SERVER_HAS_LEADER in ours
     assert all(metric.name.startswith("outrider_") and metric.present is Presence.ALWAYS for metric in ours)
     assert all(name.endswith("_total") for name in (m.name for m in ours if m.kind is Kind.COUNTER))
-    assert all(find(name).metric is metric for metric in CATALOGUE for name in metric.names)
+    assert all((find(name) or find(f"{name}_bucket")).metric is metric for metric in CATALOGUE for name in metric.names)
 
 
 def test_meanings_are_sentences():

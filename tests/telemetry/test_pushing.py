@@ -52,6 +52,18 @@ def test_each_value_is_pushed_as_it_is_recorded(sink):
     assert b"nomad_raft_apply 5\n" in registry.exposition()
 
 
+def test_a_histogram_is_kept_and_not_pushed(sink):
+    """
+    Statsd has no buckets; the sample of Nomad's beside it is pushed.
+    """
+    registry = pushing(sink)
+
+    registry.observe(outrider.PLAN_DURATION_SECONDS, 0.2, ("a",))
+
+    assert [] == sink.lines
+    assert b'outrider_plan_duration_seconds_bucket{server="a",le="0.25"} 1\n' in registry.exposition()
+
+
 def test_every_sink_gets_every_value(sink):
     """
     Two sinks are told the same.

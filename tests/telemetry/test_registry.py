@@ -413,3 +413,35 @@ def test_two_threads_that_create_a_series_share_it(registry):
 
     assert first is second
     assert b"\noutrider_metrics_series 1\n" in registry.exposition()
+
+
+def test_a_declared_histogram_begins_at_zero_and_stays(registry, clock, scrape):
+    """
+    All its buckets are there before the first observation, and a minute without one takes nothing away.
+    """
+    labels = ("a", "service")
+    registry.declare(outrider.EVALUATION_DURATION_SECONDS, labels)
+    before = scrape(registry)
+    registry.observe(outrider.EVALUATION_DURATION_SECONDS, 0.3, labels)
+    clock.advance(2 * EXPIRY_SECONDS)
+
+    after = scrape(registry)
+
+    name, bounds = outrider.EVALUATION_DURATION_SECONDS.name, outrider.EVALUATION_DURATION_SECONDS.buckets
+    assert len(bounds) + 3 == len(before) == len(after)
+    assert {0.0} == set(before.values())
+    assert (0.3, 1.0) == (after[f"{name}_sum", *labels], after[f"{name}_count", *labels])
+    assert {bound: float(0.3 <= bound) for bound in bounds} == {
+        float(key[-1]): value for key, value in after.items() if key[0] == f"{name}_bucket" and key[-1] != "+Inf"
+    }
+    assert b"# TYPE outrider_evaluation_duration_seconds histogram\n" in registry.exposition()
+
+
+def test_a_histogram_is_no_sample_to_anybody_else(registry):
+    """
+    A counter cannot observe, and a sample cannot be declared.
+    """
+    with pytest.raises(ValueError, match="is a counter, but was used as a summary"):
+        registry.observe(raft.APPLY, 1.0)
+    with pytest.raises(ValueError, match="has no zero to declare"):
+        registry.declare(raft.COMMIT_TIME)

@@ -3,7 +3,7 @@
 import pytest
 
 from telemetry.catalogue import client, job
-from telemetry.series import Counter, Sample, named_labels
+from telemetry.series import Counter, Histogram, Sample, named_labels
 
 
 @pytest.fixture
@@ -135,3 +135,23 @@ def test_labels_are_named_and_sorted():
         ("periodic_id", "7"),
         ("task_group", "app"),
     ) == labels
+
+
+def test_a_histogram_counts_by_the_first_bound_that_is_not_below():
+    """
+    Buckets add up, a bound belongs to its bucket, and what is above all bounds is in the last one alone.
+    """
+    histogram = Histogram("x", (("server", "a"),), 0.0, bounds=(0.5, 1.0, 25.0))
+
+    for value in (0.1, 0.5, 0.75, 25.0, 1e6):
+        histogram.tally.values.append(value)
+
+    assert (
+        ('x_bucket{server="a",le="0.5"} ', 2),
+        ('x_bucket{server="a",le="1"} ', 3),
+        ('x_bucket{server="a",le="25"} ', 4),
+        ('x_bucket{server="a",le="+Inf"} ', 5),
+        ('x_sum{server="a"} ', 1_000_026.35),
+        ('x_count{server="a"} ', 5),
+    ) == histogram.rows(0)
+    assert 5 == histogram.rows(1)[-1][1], "read twice, counted once"

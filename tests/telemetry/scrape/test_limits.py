@@ -33,7 +33,7 @@ def test_more_jobs_and_tasks_are_more_samples():
     """
     small, large = Size(jobs=10, tasks_per_client=10), Size(jobs=20, tasks_per_client=20)
 
-    assert all(sample_limits(small)[role] < sample_limits(large)[role] for role in sample_limits(small))
+    assert all(predicted_samples(role, small) < predicted_samples(role, large) for role in sample_limits(small))
 
 
 def test_a_size_of_nothing_is_refused():
