@@ -9,6 +9,7 @@ from pathlib import Path
 
 from telemetry.catalogue import CATALOGUE, MODULES, Absent, Metric, Presence, Role, metrics_of
 from telemetry.catalogue.cardinality import per
+from telemetry.catalogue.deviations import DEVIATIONS
 
 DOCUMENT = Path(__file__).parent / "METRICS.md"
 
@@ -38,6 +39,10 @@ name with words in braces stands for one metric a word.
 When a series is there:
 
 {presences}
+
+Where Outrider's agent differs from a Nomad in what both export:
+
+{deviations}
 """
 
 _NO_AGENTS = (Absent.NEIGHBOUR, Absent.RULE)
@@ -50,7 +55,7 @@ def render() -> str:
     """Return the document: a head, then one table for each module of the catalogue, in the order of their files."""
     presences = "\n".join(f"- *{_slug(presence)}*: {presence.value}." for presence in Presence)
     reasons = "\n".join(f"  - *{_slug(reason)}*: {reason.value}." for reason in Absent if reason not in _NO_AGENTS)
-    parts = [_HEAD.format(count=len(CATALOGUE), presences=presences, reasons=reasons)]
+    parts = [_HEAD.format(count=len(CATALOGUE), presences=presences, reasons=reasons, deviations=_deviations())]
     for name, module in MODULES.items():
         parts += [f"\n## {name}\n", f"\n{inspect.getdoc(module)}\n", "\n" + _table(metrics_of(name).values())]
     return "".join(parts)
@@ -83,6 +88,13 @@ def series_in_words(metric: Metric) -> str:
 def expiry(metric: Metric) -> str:
     """Return how long after its last update a series is gone, in words."""
     return "never" if metric.expires_seconds is None else f"{metric.expires_seconds:g} s"
+
+
+def _deviations() -> str:
+    return "\n".join(
+        f"- {', '.join(f'`{metric.name}`' for metric in each.metrics)}: a Nomad {each.nomad}; the agent {each.outrider}."
+        for each in DEVIATIONS
+    )
 
 
 def _table(metrics: Iterable[Metric]) -> str:

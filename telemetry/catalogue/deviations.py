@@ -1,0 +1,50 @@
+"""Where Outrider's agent differs from a Nomad in series with Nomad's names; what it does not export says so itself."""
+
+import math
+from dataclasses import dataclass
+
+from telemetry.catalogue import broker, heartbeat, raft, state
+from telemetry.catalogue.metric import Metric
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """*metrics* behave otherwise: *nomad* is what a Nomad does, *outrider* what our agent does, and why."""
+
+    metrics: tuple[Metric, ...]
+    nomad: str
+    outrider: str
+    alone_seconds: float = 0.0
+    """For how long at a time our agent says them where a Nomad does not, at most."""
+
+
+AFTER_A_START = Deviation(
+    (raft.APPLIED_INDEX, raft.LAST_INDEX, heartbeat.ACTIVE),
+    "says them for the first time 5 to 10 s after it was started",
+    "says them from the first collection on: nothing is gained by waiting",
+    alone_seconds=12.0,
+)
+NOTHING_TO_APPLY = Deviation(
+    (raft.THREAD_FSM_SATURATION,),
+    "says nothing while there is nothing to apply, so that it is gone 60 s after the last leader",
+    "goes on saying 0, which tells a thread that is idle from one that hangs",
+    alone_seconds=math.inf,
+)
+NO_LONGER_BLOCKED = Deviation(
+    (broker.BLOCKED_CPU, broker.BLOCKED_MEMORY, broker.BLOCKED_JOB_CPU, broker.BLOCKED_JOB_MEMORY),
+    "goes on for a while saying 0 for what is no longer blocked",
+    "stops saying it, so that the series is gone after 60 s like any other",
+)
+SNAPSHOT_INDEX = Deviation(
+    (state.SNAPSHOT_INDEX,),
+    "refreshes it every 10 s",
+    "refreshes it at each collection, as all gauges of a server",
+)
+PEERS_TWICE = Deviation(
+    (raft.REPLICATION_HEARTBEAT, raft.REPLICATION_APPEND_ENTRIES_RPC, raft.REPLICATION_APPEND_ENTRIES_LOGS),
+    "gives each twice, with the label `peer_id` and with the id in the name",
+    "gives each once, with the label: a name for each peer can be neither recorded nor alerted on",
+)
+
+DEVIATIONS = (AFTER_A_START, NOTHING_TO_APPLY, NO_LONGER_BLOCKED, SNAPSHOT_INDEX, PEERS_TWICE)
+"""All that are known, in the order of the document."""
