@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 CLUSTER, REGION, INSTANCE, ROLE = "cluster", "region", "instance", "role"
 SERVER_ROLE, CLIENT_ROLE, PROMETHEUS_ROLE, ALERTMANAGER_ROLE = "server", "client", "prometheus", "alertmanager"
+EXPORTER_ROLE = "exporter"
 
 SHIPPED_SELECTORS = {
     PROMETHEUS_ROLE: 'job="prometheus"',

@@ -227,6 +227,21 @@ VERSION_SKEW = AlertSpec(
     """,
 )
 
+EXPORTER_DOWN = AlertSpec(
+    alert="OutriderExporterDown",
+    expr='up{role="exporter"} == 0',
+    onset=budget.GONE,
+    hold_seconds=60.0,
+    hold_why="Longer than a restart.",
+    unit=UP.unit,
+    severity=Severity.WARNING,
+    summary="The exporter {{ $labels.instance }} beside Nomad cluster {{ $labels.cluster }} is down.",
+    description="""
+    It gives no answer (up is {{ $value }}). Alerts rest on what Nomad itself exports again: a lost leader is told some
+    10 s later, draining clients not at all. The cluster is no worse for it.
+    """,
+)
+
 TRUST = (
     MISSING,
     SCRAPE_SLOW,
@@ -235,5 +250,6 @@ TRUST = (
     CERTIFICATE_EXPIRING,
     DESCRIPTORS,
     VERSION_SKEW,
+    EXPORTER_DOWN,
 )
 """Causes before what they bring about."""

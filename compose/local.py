@@ -215,6 +215,11 @@ class LocalCluster:
         }
         for agent in settings.agents:
             commands[agent.name] = (*outrider, "agent", "-config", f"{folder}/agents/{agent.name}.hcl")
+        if settings.exporter_port is not None:
+            named = (f"{server.name}={LOOPBACK}:{server.http}" for server in settings.server_agents)
+            servers = (word for name in named for word in ("-server", name))
+            listen = f"{LOOPBACK}:{settings.exporter_port}"
+            commands[LocalRole.EXPORTER.value] = (*outrider, "exporter", *servers, "-listen", listen)
         resend = settings.resend_delay_seconds
         commands[LocalRole.PROMETHEUS.value] = (
             str(prometheus),

@@ -19,6 +19,7 @@ from telemetry.scrape.duration import format_duration, parse_duration
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 _SHIPPED = LocalSettings()
+_DOES_COLUMN = 26
 
 
 def _seconds(_context: click.Context, option: click.Parameter, text: str) -> float:
@@ -52,6 +53,7 @@ def _interval(name: str, seconds: float, text: str) -> Callable[[_F], _F]:
 @click.option("--prometheus-port", default=_SHIPPED.prometheus_port, show_default=True)
 @click.option("--alertmanager-port", default=_SHIPPED.alertmanager_port, show_default=True)
 @click.option("--receiver-port", default=_SHIPPED.receiver_port, show_default=True)
+@click.option("--exporter-port", type=int, help="Run `outrider exporter`, too, at this port.")
 @_interval("--scrape-interval", _SHIPPED.scrape_interval_seconds, "How often Prometheus asks each agent.")
 @_interval("--evaluation-interval", _SHIPPED.evaluation_interval_seconds, "How often it looks at the rules.")
 @_interval("--group-wait", _SHIPPED.group_wait_seconds, "Alertmanager's wait before a first notification.")
@@ -121,17 +123,25 @@ def screen(cluster: LocalCluster) -> str:
     pid = None if leader is None else cluster.pid(leader)
     first = settings.server_agents[0]
     outrider = _outrider()
+    elsewhere = "" if settings.directory == LOCAL_FOLDER else f" --dir {_relative(settings.directory)}"
     attempts = (
         []
         if pid is None
         else [
             "What to try",
-            f"  kill -9 {pid}".ljust(26) + f"kill {leader}, the leader: another takes over within a second;",
-            " " * 26 + "left dead, the warning NomadQuorumAtRisk arrives within a minute",
-            f"  {outrider} ps".ljust(26) + "shows the new leader; kill -9 that one too: the page NomadQuorumLost",
-            f"  {outrider} up".ljust(26) + "with the same options brings the dead back: resolved",
-            f"  {outrider} alert test -f {_relative(settings.directory / 'outrider.yaml')}",
-            " " * 26 + "sends a test notification through the whole chain",
+            *_attempt(
+                f"kill -9 {pid}",
+                f"kill {leader}, the leader: another takes over within a second;",
+                "left dead, the warning NomadQuorumAtRisk arrives within a minute",
+            ),
+            *_attempt(
+                f"{outrider} ps{elsewhere}", "shows the new leader; kill -9 that one too: the page NomadQuorumLost"
+            ),
+            *_attempt(f"{outrider} up{elsewhere}", "with the same options brings the dead back: resolved"),
+            *_attempt(
+                f"{outrider} alert test -f {_relative(settings.directory / 'outrider.yaml')}",
+                "sends a test notification through the whole chain",
+            ),
             "",
         ]
     )
@@ -151,9 +161,17 @@ def screen(cluster: LocalCluster) -> str:
             "",
             *attempts,
             "How to stop",
-            f"  {outrider} down",
+            f"  {outrider} down{elsewhere}",
         ]
     )
+
+
+def _attempt(command: str, *does: str) -> list[str]:
+    """Return the lines of something to try: the command, and beside it, or below a long one, what it does."""
+    beside = f"  {command} ".ljust(_DOES_COLUMN)
+    if len(beside) > _DOES_COLUMN:
+        return [beside.rstrip(), *(" " * _DOES_COLUMN + text for text in does)]
+    return [beside + does[0], *(" " * _DOES_COLUMN + text for text in does[1:])]
 
 
 @click.command("down")

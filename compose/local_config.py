@@ -95,11 +95,13 @@ def outrider_yaml(settings: LocalSettings) -> str:
 
 def _regions(settings: LocalSettings) -> dict[str, Any]:
     """Return the one region at the top level, or both under `regions`."""
-    near = {
+    near: dict[str, Any] = {
         "servers": [_target(settings, agent) for agent in settings.server_agents],
         "clients": [_target(settings, agent) for agent in settings.client_agents],
         "expected_servers": settings.servers,
     }
+    if settings.exporter_port is not None:
+        near["exporters"] = [{"name": "exporter", "address": f"{LOOPBACK}:{settings.exporter_port}"}]
     if not settings.far_servers:
         return {"region": settings.region, **near}
     far = {

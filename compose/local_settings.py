@@ -31,6 +31,7 @@ class LocalRole(Enum):
     PROMETHEUS = "prometheus"
     ALERTMANAGER = "alertmanager"
     RECEIVER = "receiver"
+    EXPORTER = "exporter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +102,8 @@ class LocalSettings:
     prometheus_port: int = 9090
     alertmanager_port: int = 9093
     receiver_port: int = 9095
+    exporter_port: int | None = None
+    """Where `outrider exporter` stands beside the servers; None for none, as our own agents need none."""
     scrape_interval_seconds: float = 5.0
     evaluation_interval_seconds: float = 5.0
     group_wait_seconds: float = 5.0
@@ -175,13 +178,14 @@ class LocalSettings:
             LocalRole.PROMETHEUS.value: (self.prometheus_port,),
             LocalRole.ALERTMANAGER.value: (self.alertmanager_port,),
             LocalRole.RECEIVER.value: (self.receiver_port,),
+            **({} if self.exporter_port is None else {LocalRole.EXPORTER.value: (self.exporter_port,)}),
         }
 
 
 def port_option(name: str) -> str:
     """Return the option of `outrider up` that moves the ports of the process *name*."""
     match name:
-        case "prometheus" | "alertmanager" | "receiver":
+        case "prometheus" | "alertmanager" | "receiver" | "exporter":
             return f"--{name}-port"
         case _:
             return "--port-base"

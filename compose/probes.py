@@ -84,12 +84,14 @@ class Probes:
         return frozenset()
 
     def missing_targets(self) -> frozenset[int]:
-        """Return the ports of agents, as Prometheus reaches them, that it has not scraped with success at its last try."""
+        """Return the ports of agents and exporter that Prometheus has not scraped with success at its last try."""
         answer = self._ask(f"http://{LOOPBACK}:{self.settings.prometheus_port}/api/v1/targets", _TargetsAnswer)
         targets = answer.data.active_targets if answer is not None else []
         up = {_port_of(target.scrape_url) for target in targets if target.health == "up"}
         routes = self.settings.scrape_routes
-        return frozenset(routes.get(agent.name, agent.http) for agent in self.settings.agents) - up
+        wanted = {routes.get(agent.name, agent.http) for agent in self.settings.agents}
+        exporter = self.settings.exporter_port
+        return frozenset(wanted if exporter is None else wanted | {exporter}) - up
 
     def has_alertmanager(self) -> bool:
         """Tell whether Prometheus has discovered Alertmanager: alerts fired before are sent to nobody."""

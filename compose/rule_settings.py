@@ -16,6 +16,7 @@ from alert_rules.dialect import (
     ALERTMANAGER_ROLE,
     CLIENT_ROLE,
     CLUSTER,
+    EXPORTER_ROLE,
     INSTANCE,
     PROMETHEUS_ROLE,
     REGION,
@@ -38,6 +39,7 @@ _MILLISECONDS = 1_000.0
 _ROLES = {
     "servers": SERVER_ROLE,
     "clients": CLIENT_ROLE,
+    "exporters": EXPORTER_ROLE,
     "prometheus": PROMETHEUS_ROLE,
     "alertmanager": ALERTMANAGER_ROLE,
 }

@@ -13,6 +13,7 @@ RETURN_SECONDS = 8.0
 
 ALERTMANAGER = "alertmanager"
 PROMETHEUS = "prometheus"
+EXPORTER = "exporter"
 
 _ENDLESS = "endless"
 _STARTS_SECONDS = 30.0

@@ -145,6 +145,7 @@ class Setup(Enum):
     PLAIN = "plain"
     TWO_REGIONS = "two regions"
     SLOW_DISKS = "disks that can be slowed"
+    EXPORTER = "an exporter beside the servers"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

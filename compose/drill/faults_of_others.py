@@ -3,6 +3,7 @@
 from agent.leader.heartbeats import HeartbeatSettings
 from compose.drill.actions import (
     ALERTMANAGER,
+    EXPORTER,
     PROMETHEUS,
     Both,
     CutScrapes,
@@ -25,8 +26,8 @@ from compose.drill.actions import (
     crash_looping_job,
     oversized_job,
 )
-from compose.drill.fault import ALL_SERVERS, FOLLOWER, MAJORITY, SIZES, Clients, Fault, on, one
-from compose.drill.faults_of_servers import AWAY_SECONDS, CLIENTS_DOWN, LOST
+from compose.drill.fault import ALL_SERVERS, FOLLOWER, LEADER, MAJORITY, SIZES, Clients, Fault, Setup, on, one
+from compose.drill.faults_of_servers import AT_RISK, AWAY_SECONDS, CLIENTS_DOWN, LOST
 
 _SILENCE_SECONDS = 20.0
 _MINUTE_SECONDS = 60.0
@@ -196,6 +197,21 @@ WATCHING_FAULTS = (
         what="A majority is killed, and a minute later Prometheus is restarted: the page does not arrive again.",
         action=Both(Kill(MAJORITY), Delayed(For(Terminate(PROMETHEUS), 0.0), _MINUTE_SECONDS)),
         arrives=on(_SMALL, LOST),
+    ),
+    Fault(
+        name="exporter-dead",
+        what="The exporter beside the servers is killed.",
+        action=Process(EXPORTER),
+        arrives=on(_SMALL, one("OutriderExporterDown")),
+        setup=Setup.EXPORTER,
+        lasts_seconds=_PATIENCE_SECONDS,
+    ),
+    Fault(
+        name="kill-leader-exported",
+        what="The leader is killed; agents and exporter both say so.",
+        action=Kill(LEADER),
+        arrives=on(_SMALL, AT_RISK),
+        setup=Setup.EXPORTER,
     ),
     Fault(
         name="configuration-refused",

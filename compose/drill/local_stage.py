@@ -338,6 +338,7 @@ def _plain_settings(settings: StageSettings) -> LocalSettings:
         prometheus_port=settings.ports + 4,
         alertmanager_port=settings.ports + 5,
         receiver_port=settings.ports + 6,
+        exporter_port=settings.ports + 7 if settings.setup is Setup.EXPORTER else None,
         scrape_interval_seconds=times.scrape_interval_seconds,
         evaluation_interval_seconds=times.evaluation_interval_seconds,
         group_wait_seconds=times.group_wait_seconds,

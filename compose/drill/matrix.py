@@ -21,7 +21,6 @@ LATER: tuple[Later, ...] = (
     Later(name="members-disagree", needs=_GOSSIP),
     Later(name="pruned-to-three-then-one-lost", needs=_MEMBERSHIP),
     Later(name="certificate-near-expiry", needs=_TLS),
-    Later(name="exporter-dead", needs="outrider exporter"),
 )
 
 WITHOUT_FAULT: Mapping[str, str] = {

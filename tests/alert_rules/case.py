@@ -13,11 +13,11 @@ from dataclasses import dataclass, field, replace
 
 from alert_rules.recorded import KNOWN
 from alert_rules.watchers import WATCHERS
-from telemetry.scrape.configuration import JOB_ALERTMANAGER, JOB_CLIENTS, JOB_PROMETHEUS, JOB_SERVERS
+from telemetry.scrape.configuration import JOB_ALERTMANAGER, JOB_CLIENTS, JOB_EXPORTERS, JOB_PROMETHEUS, JOB_SERVERS
 from tests.alert_rules.mutation_expressions import Matcher, Selector, parse
 from tests.alert_rules.nomad_series import CLUSTER, REGION
 
-_JOBS = {"server": JOB_SERVERS, "client": JOB_CLIENTS}
+_JOBS = {"server": JOB_SERVERS, "client": JOB_CLIENTS, "exporter": JOB_EXPORTERS}
 # What watches has no region.
 _NEIGHBOURS = (JOB_PROMETHEUS, JOB_ALERTMANAGER)
 _OWN_SERIES = ("prometheus_", "alertmanager_")

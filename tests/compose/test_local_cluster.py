@@ -173,6 +173,8 @@ def test_the_commands_list_and_end_a_running_cluster(cluster):
 
     assert f"kill -9 {cluster.settings.port_base}" not in text
     assert "kill -9 " in text
+    assert f"down --dir {folder}\n" in f"{text}\n"
+    assert f"ps --dir {folder}\n{' ' * 26}shows the new leader" in text
     assert "server-1" in listed.output
     assert "leader" in listed.output
     assert "ended receiver, alertmanager, server-1" in ended.output

@@ -186,6 +186,22 @@ def test_the_written_settings_are_accepted_and_say_the_same():
     assert [1.0, 0.5] == [loaded.rules.times.scrape_interval_seconds, loaded.rules.times.group_wait_seconds]
 
 
+def test_an_exporter_is_scraped_where_one_is_wanted():
+    """
+    With a port for it the exporter stands in outrider.yaml, with its own option to be moved; without, there is none.
+    """
+    chosen = LocalSettings(exporter_port=4650)
+
+    [region] = parse_settings(outrider_yaml(chosen)).description.regions
+    [without] = parse_settings(outrider_yaml(LocalSettings())).description.regions
+
+    assert [("exporter", "127.0.0.1:4650")] == [(target.name, target.address) for target in region.exporters]
+    assert () == without.exporters
+    assert (4650,) == chosen.ports["exporter"]
+    with pytest.raises(ValueError, match="both listen on port 9090: --exporter-port"):
+        LocalSettings(exporter_port=9090)
+
+
 def test_every_file_the_processes_read_is_written(tmp_path):
     """
     Agents' files and the configuration of Prometheus and Alertmanager stand in the cluster's folder.
@@ -222,6 +238,12 @@ def test_every_process_has_an_option_that_moves_it():
     """
     Each port can be moved by an option that the command has.
     """
-    options = {port_option(name) for name in LocalSettings().ports}
+    options = {port_option(name) for name in LocalSettings(exporter_port=4650).ports}
 
-    assert {"--port-base", "--prometheus-port", "--alertmanager-port", "--receiver-port"} == options
+    assert {
+        "--port-base",
+        "--prometheus-port",
+        "--alertmanager-port",
+        "--receiver-port",
+        "--exporter-port",
+    } == options

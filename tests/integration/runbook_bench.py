@@ -153,6 +153,7 @@ class Bench:
             prometheus_port=PORT_BASE + 90,
             alertmanager_port=PORT_BASE + 93,
             receiver_port=PORT_BASE + 95,
+            exporter_port=PORT_BASE + 97,
             scrape_interval_seconds=1,
             evaluation_interval_seconds=1,
             group_wait_seconds=1,
@@ -205,6 +206,11 @@ class Bench:
     def agent_url(self, name):
         """Return the URL of an agent."""
         return f"http://127.0.0.1:{next(agent.http for agent in self.settings.agents if agent.name == name)}"
+
+    @property
+    def exporter_url(self):
+        """The URL of the exporter that stands beside the servers."""
+        return f"http://127.0.0.1:{self.settings.exporter_port}"
 
     def servers(self, behind_proxy=""):
         """Return the servers as outrider.yaml names them, one of them at the address of the proxy."""

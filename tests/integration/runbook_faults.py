@@ -292,6 +292,17 @@ def other_prometheus_dead(bench):
 
 
 @contextmanager
+def exporter_dead(bench):
+    """The exporter beside the servers is killed."""
+    bench.instances["exporter"] = bench.exporter_url
+    bench.cluster.kill("exporter")
+    try:
+        yield
+    finally:
+        bench.cluster.restart("exporter")
+
+
+@contextmanager
 def nobody_notified(bench):
     """The receiver refused notifications, then Alertmanager died."""
     bench.cluster.kill("receiver")
@@ -394,6 +405,7 @@ FAULTS = (
     Fault(rule_broken, {"OutriderRulesFailing": ""}),
     Fault(files_refused, {"OutriderConfigRejected": ""}),
     Fault(other_prometheus_dead, {"OutriderPrometheusDown": "prometheus"}),
+    Fault(exporter_dead, {"OutriderExporterDown": "exporter"}),
     Fault(
         nobody_notified,
         {"OutriderNotificationsFailing": "", "OutriderAlertmanagerDown": "", "Watchdog": ""},

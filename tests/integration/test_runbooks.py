@@ -88,6 +88,7 @@ def test_every_command_has_its_good_answer_on_a_healthy_cluster(bench):
     instances = {
         "NomadClientDown": bench.agent_url("client-1"),
         "OutriderPrometheusDown": bench.variables["PROMETHEUS"],
+        "OutriderExporterDown": bench.exporter_url,
     }
     answers = [
         Due(alert, look, instances.get(alert, server), is_bad=False)

@@ -293,4 +293,23 @@ CASES = (
         },
         silent=(1_500.0, 4_380.0, 5_900.0),
     ),
+    Case(
+        alert="OutriderExporterDown",
+        name="one of two exporters does not answer",
+        series={
+            'up{role="exporter",instance="e1"}': "1x60",
+            'up{role="exporter",instance="e2"}': "1x11 0x48",
+        },
+        fires=(fires(130.0, instance="e2", value=0),),
+        silent=(55.0, 110.0),
+    ),
+    Case(
+        alert="OutriderExporterDown",
+        name="a restart, and a server that is down",
+        series={
+            'up{role="exporter",instance="e1"}': "1x11 0x8 1x39",
+            'up{role="server",instance="s1"}': "1x11 0x48",
+        },
+        silent=(90.0, 130.0, 240.0),
+    ),
 )

@@ -65,6 +65,7 @@ NAMES = frozenset(
         "OutriderNotificationsFailing",
         "OutriderAlertmanagerDown",
         "OutriderPrometheusDown",
+        "OutriderExporterDown",
         "NomadServerCountUnwise",
     ]
 )
