@@ -36,6 +36,7 @@ TIMEOUT_SECONDS = 30.0
 BODY_BYTES_MAX = 256 * 1024 * 1024
 """A list of 50,000 allocations is about 100 MB."""
 
+_PART_BYTES = 64 * 1024
 RETRY_PAUSE_SECONDS = 0.25
 
 Params = Mapping[str, str | int]
@@ -242,17 +243,29 @@ class NomadApi:
         self, method: str, path: str, query: Mapping[str, str | int], data: bytes | None, timeout: float
     ) -> "_Raw":
         url = self.settings.address.rstrip("/") + path
+        deadline = self._clock.monotonic() + timeout
         try:
             with self._session.request(
                 method, url, params=dict(query), data=data, timeout=timeout, stream=True, allow_redirects=False
             ) as response:
-                body = response.raw.read(BODY_BYTES_MAX + 1, decode_content=True)
-                if len(body) > BODY_BYTES_MAX:
-                    raise ApiMalformed(f"{method} {url}: the answer is larger than {BODY_BYTES_MAX} bytes")
+                body = self._body(response, deadline, f"{method} {url}")
                 return _Raw(response.status_code, response.headers, body, f"{method} {url}")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             reason = _reason(error, url)
             raise ApiUnreachable(f'{method.capitalize()} "{_full_url(url, query)}": {reason}') from error
+
+    def _body(self, response: requests.Response, deadline: float, request: str) -> bytes:
+        """Read what comes until *deadline*: the socket's own time limit begins anew with every byte."""
+        parts: list[bytes] = []
+        size = 0
+        while part := response.raw.read1(_PART_BYTES, decode_content=True):
+            parts.append(part)
+            size += len(part)
+            if size > BODY_BYTES_MAX:
+                raise ApiMalformed(f"{request}: the answer is larger than {BODY_BYTES_MAX} bytes")
+            if self._clock.monotonic() > deadline:
+                raise requests.Timeout("the answer did not end in time")
+        return b"".join(parts)
 
 
 @dataclass(frozen=True, slots=True)

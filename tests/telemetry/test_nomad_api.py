@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -180,6 +181,48 @@ def test_silence_times_out():
         settings = ApiSettings(address=f"http://127.0.0.1:{silent.getsockname()[1]}", timeout_seconds=0.05)
         with NomadApi(settings) as api, pytest.raises(ApiUnreachable, match="context deadline exceeded"):
             api.get("/v1/jobs")
+
+
+@contextmanager
+def speaking(*parts, pause_seconds=0.0):
+    """Answer one request with these parts, byte by byte as it were, and yield the address."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        over = threading.Event()
+
+        def speak():
+            connection, _ = listener.accept()
+            with connection, suppress(OSError):
+                connection.recv(4096)
+                for part in parts:
+                    connection.sendall(part)
+                    over.wait(pause_seconds)
+
+        thread = threading.Thread(target=speak, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        over.set()
+        thread.join()
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
+
+
+def test_an_answer_that_trickles_times_out():
+    """
+    Bytes that keep coming one by one do not make the time limit begin anew.
+    """
+    with speaking(HEAD, *[b" "] * 1000, pause_seconds=0.02) as address:
+        settings = ApiSettings(address=address, timeout_seconds=0.2)
+        with NomadApi(settings) as api, pytest.raises(ApiUnreachable, match="context deadline exceeded"):
+            api.get("/v1/jobs")
+
+
+def test_a_body_that_ends_early():
+    """
+    Fewer bytes than were announced are no answer.
+    """
+    with speaking(HEAD, b"[]") as address, NomadApi(ApiSettings(address=address)) as api, pytest.raises(ApiUnreachable):
+        api.get("/v1/jobs")
 
 
 def test_connection_that_ends_early(server, connect):
