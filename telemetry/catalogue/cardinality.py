@@ -25,6 +25,8 @@ _RAFT_CALLS = 2
 _MEMBER_STATES = 4
 _SCHEDULERS = 5
 """Service, batch, system, sysbatch, and the leader's own."""
+_SINKS = 3
+"""Statsd, statsite, dogstatsd."""
 
 
 class Per(Enum):
@@ -47,6 +49,7 @@ class Per(Enum):
     RAFT_CALL = "1 for each kind of call"
     MEMBER_STATE = "1 for each state"
     SCHEDULER = "1 for each type of scheduler"
+    SINK = "1 for each kind of sink"
     OTHER = "1 for each set of labels"
 
 
@@ -103,6 +106,7 @@ _OF_A_CLIENT = (
     ("disk", Per.DISK),
     ("device", Per.DEVICE),
     ("hook_name", Per.HOOK),
+    ("sink", Per.SINK),
     ("task", Per.OTHER),
 )
 _OF_A_SERVER = (
@@ -156,6 +160,8 @@ def series(metric: Metric, size: ClusterSize) -> int | None:
             many = _MEMBER_STATES
         case Per.SCHEDULER:
             many = _SCHEDULERS
+        case Per.SINK:
+            many = _SINKS
         case Per.OTHER:
             return None
     states = size.node_states if _STATUS in metric.labels else 1
