@@ -382,7 +382,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             self._snapshot_paused_until = self._clock.monotonic() + _SNAPSHOT_RETRY_SECONDS
             self._logger.warning("raft: cannot write a snapshot index=%d error=%r", index, str(error))
         if state is not WriteState.IDLE:
-            took = max(0.0, self._snapshot_written_at - self._snapshot_frozen_at)
+            took = self._snapshot_written_at - self._snapshot_frozen_at
             self._recorder.observe(raft.SNAPSHOT_PERSIST, took * 1000)
             self._observe_since(raft.SNAPSHOT_TAKE_SNAPSHOT, self._snapshot_begun_at)
         due = self.applied_index - max(self._snapshots.index, FIRST_INDEX) >= self._compaction.threshold

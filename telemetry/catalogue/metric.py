@@ -138,7 +138,7 @@ class Metric:
             raise ValueError(f"metric {self.name!r}: a label stands twice in {self.labels}")
         if (self.kind is Kind.HISTOGRAM) != bool(self.buckets):
             raise ValueError(f"metric {self.name!r}: a histogram, and nothing else, has buckets")
-        if any(not low < high < math.inf for low, high in pairwise(self.buckets)):
+        if not all(map(math.isfinite, self.buckets)) or any(low >= high for low, high in pairwise(self.buckets)):
             raise ValueError(f"metric {self.name!r}: the buckets {self.buckets} do not rise")
 
     @property

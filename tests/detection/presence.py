@@ -72,8 +72,9 @@ class Difference:
 def differences(theirs: Mapping[str, Presence], ours: Mapping[str, Presence]) -> Iterator[Difference]:
     """Yield each time, longer than `BORDER_SECONDS`, for which a metric was there on one of both only."""
     for part, metrics in theirs.items():
-        for metric, there in metrics.items():
-            both = zip(there, ours[part].get(metric, [False] * len(there)), strict=False)
+        never = [False] * len(next(iter(metrics.values())))
+        for metric in sorted(metrics.keys() | ours[part].keys()):
+            both = zip(metrics.get(metric, never), ours[part].get(metric, never), strict=False)
             begin = 0
             for (nomads, outriders), group in groupby(both):
                 seconds = len(list(group))
@@ -83,7 +84,10 @@ def differences(theirs: Mapping[str, Presence], ours: Mapping[str, Presence]) ->
 
 
 def recorded(recording: Recording) -> dict[str, Presence]:
-    """Return when each metric that our agent exports, too, was there, for each server by its part."""
+    """Return when each metric that our agent exports, too, was there, for each server by its part.
+
+    Of two servers with one part, such as two killed followers, the last stands for both.
+    """
     assert recording.fault is not None
     first = int(recording.fault) - BEFORE_SECONDS
     return {
@@ -127,7 +131,7 @@ def _replayed(fault: str, number: int) -> dict[str, Presence]:
     world.run(SETTLED_SECONDS)
     lead = world.leads().name
     followers = Random(number).sample([name for name in world.names if name != lead], parts.count("follower"))
-    killed = {*followers, *([lead] if "leader" in parts else [])}
+    killed = sorted([*followers, *([lead] if "leader" in parts else [])])
     names = frozenset(name for metric in _metrics(fault) for name in (metric, f"{metric}_count"))
     every = round(1 / GRID_SECONDS)
     scrapes = Scrapes(world, names, lambda _name, moment: moment % every == 0)
@@ -140,7 +144,7 @@ def _replayed(fault: str, number: int) -> dict[str, Presence]:
     scrapes.run(AFTER_SECONDS - down_seconds)
     leads = {world.leads().name}
     found = {
-        _part(name, killed, {lead}, leads): _by_metric(
+        _part(name, set(killed), {lead}, leads): _by_metric(
             {series: column[::every] for series, column in scrapes.columns[name].items()}
         )
         for name in world.names
@@ -184,7 +188,7 @@ def _said(recording: Recording, name: str, series: str, second: int) -> bool:
 
 
 def _part(name: str, killed: set[str], led: set[str], leads: set[str]) -> str:
-    words = ["leader" if name in led else "follower", "killed" if name in killed else "left"]
+    words = ["leader" if name in led else "follower", "killed" if name in killed else "spared"]
     return " ".join([*words, *(["and leads in the end"] if name in leads else [])])
 
 

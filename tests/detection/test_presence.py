@@ -19,11 +19,11 @@ from tests.detection.recordings import load
 AUTOPILOT = "nomad_nomad_autopilot_healthy"
 LAST_INDEX = "nomad_raft_lastIndex"
 PARTS = {
-    "i-kill-leader": ["follower left", "follower left and leads in the end", "leader killed"],
-    "iia-quorum-lost-kill-2-followers": ["follower killed", "follower killed", "leader left and leads in the end"],
+    "i-kill-leader": ["follower spared", "follower spared and leads in the end", "leader killed"],
+    "iia-quorum-lost-kill-2-followers": ["follower killed", "follower killed", "leader spared and leads in the end"],
     "iib-quorum-lost-kill-leader-and-follower": [
         "follower killed",
-        "follower left",
+        "follower spared",
         "leader killed and leads in the end",
     ],
 }
@@ -56,16 +56,23 @@ def there(*ranges, seconds=60):
 
 def test_a_signal_that_goes_too_late_or_is_missing_is_a_difference():
     """
-    Seconds apart are the same event; longer is not, nor is a metric that is never there.
+    Seconds apart are the same event; longer is not, nor is a metric that is there on one side alone.
     """
-    theirs = {"leader left": {"late": there((0, 30)), "soon": there((0, 30)), "none": there((10, 20))}}
-    ours = {"leader left": {"late": there((0, 31 + BORDER_SECONDS)), "soon": there((0, 30 + BORDER_SECONDS))}}
+    theirs = {"leader spared": {"late": there((0, 30)), "soon": there((0, 30)), "none": there((10, 20))}}
+    ours = {
+        "leader spared": {
+            "late": there((0, 31 + BORDER_SECONDS)),
+            "soon": there((0, 30 + BORDER_SECONDS)),
+            "own": there((40, 50)),
+        }
+    }
 
     found = list(differences(theirs, ours))
 
     assert [
-        Difference("leader left", "late", 30 - BEFORE_SECONDS, BORDER_SECONDS + 1, on_nomad=False),
-        Difference("leader left", "none", 10 - BEFORE_SECONDS, 10, on_nomad=True),
+        Difference("leader spared", "late", 30 - BEFORE_SECONDS, BORDER_SECONDS + 1, on_nomad=False),
+        Difference("leader spared", "none", 10 - BEFORE_SECONDS, 10, on_nomad=True),
+        Difference("leader spared", "own", 40 - BEFORE_SECONDS, 10, on_nomad=False),
     ] == found
 
 

@@ -2,12 +2,14 @@
 
 import os
 import signal
+import time
+from collections import Counter
 
 import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from telemetry.catalogue import CATALOGUE, Presence, Role, find
+from telemetry.catalogue import CATALOGUE, Presence, Role, find, outrider
 from tests.integration.watch import wait_until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -80,6 +82,36 @@ def _restarts(driven, alloc):
     return sum(state["Restarts"] for state in states.values())
 
 
+def test_durations_count_what_a_job_brings(driven, web):
+    """
+    A job of one group is an evaluation, a plan and entries of the log; none took longer than all of it did.
+    """
+    leader, began = driven.leader(), time.monotonic()
+
+    def measured():
+        found = Counter()
+        for family in _families(driven, leader):
+            for sample in family.samples:
+                if sample.labels.get("type", "service") == "service" and sample.labels.get("le", "+Inf") == "+Inf":
+                    found[sample.name] += sample.value
+        return found
+
+    before = measured()
+    assert 200 == driven.run_job("timed", 1, "/bin/sleep", "3600").status_code
+    for metric in (
+        outrider.EVALUATION_DURATION_SECONDS,
+        outrider.PLAN_DURATION_SECONDS,
+        outrider.RAFT_COMMIT_DURATION_SECONDS,
+    ):
+        wait_until(lambda name=f"{metric.name}_count": measured()[name] > before[name], 20, metric.name)
+        after, took = measured(), time.monotonic() - began
+        counted = after[f"{metric.name}_count"] - before[f"{metric.name}_count"]
+
+        assert counted == after[f"{metric.name}_bucket"] - before[f"{metric.name}_bucket"]
+        assert 0 < after[f"{metric.name}_sum"] - before[f"{metric.name}_sum"] < counted * took
+    assert 0 == driven.outrider("job", "stop", "-purge", "timed").returncode
+
+
 def test_every_sample_scraped_is_in_the_catalogue(driven, web):
     """
     No series that an agent exports is unknown, of another kind, or with labels of its own, and ours lack none.
@@ -116,7 +148,7 @@ def _problems(agent, family, sample):
         return [f"{agent}: {sample.name} is not in the catalogue"]
     unknown = set(sample.labels) - set(entry.metric.labels) - HOUSEKEEPING
     wrong = [f"{agent}: {sample.name} has the labels {sorted(unknown)}"] if unknown else []
-    if sample.name.startswith("outrider_") and set(sample.labels) != set(entry.metric.labels):
+    if sample.name.startswith("outrider_") and set(sample.labels) != entry.labels:
         wrong.append(f"{agent}: {sample.name} has only the labels {sorted(sample.labels)}")
     if sample.labels.get("server", agent) != agent:
         wrong.append(f"{agent}: {sample.name} speaks of the server {sample.labels['server']}")

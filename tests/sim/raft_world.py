@@ -69,6 +69,7 @@ class SimSnapshots(SnapshotStore):
 
         self._writing, self._done = index, True
         self._keep(index, encode_snapshot(Snapshot(index, term, dump())))
+        finished()
 
     def poll_write(self):
         if not self._done:

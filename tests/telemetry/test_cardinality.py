@@ -4,7 +4,20 @@ from pathlib import Path
 
 import pytest
 
-from telemetry.catalogue import CATALOGUE, OPTIONAL_LABELS, Kind, Presence, Role, broker, client, find, job, raft, rpc
+from telemetry.catalogue import (
+    CATALOGUE,
+    OPTIONAL_LABELS,
+    Kind,
+    Presence,
+    Role,
+    broker,
+    client,
+    find,
+    job,
+    outrider,
+    raft,
+    rpc,
+)
 from telemetry.catalogue.cardinality import ClusterSize, Per, lines, per, series, total_lines
 from telemetry.scraped import read_exposition
 from tests.telemetry.both_ways import series_by_name
@@ -68,6 +81,8 @@ def test_the_labels_say_what_a_metric_is_counted_by():
     assert Per.CORE is per(client.HOST_CPU_IDLE)
     assert Per.NODE is per(client.TASKS_RUNNING)
     assert Per.AGENT is per(rpc.RPC_QUERY)
+    assert Per.SINK is per(outrider.SINK_DROPPED_TOTAL)
+    assert Per.SCHEDULER is per(outrider.EVALUATION_DURATION_SECONDS)
 
 
 def test_only_foreign_and_open_labels_are_not_predicted():
@@ -87,6 +102,14 @@ def test_a_summary_has_five_lines_a_series():
     assert Kind.SAMPLE is raft.REPLICATION_HEARTBEAT.kind
     assert 4 == series(raft.REPLICATION_HEARTBEAT, size)
     assert 20 == lines(raft.REPLICATION_HEARTBEAT, size)
+
+
+def test_a_histogram_has_a_line_a_bucket_and_three_more():
+    """
+    Twelve buckets, that of infinity, sum and count, for each of five types of scheduler.
+    """
+    assert 12 == len(outrider.EVALUATION_DURATION_SECONDS.buckets)
+    assert 5 * 15 == lines(outrider.EVALUATION_DURATION_SECONDS, ClusterSize(servers=3))
 
 
 def test_jobs_are_what_makes_a_scrape_grow():

@@ -151,7 +151,7 @@ def test_histograms_have_buckets_and_no_bare_series():
     assert find("h_seconds_bucket") is None
 
 
-@pytest.mark.parametrize("buckets", [(), (1.0, 1.0), (2.0, 1.0), (1.0, float("inf")), (float("nan"), 1.0)])
+@pytest.mark.parametrize("buckets", [(), (1.0, 1.0), (2.0, 1.0), (float("inf"),), (1.0, float("nan"))])
 def test_buckets_rise(buckets):
     """
     A histogram has bounds that rise and end before infinity, and nothing else has any.

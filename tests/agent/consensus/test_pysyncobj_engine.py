@@ -361,7 +361,12 @@ def test_a_snapshot_that_cannot_be_written_is_not_tried_at_every_step(monkeypatc
     alone = Alone()
     alone.engine._compaction = Compaction(threshold=1, trailing=1)
     tries = []
-    monkeypatch.setattr(alone.server.snapshots, "begin_write", lambda *_args: tries.append(1))
+
+    def begin_write(_index, _term, _dump, finished):
+        tries.append(1)
+        finished()
+
+    monkeypatch.setattr(alone.server.snapshots, "begin_write", begin_write)
     monkeypatch.setattr(
         alone.server.snapshots,
         "poll_write",
