@@ -123,7 +123,7 @@ def screen(cluster: LocalCluster) -> str:
     pid = None if leader is None else cluster.pid(leader)
     first = settings.server_agents[0]
     outrider = _outrider()
-    elsewhere = "" if settings.directory == LOCAL_FOLDER else f" --dir {_relative(settings.directory)}"
+    elsewhere = dir_option(settings.directory)
     attempts = (
         []
         if pid is None
@@ -164,6 +164,11 @@ def screen(cluster: LocalCluster) -> str:
             f"  {outrider} down{elsewhere}",
         ]
     )
+
+
+def dir_option(directory: Path) -> str:
+    """Return what a further command has to be told to find the cluster in *directory*: nothing in the default one."""
+    return "" if directory.absolute() == LOCAL_FOLDER.absolute() else f" --dir {_relative(directory)}"
 
 
 def _attempt(command: str, *does: str) -> list[str]:

@@ -1,7 +1,8 @@
 import pytest
 from click.testing import CliRunner
 
-from compose.local_commands import down_command, ps_command, up_command
+from compose.local_commands import dir_option, down_command, ps_command, up_command
+from compose.local_settings import LOCAL_FOLDER
 
 
 @pytest.fixture
@@ -51,3 +52,13 @@ def test_nothing_to_end_or_list_is_said(run, tmp_path):
     assert "nothing of the cluster" in results[0].output
     assert "no cluster runs" in results[1].output
     assert not (tmp_path / ".outrider").exists()
+
+
+def test_only_another_folder_than_the_default_one_is_named(tmp_path, monkeypatch):
+    """
+    What `up` proposes to run works as it is printed, whether the folder is given as it is or in full.
+    """
+    monkeypatch.chdir(tmp_path)
+
+    assert ["", ""] == [dir_option(LOCAL_FOLDER), dir_option(tmp_path / LOCAL_FOLDER)]
+    assert " --dir other" == dir_option(tmp_path / "other")
