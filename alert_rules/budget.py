@@ -61,6 +61,9 @@ GONE = Onset(scrapes=1, timeouts=1)
 """A scrape fails, at worst because the agent hangs until the timeout."""
 FROZEN = Onset(scrapes=2, seconds=LEASE_SECONDS)
 """Two scrapes bring the same value of what grows while all is well."""
+JUDGED = FROZEN
+"""The live leader judges its servers anew. At worst a new leader does, and the old one, which is cut off and answers
+scrapes, counts as live until two of them say the same; autopilot's round ends before."""
 OUTAGE = Onset(scrapes=max(GONE.scrapes + GONE.timeouts, FROZEN.scrapes), seconds=LEASE_SECONDS)
 """Servers are gone, and what is left of their cluster freezes."""
 EVENT = Onset(scrapes=2)

@@ -148,7 +148,7 @@ AT_RISK = AlertSpec(
       (outrider:server_up == 1 and min_over_time(outrider:server_up[$window]) == 0)
     )
     """,
-    onset=Onset(scrapes=1, seconds=budget.AUTOPILOT_SECONDS),
+    onset=budget.JUDGED,
     hold_seconds=40.0,
     hold_why="Longer than a restart, and than the 20 to 33 s for which a server that left and came back has no vote.",
     keep_firing_seconds=KEPT_SECONDS,
@@ -219,7 +219,7 @@ SERVER_UNHEALTHY = AlertSpec(
         )
     )
     """,
-    onset=Onset(scrapes=1, seconds=budget.AUTOPILOT_SECONDS),
+    onset=budget.JUDGED,
     hold_seconds=215.0,
     hold_why="Longer than what else explains it takes to be said: a dead server, or followers that are heard late."
     " A server that joins has no vote until it was stable for ten seconds.",

@@ -348,7 +348,12 @@ _CLIENTS: list[tuple[Metric, str]] = [
     (
         recorded.CLIENTS_UNHEARD,
         """
-        count by (cluster, region) (up{role="client"} == 1) - outrider:heartbeats_active
+        (
+            count by (cluster, region) (up{role="client"} == 1)
+          or
+            0 * outrider:servers_expected
+        )
+        - outrider:heartbeats_active
         """,
     ),
     (recorded.HEARTBEATS_MISSED, events("nomad_nomad_heartbeat_invalidate_count", "$recent", step="$fine")),

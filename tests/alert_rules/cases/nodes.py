@@ -113,6 +113,17 @@ CASES = (
     ),
     Case(
         alert="NomadHeartbeatsMissed",
+        name="all that were missed are back, and not yet counted",
+        series={
+            **led(600),
+            **_clients(600, 3, **dict.fromkeys(("c1", "c2", "c3"), then((1, 4), (0, 20), (1, 97)))),
+            'nomad_nomad_heartbeat_active{instance="s1"}': then((3, 10), (0, 17), (3, 94)),
+            **_missed(600, (10, 3)),
+        },
+        silent=(95.0, 120.0, 125.0, 130.0, 150.0, 300.0),
+    ),
+    Case(
+        alert="NomadHeartbeatsMissed",
         name="a client that is gone misses it",
         series={
             **led(600),
