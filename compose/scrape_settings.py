@@ -201,6 +201,7 @@ def _limits(section: Section | None) -> dict[AgentRole, int]:
         size = Size(
             jobs=section.integer("jobs", 0),
             task_groups_per_job=section.integer("task_groups_per_job", 4),
+            clients=section.integer("clients", 1_000),
             tasks_per_client=section.integer("tasks_per_client", 0),
         )
     except ValueError as error:

@@ -24,14 +24,18 @@ _PROCESS = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """The most that the operator expects; *tasks_per_client* counts those of one client. Raises ValueError below 1."""
+    """The most that the operator expects; *tasks_per_client* counts those of one client. Raises ValueError below 1.
+
+    *clients* counts on the leader, which has a series for each that refused a plan, and with a `plan_rejection_tracker` two.
+    """
 
     jobs: int
     task_groups_per_job: int = 4
+    clients: int = 1_000
     tasks_per_client: int
 
     def __post_init__(self) -> None:
-        for name in ("jobs", "task_groups_per_job", "tasks_per_client"):
+        for name in ("jobs", "task_groups_per_job", "clients", "tasks_per_client"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} is {getattr(self, name)}; it must be at least 1")
 
@@ -40,9 +44,9 @@ def predicted_samples(role: AgentRole, size: Size) -> int:
     """Return how many samples a scrape of one agent of *role* gives at most, all states of the cluster together."""
     most = ClusterSize(
         servers=_SERVERS,
-        clients=1,
+        clients=size.clients,
         jobs=size.jobs * size.task_groups_per_job,
-        allocations=size.tasks_per_client,
+        allocations=size.tasks_per_client * size.clients,
         waiting=size.jobs,
         places=_PLACES,
         node_states=_NODE_STATES,

@@ -36,6 +36,16 @@ def test_more_jobs_and_tasks_are_more_samples():
     assert all(predicted_samples(role, small) < predicted_samples(role, large) for role in sample_limits(small))
 
 
+def test_each_client_may_have_refused_a_plan():
+    """
+    A leader counts refusals by client, and a tracker scores each; a client's own scrape does not grow with the others.
+    """
+    few, many = (Size(jobs=10, tasks_per_client=10, clients=clients) for clients in (100, 5_000))
+
+    assert 2 * 4_900 == predicted_samples(AgentRole.SERVER, many) - predicted_samples(AgentRole.SERVER, few)
+    assert predicted_samples(AgentRole.CLIENT, many) == predicted_samples(AgentRole.CLIENT, few)
+
+
 def test_a_size_of_nothing_is_refused():
     """
     A cluster without jobs could have no limit.
