@@ -207,7 +207,7 @@ _REPLACED = Condition(elections=3)
 _DEAD = Expected({"NomadQuorumLost": _NOTICED}, 25.0, 25.0)
 _HUNG = Expected({"NomadQuorumLost": _NOTICED, "NomadNoLeader": _NOTICED}, 25.0, 45.0)
 _RISK = Expected({"NomadQuorumAtRisk": Condition()}, 60.0, 60.0)
-_RISK_OF_A_LEADER = Expected({"NomadQuorumAtRisk": _REPLACED}, 60.0, 60.0)
+_OUSTED = Expected({"NomadQuorumAtRisk": _REPLACED}, 60.0, 60.0)
 _RISK_IN_TURN = Expected(
     {"NomadQuorumAtRisk": Condition(seconds=ANEW_SECONDS)}, 60.0 + ANEW_SECONDS, 60.0 + ANEW_SECONDS
 )
@@ -243,14 +243,14 @@ FAULTS = (
     Fault("five servers cut from each other", cut_between_servers, _HUNG, size=5),
     Fault("a follower killed", killed(LOSS_SECONDS, followers=1), _RISK),
     Fault("a follower killed as another is back", lost_in_turn, _RISK_IN_TURN),
-    Fault("the leader killed", killed(LOSS_SECONDS, leader=True), _RISK_OF_A_LEADER, elects=True),
+    Fault("the leader killed", killed(LOSS_SECONDS, leader=True), _OUSTED, elects=True),
     Fault("a follower paused", paused(LOSS_SECONDS, followers=1), _RISK),
-    Fault("the leader cut off", isolated(LOSS_SECONDS, leader=True), _RISK_OF_A_LEADER, elects=True),
+    Fault("the leader cut off", isolated(LOSS_SECONDS, leader=True), _OUSTED, elects=True),
     Fault("what the leader sends to a follower lost", one_way(LOSS_SECONDS, from_leader=True), _RISK),
     Fault("what a follower sends to the leader lost", one_way(LOSS_SECONDS, from_leader=False), _RISK),
-    Fault("what the leader sends lost", one_way(LOSS_SECONDS, from_leader=True, to_all=True), _RISK_OF_A_LEADER, elects=True),
+    Fault("what the leader sends lost", one_way(LOSS_SECONDS, from_leader=True, to_all=True), _OUSTED, elects=True),
     Fault("two of five killed", killed(LOSS_SECONDS, followers=2), _RISK, size=5),
-    Fault("two of five cut off, the leader too", isolated(LOSS_SECONDS, leader=True, followers=1), _RISK_OF_A_LEADER, size=5),
+    Fault("two of five cut off, the leader too", isolated(LOSS_SECONDS, leader=True, followers=1), _OUSTED, size=5),
     Fault("one of five killed", killed(240.0, followers=1), _DOWN, size=5),
     Fault("one of five cut off", isolated(320.0, followers=1), _UNHEALTHY, size=5),
     Fault("the leader of five cut off", isolated(320.0, leader=True), _UNHEALTHY, size=5),
