@@ -139,7 +139,8 @@ class AgentProcess:
             self.failed.set_result(reason)
 
     async def _start_server(self) -> None:
-        from agent.consensus.pysyncobj_replicator import PysyncobjReplicator, RaftSettings  # noqa: PLC0415 - a client needs no Raft
+        from agent.consensus.engine_parts import Compaction  # noqa: PLC0415 - a client needs no Raft
+        from agent.consensus.pysyncobj_replicator import PysyncobjReplicator, RaftSettings  # noqa: PLC0415
         from agent.consensus.replicator import Fsm, Observer, Peer, Replicator  # noqa: PLC0415
         from agent.observe import Observed, ServerObserver  # noqa: PLC0415
         from agent.server import ServerAgent, ServerIdentity  # noqa: PLC0415
@@ -154,6 +155,7 @@ class AgentProcess:
             data_dir=None if self._data_dir.temporary else self._data_dir.path / "server",
             raft_multiplier=float(config.server.raft_multiplier),
             region=config.region,
+            compaction=Compaction(config.server.raft_snapshot_threshold, config.server.raft_trailing_logs),
         )
 
         def make(fsm: Fsm, observer: Observer) -> Replicator:

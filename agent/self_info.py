@@ -87,6 +87,8 @@ def _server(config: AgentConfig) -> dict[str, Any]:
         "NumSchedulers": server.num_schedulers,
         "EnabledSchedulers": list(server.enabled_schedulers),
         "RaftMultiplier": server.raft_multiplier,
+        "RaftSnapshotThreshold": server.raft_snapshot_threshold,
+        "RaftTrailingLogs": server.raft_trailing_logs,
         "HeartbeatGrace": int(server.heartbeat_grace_seconds * _SECOND_NS),
         "MinHeartbeatTTL": int(server.min_heartbeat_ttl_seconds * _SECOND_NS),
         "MaxHeartbeatsPerSecond": server.max_heartbeats_per_second,

@@ -69,6 +69,8 @@ class ServerConfig:
     num_schedulers: int | None = None
     enabled_schedulers: tuple[str, ...] = ALL_SCHEDULERS
     raft_multiplier: int = 1
+    raft_snapshot_threshold: int = 8_192
+    raft_trailing_logs: int = 1_024
     heartbeat_grace_seconds: float = 10.0
     min_heartbeat_ttl_seconds: float = 10.0
     max_heartbeats_per_second: float = 50.0

@@ -47,6 +47,8 @@ SERVER = BlockSpec(
         working(
             "raft_multiplier", Kind.INT, "stretches Raft's timeouts on slow machines; 0 is 1", minimum=0, maximum=10
         ),
+        working("raft_snapshot_threshold", Kind.INT, "entries of the log after which a snapshot is made", minimum=1),
+        working("raft_trailing_logs", Kind.INT, "entries kept behind a snapshot, for followers that lag", minimum=1),
         working(
             "heartbeat_grace", Kind.DURATION, "added to a client's time to live before it counts as lost", minimum=0
         ),
@@ -88,8 +90,6 @@ SERVER = BlockSpec(
         accepted("protocol_version", "version of the protocol between servers"),
         accepted("raft_protocol", "version of the Raft protocol"),
         accepted("raft_snapshot_interval", "time between looks at the length of the log"),
-        accepted("raft_snapshot_threshold", "entries of the log after which a snapshot is made"),
-        accepted("raft_trailing_logs", "entries kept behind a snapshot"),
         accepted("redundancy_zone", "zone with one voter"),
         accepted("root_key_gc_interval", "time between collections of old keys"),
         accepted("root_key_gc_threshold", "age at which old keys are collected"),

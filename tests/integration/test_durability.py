@@ -27,8 +27,8 @@ def cluster(tmp_path):
     """Return a function that makes servers; all are ended after the test."""
     made = []
 
-    def make(count):
-        made.extend(server_agents(tmp_path, count))
+    def make(count, extra=""):
+        made.extend(server_agents(tmp_path, count, extra))
         return made
 
     yield make
@@ -124,6 +124,26 @@ def test_no_acknowledged_job_is_lost_by_kills(cluster):
     record("durability.not_acknowledged", len(writer.refused), "count")
     assert len(writer.acknowledged) > 10 * KILLS
     assert set() == set(writer.acknowledged) - found
+
+
+def test_a_short_log_is_cut_and_nothing_is_lost(cluster):
+    """
+    With raft_snapshot_threshold and raft_trailing_logs a server makes snapshots as often as they say, keeps a short log,
+    and has every job after a kill.
+    """
+    (agent,) = cluster(1, "server { raft_snapshot_threshold = 20 raft_trailing_logs = 5 }\n")
+    start_all([agent])
+
+    for number in range(30):
+        assert 200 == agent.put("/v1/jobs", batch_job(f"job-{number:02}")).status_code
+    wait_until(lambda: (agent.metric("nomad_raft_snapshot_persist_count") or 0) >= 1, 20, "a snapshot")
+    stats = agent.get("/v1/agent/self").json()["stats"]["raft"]
+    agent.kill(signal.SIGKILL)
+    agent.wait()
+    start_all([agent])
+
+    assert 20 < int(stats["last_snapshot_index"])
+    assert [f"job-{number:02}" for number in range(30)] == [id_ for id_, _ in jobs(agent)]
 
 
 def test_a_full_disk_ends_the_server_that_has_it(cluster):

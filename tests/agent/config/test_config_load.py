@@ -4,6 +4,7 @@ import pytest
 
 from agent.config.addresses import Host, ServerAddress, client_servers
 from agent.config.load import AgentFlags, LoadedConfig, load, server_addresses, this_host
+from agent.consensus.engine_parts import Compaction
 from agent.errors import ConfigError
 
 DATA = Path(__file__).parent / "data"
@@ -69,7 +70,6 @@ def test_a_server_of_years_starts_with_one_warning():
         "server.node_gc_threshold",
         "server.job_gc_threshold",
         "server.job_gc_interval",
-        "server.raft_snapshot_threshold",
         "server.default_scheduler_config",
         "server.plan_rejection_tracker",
         "consul",
@@ -80,6 +80,7 @@ def test_a_server_of_years_starts_with_one_warning():
     ]
     assert f"plugin_dir ({path}:5)" in warning
     config = loaded.config
+    assert Compaction() == Compaction(config.server.raft_snapshot_threshold, config.server.raft_trailing_logs)
     assert (("127.0.0.1", "10.1.2.3"), "10.1.2.3:4646") == (config.addresses.http, config.advertise.http)
     assert (30.0, 20.0, 100.0) == (
         config.server.heartbeat_grace_seconds,
