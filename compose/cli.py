@@ -39,7 +39,7 @@ SECTIONS: tuple[tuple[str, dict[str, tuple[str, str]]], ...] = (
     ("The agent, with Nomad's words", _AGENT_COMMANDS),
 )
 
-_AGENT_PACKAGES = frozenset({"aiohttp", "grpc", "immutables", "psutil", "pysyncobj"})
+_AGENT_PACKAGES = frozenset({"aiohttp", "cryptography", "grpc", "immutables", "psutil", "pysyncobj"})
 
 
 class LazyGroup(click.Group):

@@ -12,6 +12,7 @@ COMMANDS: dict[str, str] = {
     "operator": "agent.cli.operator_commands:operator",
     "server": "agent.cli.server_commands:server",
     "status": "agent.cli.job_status:status",
+    "tls": "agent.cli.tls_commands:tls",
     "version": "agent.cli.version:version",
 }
 """Name of a command to where it is: "module:attribute"."""
@@ -25,6 +26,7 @@ SUMMARIES: dict[str, str] = {
     "operator": "Look at Raft, autopilot and metrics.",
     "server": "Look at servers.",
     "status": "List all jobs, or show one.",
+    "tls": "Make certificates for the tls block.",
     "version": "Show the version.",
 }
 """Name of a command to its line in the list of commands, so that listing loads no module."""

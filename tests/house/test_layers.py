@@ -23,11 +23,9 @@ def test_imports_follow_the_layers():
 
 def test_the_suite_imports_without_the_agents_packages():
     """
-    Rules, dashboards and the command line load where grpcio, pysyncobj, aiohttp, psutil and immutables are absent.
+    Rules, dashboards and the command line load where grpcio, pysyncobj, aiohttp, cryptography, psutil and immutables are absent.
     """
-    blocked = (
-        "import sys\nfor name in ('grpc', 'pysyncobj', 'aiohttp', 'psutil', 'immutables'): sys.modules[name] = None\n"
-    )
+    blocked = "import sys\nfor name in ('grpc', 'pysyncobj', 'aiohttp', 'cryptography', 'psutil', 'immutables'): sys.modules[name] = None\n"
     code = blocked + "import compose.cli, alert_rules, dashboards.render, telemetry.nomad_api, compose.generate\n"
     code += "from click.testing import CliRunner\n"
     code += (
@@ -63,7 +61,7 @@ def test_a_command_of_the_agent_says_what_to_install(command):
     """
     code = (
         "import sys\n"
-        "for name in ('grpc', 'pysyncobj', 'aiohttp', 'psutil', 'immutables'): sys.modules[name] = None\n"
+        "for name in ('grpc', 'pysyncobj', 'aiohttp', 'cryptography', 'psutil', 'immutables'): sys.modules[name] = None\n"
         f"sys.argv = ['outrider', *{command}]\n"
         "from compose.cli import main\nmain()\n"
     )
