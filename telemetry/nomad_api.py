@@ -138,8 +138,8 @@ class _NamedServerAdapter(HTTPAdapter):
         super().__init__()
 
     def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Hand the name to urllib3, for SNI and for the check."""
-        super().init_poolmanager(*args, server_hostname=self._server_name, assert_hostname=self._server_name, **kwargs)
+        """Hand the name to urllib3, for SNI and for the check, which stays OpenSSL's."""
+        super().init_poolmanager(*args, server_hostname=self._server_name, **kwargs)
 
 
 class NomadApi:
@@ -251,8 +251,18 @@ class NomadApi:
                 body = self._body(response, deadline, f"{method} {url}")
                 return _Raw(response.status_code, response.headers, body, f"{method} {url}")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
-            reason = _reason(error, url)
+            reason = _reason(error, url) + self._hint(error)
             raise ApiUnreachable(f'{method.capitalize()} "{_full_url(url, query)}": {reason}') from error
+
+    def _hint(self, error: BaseException) -> str:
+        """Return what may be behind a connection that ended without a word: few listeners say that they ask for more."""
+        is_bare = self.settings.address.startswith("https:") and not self.settings.client_cert
+        ended = any(isinstance(cause, ConnectionError | ssl.SSLEOFError) for cause in _causes(error))
+        if not is_bare or not ended or any(isinstance(cause, ConnectionRefusedError) for cause in _causes(error)):
+            return ""
+        return (
+            " (no client certificate was shown: if the agent asks for one, set NOMAD_CLIENT_CERT and NOMAD_CLIENT_KEY)"
+        )
 
     def _body(self, response: requests.Response, deadline: float, request: str) -> bytes:
         """Read what comes until *deadline*: the socket's own time limit begins anew with every byte."""
@@ -290,6 +300,9 @@ def with_overrides(settings: ApiSettings, overrides: Mapping[str, Any]) -> ApiSe
 def _session(settings: ApiSettings) -> requests.Session:
     session = requests.Session()
     session.trust_env = False
+    if settings.tls_skip_verify:
+        # Whoever asks for it need not be told at each request.
+        urllib3.disable_warnings(urllib3.exceptions.InsecureRequestWarning)
     session.verify = False if settings.tls_skip_verify else (settings.ca_cert or settings.ca_path or True)
     if settings.client_cert:
         session.cert = (settings.client_cert, settings.client_key)

@@ -3,7 +3,6 @@
 import asyncio
 import errno
 import logging
-import ssl
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +15,7 @@ from agent.http.api import AgentApi
 from agent.http.failures import INVALID_METHOD, failure_reply
 from agent.http.guard import Door, HttpLimits
 from agent.http.reply import JSON, Handler, Reply, Route, indented, text_reply
+from agent.tls.contexts import TlsKeeper
 from telemetry.recorder import Recorder
 
 ROUTES: tuple[Route, ...] = (
@@ -35,7 +35,7 @@ _Next = Callable[[web.Request], Awaitable[web.StreamResponse]]
 class HttpServer:
     """Serves /v1 of one agent on one address.
 
-    `start` raises ConfigError when the address cannot be listened on. `port` is the port in use, for a server that
+    `start` raises ConfigError when the address cannot be listened on. With *tls* every connection is TLS. `port` is the port in use, for a server that
     asked for port 0.
     """
 
@@ -48,7 +48,7 @@ class HttpServer:
         logger: logging.Logger,
         *,
         limits: HttpLimits | None = None,
-        ssl_context: ssl.SSLContext | None = None,
+        tls: TlsKeeper | None = None,
     ) -> None:
         self._api = api
         self._host = host
@@ -56,7 +56,7 @@ class HttpServer:
         self._recorder = recorder
         self._logger = logger
         self._limits = limits or HttpLimits()
-        self._ssl = ssl_context
+        self._tls = tls
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
         self._door: Door | None = None
@@ -95,10 +95,10 @@ class HttpServer:
         await runner.setup()
         server = runner.server
         assert server is not None, "the runner was set up"
-        self._door = Door(server, self._limits, self._recorder)
+        self._door = Door(server, self._limits, self._recorder, self._logger, self._tls)
         try:
             self._listener = await asyncio.get_running_loop().create_server(
-                self._door, self._host, self._wanted_port, ssl=self._ssl, reuse_address=True
+                self._door, self._host, self._wanted_port, reuse_address=True
             )
         except OSError as error:
             await runner.cleanup()
@@ -110,6 +110,8 @@ class HttpServer:
         """Stop listening, give requests under way a moment, and close every connection. Harmless when not started."""
         if self._listener is not None:
             self._listener.close()
+        if self._door is not None:
+            self._door.close()
         for task in self._blocking:
             task.cancel()
         if self._runner is not None:
