@@ -7,6 +7,7 @@ A call is sent only over a connection that is ready, so that "could not be reach
 import asyncio
 import logging
 from collections import OrderedDict
+from collections.abc import Coroutine
 from typing import Any, TypeVar
 
 import grpc
@@ -14,7 +15,11 @@ import grpc.aio
 
 from agent.errors import Overloaded, RequestRefused, UnknownOutcome, Unreachable
 from agent.rpc import wire
+from agent.rpc.credentials import NAME_OPTION, channel_credentials
+from agent.rpc.look import TlsRefused, look
 from agent.rpc.methods import Access, EvalDequeueRequest, Method, Request, Response
+from agent.tls.contexts import Tls, TlsKeeper
+from agent.tls.refusals import Refusals
 from telemetry.recorder import Recorder
 
 Q = TypeVar("Q", bound=Request)
@@ -25,6 +30,15 @@ CHANNELS_MAX = 64
 
 CLOSE_GRACE_SECONDS = 30.0
 """What calls still in flight on a channel that is closed for another get."""
+
+RENEW_GRACE_SECONDS = 330.0
+"""What calls get that are in flight when certificates are renewed: the longest blocking query, with its jitter."""
+
+LOOK_SECONDS = 3.0
+"""How long finding out about a server's certificate may take."""
+
+EXPLAIN_SECONDS = 10.0
+"""How often at most it is found out why there is no connection to a server."""
 
 WAIT_JITTER = 1 / 16
 """Part of a blocking query's wait that a server may add. Source: Nomad, nomad/rpc.go, JitterFraction."""
@@ -65,14 +79,15 @@ _CHANGES = frozenset({Access.WRITE, Access.LEADER_LOCAL})
 class RpcClient:
     """Connections to servers by address (host:port); belongs to one event loop."""
 
-    def __init__(
-        self, recorder: Recorder, logger: logging.Logger, credentials: grpc.ChannelCredentials | None = None
-    ) -> None:
+    def __init__(self, recorder: Recorder, logger: logging.Logger, tls: TlsKeeper | None = None) -> None:
+        """Call nobody yet; without *tls* in plain text, with it only servers that prove to be one."""
         self._recorder = recorder
         self._logger = logger
-        self._credentials = credentials
+        self._tls = tls
+        self._refusals = Refusals("rpc: no connection to", logger)
+        self._explained: dict[str, float] = {}
         self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
-        self._closing: set[asyncio.Task[None]] = set()
+        self._background: set[asyncio.Task[None]] = set()
 
     def stats(self) -> dict[str, int]:
         """Return `channels`: addresses with an open channel."""
@@ -94,8 +109,12 @@ class RpcClient:
         data = wire.encode(request)
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout_seconds
-        channel = self._channel(address)
-        await _connected(channel, address, method, deadline)
+        channel = await self._channel(address, deadline)
+        try:
+            await _connected(channel, address, method, deadline)
+        except Unreachable:
+            self._explain(address)
+            raise
         invoke = channel.unary_unary(wire.path_of(method.name))
         left = max(deadline - loop.time(), 0.001) + waiting_seconds(request)
         try:
@@ -109,29 +128,90 @@ class RpcClient:
 
     async def close(self) -> None:
         """Close all connections; calls in flight fail."""
-        for task in self._closing:
+        for task in self._background:
             task.cancel()
         channels, self._channels = self._channels, OrderedDict()
         for channel in channels.values():
             await channel.close(grace=None)
 
-    def _channel(self, address: str) -> "grpc.aio.Channel":
+    def renew(self) -> None:
+        """Use new certificates: calls in flight end on the connections they have, the next ones find new ones ready."""
+        renewed, self._channels = self._channels, OrderedDict()
+        for address, channel in renewed.items():
+            self._retire(address, channel, RENEW_GRACE_SECONDS)
+            self._spawn(self._prepare(address), f"rpc-renew-{address}")
+
+    async def _prepare(self, address: str) -> None:
+        """Begin to connect to *address*."""
+        try:
+            channel = await self._channel(address, asyncio.get_running_loop().time() + LOOK_SECONDS)
+        except Unreachable:
+            return  # the next call says so
+        channel.get_state(try_to_connect=True)
+
+    async def _channel(self, address: str, deadline: float) -> "grpc.aio.Channel":
+        """Return the channel to *address*, a new one where there is none; raises Unreachable as `look` does."""
         channel = self._channels.get(address)
-        if channel is None:
-            if self._credentials is None:
-                channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
-            else:
-                channel = grpc.aio.secure_channel(address, self._credentials, options=_OPTIONS)
-            self._channels[address] = channel
-            if len(self._channels) > CHANNELS_MAX:
-                self._retire(*self._channels.popitem(last=False))
+        if channel is None and self._tls is not None and not self._tls.current.settings.verify_server_hostname:
+            name = await self._name_of(address, self._tls.current, deadline)
+            channel = self._channels.get(address) or self._open(address, name)
+        elif channel is None:
+            channel = self._open(address, self._tls.current.server_name if self._tls is not None else "")
         self._channels.move_to_end(address)
         return channel
 
-    def _retire(self, address: str, channel: "grpc.aio.Channel") -> None:
-        task = asyncio.create_task(channel.close(grace=CLOSE_GRACE_SECONDS), name=f"rpc-close-{address}")
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+    async def _name_of(self, address: str, tls: Tls, deadline: float) -> str:
+        """Return whatever name the server at *address* has: gRPC wants one to compare with."""
+        loop = asyncio.get_running_loop()
+        try:
+            return await look(address, tls, max(deadline - loop.time(), 0.001))
+        except TlsRefused as error:
+            self._refusals.tell(loop.time(), address, error.reason)
+            raise
+
+    def _open(self, address: str, server_name: str) -> "grpc.aio.Channel":
+        if self._tls is None:
+            channel = grpc.aio.insecure_channel(address, options=_OPTIONS)
+        else:
+            credentials = channel_credentials(self._tls.current)
+            channel = grpc.aio.secure_channel(address, credentials, options=(*_OPTIONS, (NAME_OPTION, server_name)))
+        self._channels[address] = channel
+        if len(self._channels) > CHANNELS_MAX:
+            self._retire(*self._channels.popitem(last=False), CLOSE_GRACE_SECONDS)
+        return channel
+
+    def _explain(self, address: str) -> None:
+        """Find out why there is no connection, and say so where certificates are the reason: gRPC does not."""
+        if self._tls is None:
+            return
+        now = asyncio.get_running_loop().time()
+        if now - self._explained.get(address, -EXPLAIN_SECONDS) < EXPLAIN_SECONDS:
+            return
+        if len(self._explained) > CHANNELS_MAX:
+            self._explained.clear()
+        self._explained[address] = now
+        if not self._tls.current.settings.verify_server_hostname:
+            # The server may have another name by now.
+            channel = self._channels.pop(address, None)
+            if channel is not None:
+                self._retire(address, channel, CLOSE_GRACE_SECONDS)
+        self._spawn(self._look_why(address, self._tls.current), f"rpc-look-{address}")
+
+    async def _look_why(self, address: str, tls: Tls) -> None:
+        try:
+            await look(address, tls, LOOK_SECONDS)
+        except TlsRefused as error:
+            self._refusals.tell(asyncio.get_running_loop().time(), address, error.reason)
+        except Unreachable:
+            return  # nothing to do with certificates: whoever called is told
+
+    def _retire(self, address: str, channel: "grpc.aio.Channel", grace_seconds: float) -> None:
+        self._spawn(channel.close(grace=grace_seconds), f"rpc-close-{address}")
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.create_task(work, name=name)
+        self._background.add(task)
+        task.add_done_callback(self._background.discard)
 
 
 async def _connected(channel: "grpc.aio.Channel", address: str, method: Method[Any, Any], deadline: float) -> None:

@@ -417,3 +417,11 @@ METHODS: dict[str, Method[Any, Any]] = {
     value.name: value for value in list(globals().values()) if isinstance(value, Method)
 }
 """All methods by name."""
+
+SERVER_ONLY = frozenset(
+    method.name
+    for method in (
+        EVAL_DEQUEUE, EVAL_ACK, EVAL_NACK, EVAL_UPDATE, EVAL_CREATE, EVAL_REBLOCK, PLAN_SUBMIT,
+    )
+)  # fmt: skip
+"""What scheduling workers ask the leader for: no client's business. Source: Nomad, AuthenticateServerOnly."""

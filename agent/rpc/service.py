@@ -1,9 +1,11 @@
 """The server's end of the wire: takes calls over gRPC and hands them to a dispatcher.
 
 One generic handler serves every method in `METHODS`; there are no generated stubs. How long a call took is measured
-where it is carried out, not here. Plain text for now: TLS comes in through `credentials`.
+where it is carried out, not here. With TLS, who calls is known from the handshake, and whether it may call what it calls
+is decided before the call is decoded.
 """
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any, NoReturn
@@ -11,10 +13,14 @@ from typing import Any, NoReturn
 import grpc
 import grpc.aio
 
-from agent.errors import ConfigError, OutriderError
+from agent.errors import ConfigError, OutriderError, RequestRefused
 from agent.rpc import wire
 from agent.rpc.caller import Dispatcher
+from agent.rpc.credentials import names_of_peer, refusal, server_credentials
 from agent.rpc.methods import METHODS, Access, Method
+from agent.tls.contexts import TlsKeeper
+from agent.tls.identity import is_server
+from agent.tls.refusals import Refusals
 from telemetry.catalogue import rpc as catalogue
 from telemetry.catalogue.metric import Metric
 from telemetry.recorder import Recorder
@@ -86,15 +92,16 @@ class RpcServer:
         dispatcher: Dispatcher,
         recorder: Recorder,
         logger: logging.Logger,
-        credentials: grpc.ServerCredentials | None = None,
+        tls: TlsKeeper | None = None,
     ) -> None:
-        """Prepare to listen on *bind_host* and *port* (0: one that is free); without *credentials* in plain text."""
+        """Prepare to listen on *bind_host* and *port* (0: one that is free); without *tls* in plain text."""
         self._bind_host = bind_host
         self._port = port
         self._dispatcher = dispatcher
         self._recorder = recorder
         self._logger = logger
-        self._credentials = credentials
+        self._tls = tls
+        self._refusals = Refusals("rpc: refused a call from", logger)
         self._server: grpc.aio.Server | None = None
         self._errors = 0
 
@@ -113,10 +120,10 @@ class RpcServer:
         server.add_generic_rpc_handlers((_Methods(self._handler),))
         address = join_host_port(self._bind_host, self._port)
         try:
-            if self._credentials is None:
+            if self._tls is None:
                 self._port = server.add_insecure_port(address)
             else:
-                self._port = server.add_secure_port(address, self._credentials)
+                self._port = server.add_secure_port(address, server_credentials(self._tls))
         except RuntimeError as error:
             raise ConfigError(
                 f"ports.rpc: cannot listen on {address}; another process may hold it: choose another port or stop that process"
@@ -140,7 +147,11 @@ class RpcServer:
             if rate is not None:
                 self._recorder.add(rate)
             try:
+                names = names_of_peer(context.auth_context()) if self._tls is not None else ()
+                self._admit(method, names, context.peer())
                 request = wire.decode(method.request, data)
+                if request.forwarded:
+                    self._admit_forwarded(names, context.peer())
                 response = await self._dispatcher.dispatch(method, request, peer_of(context.peer()))
                 return wire.encode(response)
             except OutriderError as error:
@@ -153,6 +164,23 @@ class RpcServer:
                 await _abort(context, grpc.StatusCode.INTERNAL, message, ())
 
         return handle
+
+    def _admit(self, method: Method[Any, Any], names: tuple[str, ...], peer: str) -> None:
+        """Raise RequestRefused (403) when a caller with a certificate for *names* may not call *method*."""
+        if self._tls is not None:
+            self._refuse(refusal(self._tls.current, names, method), peer)
+
+    def _admit_forwarded(self, names: tuple[str, ...], peer: str) -> None:
+        """Only a server passes on what another asked."""
+        if self._tls is None or not self._tls.current.settings.verify_server_hostname:
+            return
+        if not is_server(names, self._tls.current.region):
+            self._refuse("it forwards a request, and its certificate is no server's", peer)
+
+    def _refuse(self, reason: str, peer: str) -> None:
+        if reason:
+            self._refusals.tell(asyncio.get_running_loop().time(), peer_of(peer), reason)
+            raise RequestRefused(f"Permission denied: {reason}", 403)
 
 
 class _Methods(grpc.GenericRpcHandler):  # type: ignore[misc] # grpc ships no types
