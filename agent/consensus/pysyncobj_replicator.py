@@ -23,6 +23,7 @@ from agent.consensus.snapshot_store import SnapshotStore
 from agent.consensus.transport import TcpTransport, TransportSettings, hello_of
 from agent.consensus.wal import FileLog, MemoryLog, RaftLog
 from agent.errors import ConfigError, NotLeader, OutriderError, Overloaded, RequestRefused, UnknownOutcome
+from agent.tls.contexts import TlsKeeper
 from telemetry.catalogue import raft
 from telemetry.clock import Clock
 from telemetry.recorder import Recorder
@@ -43,7 +44,7 @@ class RaftSettings:
     """What one server's Raft is configured with; raises ConfigError for values that cannot work.
 
     *peers* are the addresses (host:port) to dial the other voters at, this server not among them. *data_dir* None
-    keeps everything in memory. *raft_multiplier* stretches all times, 1 to 10.
+    keeps everything in memory. *raft_multiplier* stretches all times, 1 to 10. Without *tls* all is plain text.
     """
 
     me: Peer
@@ -54,6 +55,7 @@ class RaftSettings:
     region: str = "global"
     compaction: Compaction = field(default_factory=Compaction)
     timing: Timing = field(default_factory=Timing)
+    tls: TlsKeeper | None = None
 
     def __post_init__(self) -> None:
         if not 0 < self.raft_multiplier <= 10:
@@ -118,7 +120,9 @@ class PysyncobjReplicator:
         )
         multiplier = settings.raft_multiplier
         transport = TcpTransport(
-            TransportSettings(hello, settings.bind_address, settings.peers, (0.3 * multiplier, 0.5 * multiplier)),
+            TransportSettings(
+                hello, settings.bind_address, settings.peers, (0.3 * multiplier, 0.5 * multiplier), settings.tls
+            ),
             self._clock,
             rng,
             self._log,

@@ -10,7 +10,8 @@ replaces the older, whose unread bytes are dropped, so messages never overtake e
 Whoever is not a configured peer is told so and closed, with one line in the log. Bytes that are no message close the
 connection. What a peer does not read is held up to a limit, then its connection is dropped.
 
-`Socket` and the two calls that make one are the seam for TLS.
+With TLS, a connection is handed to `Handshakes` before anything is said on it, and comes back when both sides have
+proved to be servers of the region: until then no frame is sent, and none is decoded.
 """
 
 import errno
@@ -18,6 +19,7 @@ import logging
 import random
 import selectors
 import socket
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
@@ -38,8 +40,13 @@ from agent.consensus.codec import (
     decode_message,
     encode_frame,
 )
+from agent.consensus.handshakes import Handshakes, Outcome
 from agent.consensus.resolver import Resolver, split_address
+from agent.consensus.streams import Stream, TlsStream
 from agent.errors import ConfigError
+from agent.tls.contexts import TlsKeeper
+from agent.tls.reasons import reason_of
+from agent.tls.refusals import Refusals
 from telemetry.clock import Clock
 
 SEND_BUFFER_BYTES_MAX = 32 * 1024 * 1024
@@ -49,6 +56,9 @@ INCOMING_MAX = 64
 """Accepted connections at a time, unknown ones included; above it new ones are closed at once."""
 
 _HANDSHAKE_SECONDS = 2.0
+_OUTCOME_SECONDS = 1.0
+"""How much later than a handshake's end its outcome is given up, should the thread that makes it be stuck."""
+
 _UNREAD_TIMEOUT_MS = 4_000
 """TCP gives a connection up when sent bytes stay unacknowledged for this long: a healed network must not wait for
 the retransmission timer, which may have grown to minutes."""
@@ -75,17 +85,22 @@ class Listener(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class TransportSettings:
-    """Where to listen, whom to dial. *retry_seconds* is the range of the pause between two attempts."""
+    """Where to listen, whom to dial. *retry_seconds* is the range of the pause between two attempts.
+
+    Without *tls* everything is plain text.
+    """
 
     hello: Hello
     bind_address: str
     peers: tuple[str, ...]
     retry_seconds: tuple[float, float] = (0.3, 0.5)
+    tls: TlsKeeper | None = None
 
 
 class _Dial(Enum):
     IDLE = auto()
     CONNECTING = auto()
+    SECURING = auto()
     GREETING = auto()
     OPEN = auto()
 
@@ -96,7 +111,9 @@ class _Outgoing:
     state: _Dial = _Dial.IDLE
     deadline: float = 0.0
     """When idle, the next attempt; else, until open, when the attempt is given up."""
-    stream: socket.socket | None = None
+    stream: Stream | None = None
+    handshake: int = 0
+    """Its number while it is secured: `stream` is then in other hands."""
     reader: FrameReader = field(default_factory=FrameReader)
     unsent: bytearray = field(default_factory=bytearray)
     hello: Hello | None = None
@@ -106,11 +123,13 @@ class _Outgoing:
 
 @dataclass(slots=True, eq=False)
 class _Incoming:
-    stream: socket.socket
+    stream: Stream | None
+    """None while it is secured."""
     address: str
     deadline: float
     reader: FrameReader = field(default_factory=FrameReader)
     node: str | None = None
+    handshake: int = 0
 
 
 class TcpTransport:
@@ -128,6 +147,8 @@ class TcpTransport:
         self._incoming: set[_Incoming] = set()
         self._identities: dict[str, Hello] = {}
         self._refused: set[str] = set()
+        self._refusals = Refusals("raft: refused a connection from", logger)
+        self._handshakes = Handshakes(settings.tls, clock, logger, self.wake) if settings.tls is not None else None
         self._server: socket.socket | None = None
         self._wake_out, self._wake_in = socket.socketpair()
         self._wake_out.setblocking(False)
@@ -198,6 +219,9 @@ class TcpTransport:
             current = self._selector.get_map().get(key.fd)
             if current is not None and current.fileobj is key.fileobj:
                 current.data(mask)
+        if self._handshakes is not None:
+            for outcome in self._handshakes.take():
+                self._on_handshake(outcome)
 
     def wake(self) -> None:
         """Make a running or the next `poll` return at once; from any thread."""
@@ -214,6 +238,8 @@ class TcpTransport:
         for peer in self._incoming:
             self._close_socket(peer.stream)
         self._incoming.clear()
+        if self._handshakes is not None:
+            self._handshakes.close()
         self._close_socket(self._server)
         self._server = None
         self._close_socket(self._wake_in)
@@ -239,34 +265,48 @@ class TcpTransport:
         link.deadline = now + self._rng.uniform(*self._settings.retry_seconds)
         if address is None:
             return
-        link.stream = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
-        link.stream.setblocking(False)
-        link.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        link.stream.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_TIMEOUT_MS)
+        plain = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        plain.setblocking(False)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _UNREAD_TIMEOUT_MS)
+        link.stream = plain
         link.reader = FrameReader()
         link.unsent = bytearray()
-        status = link.stream.connect_ex((address, port))
+        status = plain.connect_ex((address, port))
         if status not in {0, errno.EINPROGRESS}:
             self._drop(link, errno.errorcode.get(status, str(status)))
             return
         link.state, link.deadline = _Dial.CONNECTING, now + _HANDSHAKE_SECONDS
         self._selector.register(
-            link.stream, selectors.EVENT_READ | selectors.EVENT_WRITE, lambda mask: self._on_dialled(link, mask)
+            plain, selectors.EVENT_READ | selectors.EVENT_WRITE, lambda mask: self._on_connected(link, plain, mask)
         )
 
+    def _on_connected(self, link: _Outgoing, plain: socket.socket, mask: int) -> None:
+        status = plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if status:
+            self._drop(link, errno.errorcode.get(status, str(status)))
+        elif mask & selectors.EVENT_WRITE:
+            self._selector.unregister(plain)
+            if self._handshakes is None:
+                self._greet_dialled(link, plain)
+            else:
+                link.state, link.stream = _Dial.SECURING, None
+                link.handshake = self._handshakes.begin(plain, is_server=False, deadline=link.deadline)
+                link.deadline += _OUTCOME_SECONDS
+
+    def _greet_dialled(self, link: _Outgoing, stream: Stream) -> None:
+        """Begin to speak on a connection whose far side is known as far as it can be."""
+        link.state, link.stream, link.handshake = _Dial.GREETING, stream, 0
+        self._selector.register(stream, selectors.EVENT_READ, lambda mask: self._on_dialled(link, mask))
+        # In TLS 1.3 the listening side judges last: its hello is its consent, and words before it would hide its reason.
+        if self._handshakes is None:
+            self._write(link, encode_frame(self._settings.hello))
+
     def _on_dialled(self, link: _Outgoing, mask: int) -> None:
-        assert link.stream is not None
-        if link.state is _Dial.CONNECTING:
-            status = link.stream.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if status:
-                self._drop(link, errno.errorcode.get(status, str(status)))
-                return
-            if mask & selectors.EVENT_WRITE:
-                link.state = _Dial.GREETING
-                self._write(link, encode_frame(self._settings.hello))
         if mask & selectors.EVENT_WRITE and link.unsent:
             self._write(link, b"")
-        if mask & selectors.EVENT_READ and link.stream is not None:
+        # A TLS stream may wait for room before it reads on.
+        if link.stream is not None and (mask & selectors.EVENT_READ or _wants_write(link.stream)):
             self._read_dialled(link)
 
     def _read_dialled(self, link: _Outgoing) -> None:
@@ -274,9 +314,10 @@ class TcpTransport:
         try:
             data = link.stream.recv(_READ_BYTES)
         except BlockingIOError:
+            self._watch(link)
             return
         except OSError as error:
-            self._drop(link, str(error))
+            self._drop(link, _text_of(error))
             return
         if not data:
             self._drop(link, "it closed the connection")
@@ -300,8 +341,11 @@ class TcpTransport:
                 if trouble:
                     self._drop(link, trouble)
                 else:
+                    is_first = link.hello is None
                     link.hello = answer
                     self._identities[link.node] = answer
+                    if self._handshakes is not None and is_first:
+                        self._write(link, encode_frame(self._settings.hello))
             case Refused():
                 self._drop(link, f"it refused: {answer.reason}")
             case Accepted() if link.hello is not None and link.state is _Dial.GREETING:
@@ -328,16 +372,25 @@ class TcpTransport:
             if not waiting:
                 link.unsent += frame
         except OSError as error:
-            self._drop(link, str(error))
+            self._drop(link, _text_of(error))
             return
         self.counters["bytes_sent"] += sent
-        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if link.unsent else 0)
+        self._watch(link)
+
+    def _watch(self, link: _Outgoing) -> None:
+        """Let the selector report what *link* waits for."""
+        assert link.stream is not None
+        waits = bool(link.unsent) or _wants_write(link.stream)
+        wanted = selectors.EVENT_READ | (selectors.EVENT_WRITE if waits else 0)
         key = self._selector.get_key(link.stream)
         if key.events != wanted:
             self._selector.modify(link.stream, wanted, key.data)
 
     def _drop(self, link: _Outgoing, why: str) -> None:
         was_open = link.state is _Dial.OPEN
+        if link.handshake and self._handshakes is not None:
+            self._handshakes.abandon(link.handshake)
+            link.handshake = 0
         self._close_socket(link.stream)
         link.stream, link.hello, link.state = None, None, _Dial.IDLE
         link.unsent = bytearray()
@@ -366,13 +419,50 @@ class TcpTransport:
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         peer = _Incoming(accepted, f"{address[0]}:{address[1]}", self._clock.monotonic() + _HANDSHAKE_SECONDS)
         self._incoming.add(peer)
-        self._selector.register(accepted, selectors.EVENT_READ, lambda _mask: self._on_readable(peer))
+        if self._handshakes is None:
+            self._greet_accepted(peer, accepted)
+        else:
+            peer.stream = None
+            peer.handshake = self._handshakes.begin(accepted, is_server=True, deadline=peer.deadline)
+            peer.deadline += _OUTCOME_SECONDS
+
+    def _greet_accepted(self, peer: _Incoming, stream: Stream) -> None:
+        """Say hello to who connected, now that it is known as far as it can be."""
+        peer.stream, peer.handshake = stream, 0
+        self._selector.register(stream, selectors.EVENT_READ, lambda _mask: self._on_readable(peer))
         self._answer(peer, self._settings.hello)
 
+    def _on_handshake(self, outcome: Outcome) -> None:
+        """Go on with a connection whose far side has proved who it is, or give it up."""
+        now = self._clock.monotonic()
+        for link in self._outgoing.values():
+            if link.handshake == outcome.number:
+                link.handshake = 0
+                if outcome.stream is None:
+                    self._drop(link, outcome.reason)
+                else:
+                    link.deadline = now + _HANDSHAKE_SECONDS
+                    self._greet_dialled(link, outcome.stream)
+                return
+        peer = next((peer for peer in self._incoming if peer.handshake == outcome.number), None)
+        if peer is None:
+            assert outcome.stream is None, "what is given up is abandoned"
+        elif outcome.stream is None:
+            peer.handshake = 0
+            self.counters["connections_refused"] += 1
+            self._refusals.tell(now, peer.address, outcome.reason)
+            self._forget(peer)
+        else:
+            peer.deadline = now + _HANDSHAKE_SECONDS
+            self._greet_accepted(peer, outcome.stream)
+
     def _on_readable(self, peer: _Incoming) -> None:
+        assert peer.stream is not None
         try:
             data = peer.stream.recv(_READ_BYTES)
         except BlockingIOError:
+            wanted = selectors.EVENT_WRITE if _wants_write(peer.stream) else selectors.EVENT_READ
+            self._selector.modify(peer.stream, wanted, self._selector.get_key(peer.stream).data)
             return
         except OSError:
             data = b""
@@ -420,6 +510,7 @@ class TcpTransport:
 
     def _answer(self, peer: _Incoming, answer: Handshake) -> None:
         # A few hundred bytes into an empty send buffer: it takes them whole or the connection is dead.
+        assert peer.stream is not None
         try:
             peer.stream.send(encode_frame(answer))
         except OSError:
@@ -429,6 +520,8 @@ class TcpTransport:
         if peer not in self._incoming:
             return
         self._incoming.discard(peer)
+        if peer.handshake and self._handshakes is not None:
+            self._handshakes.abandon(peer.handshake)
         self._close_socket(peer.stream)
         if peer.node is not None:
             self._report().on_silent(peer.node)
@@ -470,12 +563,20 @@ class TcpTransport:
         except BlockingIOError:
             return
 
-    def _close_socket(self, closing: socket.socket | None) -> None:
+    def _close_socket(self, closing: Stream | None) -> None:
         if closing is None:
             return
-        if closing.fileno() in self._selector.get_map():
+        if closing.fileno() in (self._selector.get_map() or {}):
             self._selector.unregister(closing)
         closing.close()
+
+
+def _wants_write(stream: Stream) -> bool:
+    return isinstance(stream, TlsStream) and stream.wants_write
+
+
+def _text_of(error: OSError) -> str:
+    return reason_of(error) if isinstance(error, ssl.SSLError) else str(error)
 
 
 def hello_of(server_id: str, name: str, addresses: Sequence[str], region: str) -> Hello:
