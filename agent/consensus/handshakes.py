@@ -72,7 +72,7 @@ class Handshakes:
         """
         attempt = _Attempt(next(self._numbers), plain, self._keeper.current, is_server, deadline)
         self._begun.append(attempt)
-        if self._thread is None:
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="raft-tls", daemon=True)
             self._thread.start()
         self._wake()
@@ -121,8 +121,12 @@ class Handshakes:
             try:
                 while not self._is_closed:
                     self._turn(selector, active)
+            except Exception:  # the root of a thread; the next handshake begins another
+                self._logger.exception("raft: the thread of TLS handshakes failed by a bug")
             finally:
-                for attempt in (*active, *self._begun):
+                active.update(self._begun)
+                self._begun.clear()
+                for attempt in active:
                     (attempt.secured or attempt.plain).close()
 
     def _turn(self, selector: selectors.BaseSelector, active: set[_Attempt]) -> None:
@@ -166,7 +170,8 @@ class Handshakes:
     def _end(self, attempt: _Attempt, reason: str, selector: selectors.BaseSelector, active: set[_Attempt]) -> None:
         active.discard(attempt)
         holder = attempt.secured or attempt.plain
-        if holder.fileno() in selector.get_map():
+        # Putting TLS on a connection that its far side has reset closes it.
+        if holder.fileno() >= 0 and holder.fileno() in selector.get_map():
             selector.unregister(holder)
         stream = None
         if reason or attempt.secured is None:

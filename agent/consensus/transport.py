@@ -566,7 +566,7 @@ class TcpTransport:
     def _close_socket(self, closing: Stream | None) -> None:
         if closing is None:
             return
-        if closing.fileno() in (self._selector.get_map() or {}):
+        if closing.fileno() >= 0 and closing.fileno() in (self._selector.get_map() or {}):
             self._selector.unregister(closing)
         closing.close()
 

@@ -5,6 +5,7 @@ import logging
 import random
 import socket
 import ssl
+import struct
 import threading
 
 import pytest
@@ -367,3 +368,43 @@ def test_a_stream_sends_record_by_record():
     assert 32768 == stream.send(bytearray(100_000))
     with pytest.raises(BlockingIOError):
         stream.send(b"x")
+
+
+def test_a_thread_that_failed_is_replaced(files, monkeypatch, caplog):
+    """A bug in it costs the handshakes that it had, and not those to come."""
+    clock, told = SystemClock(), threading.Event()
+    making = handshakes.Handshakes(TlsKeeper(tls_of(files)), clock, logging.getLogger("t"), told.set)
+    turn = handshakes.Handshakes._turn
+    monkeypatch.setattr(handshakes.Handshakes, "_turn", lambda *_: 1 / 0)
+    first, second = socket.socketpair(), socket.socketpair()
+    for ours, _ in (first, second):
+        ours.setblocking(False)
+
+    making.begin(first[0], is_server=True, deadline=clock.monotonic() + 0.05)
+    assert b"" == first[1].recv(1)
+    making._thread.join(5)
+    monkeypatch.setattr(handshakes.Handshakes, "_turn", turn)
+    number = making.begin(second[0], is_server=True, deadline=clock.monotonic() + 0.05)
+
+    assert told.wait(5)
+    assert [(number, None)] == [(outcome.number, outcome.stream) for outcome in making.take()]
+    assert any("failed by a bug" in line for line in caplog.messages)
+    making.close()
+    first[1].close()
+    second[1].close()
+
+
+def test_who_hangs_up_before_the_handshake_costs_nobody(made, files):
+    """A connection that is reset with words unread is one more that came to nothing."""
+    keeper = TlsKeeper(tls_of(files))
+    a_port, b_port = free_port(), free_port()
+    a, _ = made("a", a_port, [b_port], keeper)
+    for _ in range(20):
+        with socket.create_connection(("127.0.0.1", a_port), 2) as rude:
+            rude.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            rude.sendall(b"x" * 100)
+    assert poll_until(lambda: a.counters["connections_refused"] == 20, a)
+
+    b, _ = made("b", b_port, [a_port], keeper)
+
+    assert poll_until(lambda: b.connected(f"127.0.0.1:{a_port}"), a, b)
