@@ -15,10 +15,12 @@ import json
 import os
 import socket
 import ssl
+import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, fields, replace
 from email.utils import parsedate_to_datetime
+from pathlib import Path
 from typing import Any, Self
 from urllib.parse import urlsplit
 
@@ -156,6 +158,11 @@ class NomadApi:
         self._clock = clock or SystemClock()
         self._pause = pause or threading.Event().wait
         self._session = _session(self.settings)
+        self._bundle = (
+            None if self.settings.ca_cert or self.settings.tls_skip_verify else _bundle(self.settings.ca_path)
+        )
+        if self._bundle is not None:
+            self._session.verify = self._bundle.name
 
     def __enter__(self) -> Self:
         return self
@@ -166,6 +173,8 @@ class NomadApi:
     def close(self) -> None:
         """Close the connections."""
         self._session.close()
+        if self._bundle is not None:
+            self._bundle.close()
 
     def get(
         self,
@@ -312,6 +321,24 @@ def _session(settings: ApiSettings) -> requests.Session:
     if settings.token:
         session.headers["X-Nomad-Token"] = settings.token
     return session
+
+
+def _bundle(folder: str) -> "tempfile._TemporaryFileWrapper[bytes] | None":
+    """Return a file of all authorities in *folder*, None when there are none.
+
+    OpenSSL looks into a folder for names that are hashes; Nomad's client reads every file, whatever its name.
+    """
+    try:
+        found = [path.read_bytes() for path in sorted(Path(folder).iterdir()) if path.is_file()] if folder else []
+    except OSError:
+        return None  # the first request says that it cannot be used
+    certificates = [data for data in found if b"-----BEGIN CERTIFICATE-----" in data]
+    if not certificates:
+        return None
+    file = tempfile.NamedTemporaryFile(prefix="outrider-ca-", suffix=".pem")  # noqa: SIM115 - closed with the session
+    file.write(b"\n".join(certificates))
+    file.flush()
+    return file
 
 
 def _answer(raw: _Raw, accept: Collection[int] = ()) -> ApiAnswer:

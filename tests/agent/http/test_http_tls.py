@@ -243,3 +243,22 @@ def test_the_command_line_s_client_gets_in(serve, authority, files, change):
     )
 
     assert ["global"] == found
+
+
+def test_a_folder_of_authorities_is_read_whatever_its_names(serve, authority, files, tmp_path):
+    """
+    As Nomad's client does; OpenSSL by itself wants names that are hashes. A folder without one trusts nobody else.
+    """
+    (tmp_path / "cas").mkdir()
+    Authority(tmp_path / "cas", "other")
+    given = {"ca_path": str(tmp_path / "cas")}
+
+    async def use(server):
+        before = await asyncio.to_thread(get, server.port, given)
+        (tmp_path / "cas" / "ours.crt").write_bytes(authority.file.read_bytes())
+        return before, await asyncio.to_thread(get, server.port, given)
+
+    before, after = serve(TlsKeeper(tls_of(files)), use)
+
+    assert "tls: failed to verify certificate" in str(before)
+    assert ["global"] == after
