@@ -1,8 +1,8 @@
 """What a write costs on three servers on loopback, against pysyncobj as it comes.
 
 `python -m tests.bench.raft_bench` prints one figure a line: name value unit baseline ratio. Ours has a log on disk
-with fdatasync before each answer; the baseline is pysyncobj in memory with its defaults (no disk, no fsync). Every
-server is a process of its own.
+with fdatasync before each answer; the baseline is pysyncobj in memory with its defaults (no disk, no fsync). Lines with
+`tls` are ours under mutual TLS, against ours in plain text. Every server is a process of its own.
 """
 
 import asyncio
@@ -19,12 +19,15 @@ import threading
 import time
 from pathlib import Path
 
+from tests.certificates import Authority
+
 SYNC_WRITES = 200
 BASELINE_SYNC_WRITES = 20
 PIPELINED_WRITES = 5_000
 WINDOW = 1_000
 PAYLOAD = b"x" * 100
 IDLE_SECONDS = 3.0
+FILES = "RAFT_BENCH_FILES"
 
 
 async def measure(write, sync_writes):
@@ -59,7 +62,18 @@ async def idle_cpu():
     return 100 * (after.user + after.system - before.user - before.system) / IDLE_SECONDS
 
 
-async def ours(address, others):
+async def secured(address, others):
+    """Run ours under mutual TLS, with the files in the folder that FILES names."""
+    from agent.tls.contexts import TlsKeeper
+    from tests.agent.tls.test_tls_contexts import tls_of
+    from tests.certificates import Files
+
+    folder = Path(os.environ[FILES])
+    files = Files(folder / "ca.pem", folder / "ca-global-server.pem", folder / "ca-global-server-key.pem")
+    await ours(address, others, TlsKeeper(tls_of(files)))
+
+
+async def ours(address, others, tls=None):
     from agent.consensus.pysyncobj_replicator import PysyncobjReplicator, RaftSettings
     from agent.consensus.replicator import Peer, RaftState
     from telemetry.clock import SystemClock
@@ -83,7 +97,11 @@ async def ours(address, others):
     with tempfile.TemporaryDirectory() as folder:
         replicator = PysyncobjReplicator(
             RaftSettings(
-                me=Peer(address, address, address, ""), bind_address=address, peers=others, data_dir=Path(folder)
+                me=Peer(address, address, address, ""),
+                bind_address=address,
+                peers=others,
+                data_dir=Path(folder),
+                tls=tls,
             ),
             Counter(),
             Silent(),
@@ -180,18 +198,30 @@ def run_group(kind):
 def main():
     """Print the figures."""
     own, base = run_group("ours"), run_group("baseline")
+    with tempfile.TemporaryDirectory() as folder:
+        Authority(Path(folder)).certificate("server")
+        os.environ[FILES] = folder
+        tls = run_group("secured")
+    show("raft", own, base)
+    show("raft_tls", tls, own)
+
+
+def show(prefix, figures, base):
+    """Print a line for each of *figures*."""
     for name, key, unit in (
-        ("raft_write_p50", "p50", "ms"),
-        ("raft_write_p99", "p99", "ms"),
-        ("raft_write_pipelined", "pipelined", "writes/s"),
-        ("raft_leader_idle_cpu", "idle", "%"),
+        ("write_p50", "p50", "ms"),
+        ("write_p99", "p99", "ms"),
+        ("write_pipelined", "pipelined", "writes/s"),
+        ("leader_idle_cpu", "idle", "%"),
     ):
-        ratio = own[key] / base[key] if base[key] else 0.0
-        print(f"{name} {own[key]:.3g} {unit} {base[key]:.3g} {ratio:.2f}")
+        ratio = figures[key] / base[key] if base[key] else 0.0
+        print(f"{prefix}_{name} {figures[key]:.3g} {unit} {base[key]:.3g} {ratio:.2f}")
 
 
 if __name__ == "__main__":
     if len(sys.argv) > 1:
-        asyncio.run({"ours": ours, "baseline": baseline}[sys.argv[1]](sys.argv[2], tuple(sys.argv[3:])))
+        asyncio.run(
+            {"ours": ours, "secured": secured, "baseline": baseline}[sys.argv[1]](sys.argv[2], tuple(sys.argv[3:]))
+        )
     else:
         main()
