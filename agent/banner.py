@@ -15,8 +15,9 @@ def opening(files: Sequence[Path], warnings: Sequence[str], *, exposed: bool) ->
     lines = [f"==> WARNING: {warning}" for warning in warnings]
     if exposed:
         lines.append(
-            "==> WARNING: this agent listens beyond loopback and neither TLS nor ACLs are there yet: whoever reaches "
-            "its ports controls it. Keep it in a network you trust."
+            "==> WARNING: this agent listens beyond loopback and does not ask for certificates everywhere, and ACLs are "
+            "not there yet: whoever reaches its ports controls it. Keep it in a network you trust, or set http, rpc, "
+            "verify_server_hostname and verify_https_client in the tls block."
         )
     read = ", ".join(str(file) for file in files)
     lines.append(f"==> Loaded configuration from {read}" if read else "==> No configuration files loaded")
@@ -44,9 +45,10 @@ STARTED = "==> Outrider agent started! Log data will stream in below:"
 
 
 def is_exposed(config: AgentConfig) -> bool:
-    """Tell whether any of the agent's listeners can be reached from another machine."""
-    hosts = [*config.addresses.http]
-    if config.server.enabled:
+    """Tell whether any of the agent's listeners can be used from another machine without a certificate."""
+    tls = config.tls
+    hosts = [] if tls.http and tls.verify_https_client else [*config.addresses.http]
+    if config.server.enabled and not (tls.rpc and tls.verify_server_hostname):
         hosts += [config.addresses.rpc, config.addresses.raft]
     return not all(_is_loopback(host) for host in hosts)
 

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from importlib.metadata import version as distribution_version
 from typing import TYPE_CHECKING, Any
 
-from agent import banner, logs
+from agent import banner, certificates, logs
 from agent.config.addresses import server_addresses
 from agent.config.load import LoadedConfig
 from agent.config.schema import ALL_SCHEDULERS, AgentConfig
@@ -28,6 +28,7 @@ from agent.rpc.caller import Caller
 from agent.rpc.client import RpcClient
 from agent.self_info import config_body, runtime_stats, server_stats
 from agent.tasks import Tasks
+from agent.tls.contexts import TlsKeeper
 from telemetry.catalogue import outrider
 from telemetry.clock import SystemClock
 from telemetry.filters import Filters
@@ -60,6 +61,8 @@ class AgentProcess:
 
     def __init__(self, loaded: LoadedConfig) -> None:
         self._config = loaded.config
+        self._tls = TlsKeeper(loaded.tls) if loaded.tls is not None else None
+        self._rpc_tls = self._tls if loaded.config.tls.rpc else None
         self._clock = SystemClock()
         self._logger = logging.getLogger("agent")
         self._sinks = senders(self._config.telemetry)
@@ -96,6 +99,9 @@ class AgentProcess:
         self._registry.register_sampler(self._registry.stats, "registry")
         self._registry.register_sampler(self._process.sample, "process")
         self._process.watch_collections()
+        if self._tls is not None:
+            keeper = self._tls
+            self._collectors.append(lambda: certificates.emit(self._registry, keeper.current, self._clock))
         self._collectors.append(lambda: self._process.record_runtime(self._registry, len(asyncio.all_tasks())))
         self._tasks.spawn("agent-collection", self._collection_loop, restart=True)
 
@@ -156,6 +162,7 @@ class AgentProcess:
             raft_multiplier=float(config.server.raft_multiplier),
             region=config.region,
             compaction=Compaction(config.server.raft_snapshot_threshold, config.server.raft_trailing_logs),
+            tls=self._rpc_tls,
         )
 
         def make(fsm: Fsm, observer: Observer) -> Replicator:
@@ -168,7 +175,7 @@ class AgentProcess:
             return PysyncobjReplicator(settings, fsm, observer, self._registry, self._clock, logger, failed)
 
         identity = ServerIdentity(peer, advertise.serf, self.version)
-        server = self._server = ServerAgent(config, identity, make, self._clock, self._registry)
+        server = self._server = ServerAgent(config, identity, make, self._clock, self._registry, tls=self._rpc_tls)
         await server.start()
         observed = Observed(
             config.name, server.status, lambda: server.replicated.state, server.duties, server.workers,
@@ -189,7 +196,7 @@ class AgentProcess:
         if self._server is not None:
             caller: Caller = self._server.caller
         else:
-            self._remote = RpcClient(self._registry, logging.getLogger("client.rpc"))
+            self._remote = RpcClient(self._registry, logging.getLogger("client.rpc"), self._rpc_tls)
             caller = ServerPool(settings.servers, self._remote, self._clock, random.Random(os.urandom(16)), logger)
         self._client = ClientAgent(settings, caller, self._registry, self._clock, logger)
         self._registry.register_sampler(self._client.sample, "client")
@@ -197,7 +204,8 @@ class AgentProcess:
 
     async def _start_http(self) -> None:
         for host in self._config.addresses.http:
-            http = HttpServer(self, host, self._config.ports.http, self._registry, logging.getLogger("http"))
+            tls = self._tls if self._config.tls.http else None
+            http = HttpServer(self, host, self._config.ports.http, self._registry, logging.getLogger("http"), tls=tls)
             await http.start()
             self._http.append(http)
             self._collectors.append(http.emit)
@@ -217,6 +225,11 @@ class AgentProcess:
         roles = [name for name, on in (("server", self.is_server), ("client", self.is_client)) if on]
         labels = (self.version, "+".join(roles), self._config.name, self._config.datacenter)
         return [Sampled(outrider.AGENT_INFO, 1.0, labels)]
+
+    def reload(self, loaded: LoadedConfig, read: certificates.Read) -> Callable[[], object]:
+        """Return what to call on SIGHUP: it goes to work on *read* and returns at once."""
+        reload = certificates.CertificateReload(loaded, self._tls, read, self._logger)
+        return lambda: self._tasks.spawn("agent-reload", reload.run)
 
     # --- what the HTTP API asks -----------------------------------------------------------------------------------
 
@@ -297,8 +310,8 @@ class AgentProcess:
         return json.dumps(self._registry.in_memory()).encode()
 
 
-async def run(loaded: LoadedConfig) -> int:
-    """Run an agent until a signal; return the exit code.
+async def run(loaded: LoadedConfig, read: certificates.Read) -> int:
+    """Run an agent until a signal; return the exit code. *read* reads the configuration again, on SIGHUP.
 
     Prints the banner once everything listens. The first signal stops the agent, after leaving where
     `leave_on_interrupt` or `leave_on_terminate` says so; a second one ends it at once. The code is 0 after leaving and
@@ -314,6 +327,7 @@ async def run(loaded: LoadedConfig) -> int:
     # Before anything is made that a signal would leave behind.
     first_signal = _first_signal()
     process = AgentProcess(loaded)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, process.reload(loaded, read))
     await _start(process, first_signal)
     for line in [*banner.configuration(config, process.server_id, process.version), banner.STARTED, ""]:
         print(line, flush=True)  # noqa: T201
@@ -371,10 +385,8 @@ def _first_signal() -> asyncio.Future[signal.Signals]:
 
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT):
         loop.add_signal_handler(number, stop, number)
-    # Unit files reload Nomad with SIGHUP; an agent that died of it would be a bad surprise.
-    loop.add_signal_handler(
-        signal.SIGHUP, lambda: logging.getLogger("agent").warning("configuration is not reloaded: restart the agent")
-    )
+    # Until there is something to reload; an agent that died of it would be a bad surprise.
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)
     return received
 
 

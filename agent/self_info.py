@@ -7,6 +7,7 @@ from typing import Any
 from agent.config.schema import AgentConfig
 from agent.config.units import format_duration
 from agent.consensus.replicator import Peer, RaftState, ReplicatorStatus
+from agent.tls.settings import TlsSettings
 from telemetry.stanza import TelemetryConfig
 
 _SECOND_NS = 1_000_000_000
@@ -39,7 +40,7 @@ def config_body(config: AgentConfig, version: str) -> dict[str, Any]:
         },
         "AdvertiseAddrs": {"HTTP": config.advertise.http, "RPC": config.advertise.rpc, "Serf": config.advertise.serf},
         "ACL": {"Enabled": False},
-        "TLSConfig": {"EnableHTTP": False, "EnableRPC": False},
+        "TLSConfig": _tls(config.tls),
         "Server": _server(config),
         "Client": {
             "Enabled": config.client.enabled,
@@ -50,6 +51,19 @@ def config_body(config: AgentConfig, version: str) -> dict[str, Any]:
         },
         "Telemetry": _telemetry(config.telemetry),
         "Version": {"Version": version, "VersionPrerelease": "", "VersionMetadata": ""},
+    }
+
+
+def _tls(tls: TlsSettings) -> dict[str, Any]:
+    return {
+        "CAFile": str(tls.ca_file or ""),
+        "CertFile": str(tls.cert_file or ""),
+        "EnableHTTP": tls.http,
+        "EnableRPC": tls.rpc,
+        "KeyFile": str(tls.key_file or ""),
+        "RPCUpgradeMode": False,
+        "VerifyHTTPSClient": tls.verify_https_client,
+        "VerifyServerHostname": tls.verify_server_hostname,
     }
 
 

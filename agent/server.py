@@ -36,6 +36,7 @@ from agent.rpc.caller import Dispatcher
 from agent.rpc.client import RpcClient
 from agent.rpc.service import RpcServer
 from agent.tasks import Tasks
+from agent.tls.contexts import TlsKeeper
 from agent.worker import Worker, WorkerSurroundings
 from telemetry.clock import Clock
 from telemetry.recorder import Recorder
@@ -100,9 +101,10 @@ class ServerAgent:
         clock: Clock,
         recorder: Recorder,
         outside: Outside | None = None,
+        tls: TlsKeeper | None = None,
     ) -> None:
-        """Wire the parts; *outside* is gRPC and the system's randomness where none is given."""
-        outside = outside or _outside(config, recorder)
+        """Wire the parts; *outside* is gRPC, with *tls* or plain, and the system's randomness where none is given."""
+        outside = outside or _outside(config, recorder, tls)
         self._loop = asyncio.get_running_loop()
         self._config = config
         self._identity = identity
@@ -363,13 +365,13 @@ class _LoopObserver:
             self._loop.call_soon_threadsafe(self._on_leader, leader)
 
 
-def _outside(config: AgentConfig, recorder: Recorder) -> Outside:
+def _outside(config: AgentConfig, recorder: Recorder, tls: TlsKeeper | None) -> Outside:
     logger = logging.getLogger("nomad.rpc")
 
     def listen(dispatcher: Dispatcher) -> Listener:
-        return RpcServer(config.addresses.rpc, config.ports.rpc, dispatcher, recorder, logger)
+        return RpcServer(config.addresses.rpc, config.ports.rpc, dispatcher, recorder, logger, tls)
 
-    return Outside(RpcClient(recorder, logger), listen, random.Random(os.urandom(16)))
+    return Outside(RpcClient(recorder, logger, tls), listen, random.Random(os.urandom(16)))
 
 
 def _heartbeat_settings(config: AgentConfig) -> HeartbeatSettings:

@@ -51,7 +51,7 @@ def agent(configs: tuple[str, ...], meta: tuple[str, ...], **given: object) -> N
     """
     # gRPC's core writes to stderr by itself what this agent says in a sentence of its own.
     os.environ.setdefault("GRPC_VERBOSITY", "NONE")
-    from agent.config.load import AgentFlags, load  # noqa: PLC0415 - `outrider --help` needs none of it
+    from agent.config.load import AgentFlags, LoadedConfig, load  # noqa: PLC0415 - `outrider --help` needs none of it
     from agent.process import run  # noqa: PLC0415
 
     try:
@@ -63,8 +63,11 @@ def agent(configs: tuple[str, ...], meta: tuple[str, ...], **given: object) -> N
             join=_list(given["join"]), retry_join=_list(given["retry_join"]), servers=_list(given["servers"]),
             node_class=_text(given["node_class"]), node_pool=_text(given["node_pool"]), meta=_pairs(meta),
         )  # fmt: skip
-        loaded = load([Path(path) for path in configs], flags, os.environ)
-        sys.exit(asyncio.run(run(loaded)))
+
+        def read() -> LoadedConfig:
+            return load([Path(path) for path in configs], flags, os.environ)
+
+        sys.exit(asyncio.run(run(read(), read)))
     except ConfigError as error:
         click.echo(f"==> Error: {error}", err=True)
         sys.exit(1)

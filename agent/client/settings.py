@@ -29,6 +29,7 @@ class ClientSettings:
     meta: Mapping[str, str] = field(default_factory=dict)
     servers: tuple[str, ...] = ()
     http_addr: str = ""
+    tls_enabled: bool = False
     network_interface: str = ""
     cpu_total_compute: int = 0
     memory_total_mb: int = 0
@@ -58,6 +59,7 @@ def settings_of(config: AgentConfig, data_dir: Path) -> ClientSettings:
         meta=client.meta,
         servers=(*client.servers, *client.server_join.retry_join, *client.server_join.start_join),
         http_addr=config.advertise.http,
+        tls_enabled=config.tls.http,
         network_interface=client.network_interface,
         cpu_total_compute=client.cpu_total_compute,
         memory_total_mb=client.memory_total_mb,

@@ -36,6 +36,7 @@ from agent.config.schema_client import CLIENT, RAW_EXEC, RESERVED
 from agent.config.schema_keys import BlockSpec, Key, Kind
 from agent.config.schema_server import SERVER, SERVER_JOIN
 from agent.config.schema_telemetry import TELEMETRY
+from agent.tls.settings import TlsSettings
 from telemetry.stanza import TelemetryConfig
 
 _RAW_EXEC_PATH = "plugin.raw_exec.config.enabled"
@@ -85,6 +86,7 @@ def build(
             **_fields(settings, "client.", CLIENT),
         ),
         telemetry=TelemetryConfig(**_fields(settings, "telemetry.", TELEMETRY)),
+        tls=TlsSettings(**_fields(settings, "tls.", _block(AGENT, "tls"))),
         **_fields(settings, "plugin.raw_exec.config.", _block(RAW_EXEC, "config")),
         **_fields(settings, "", AGENT),
     )
@@ -332,6 +334,11 @@ def _check_client(config: AgentConfig, problems: Problems) -> None:
 def _warnings(config: AgentConfig) -> list[str]:
     """Return what may stand but is seldom meant."""
     found = list(config.telemetry.warnings())
+    if config.tls.rpc and not config.tls.verify_server_hostname:
+        found.append(
+            "tls.verify_server_hostname = false: whoever has any certificate of the CA, a client's too, may act as a "
+            "server; set it to true."
+        )
     if config.server.enabled and config.server.bootstrap_expect and config.server.bootstrap_expect % 2 == 0:
         expected = config.server.bootstrap_expect
         found.append(

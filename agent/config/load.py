@@ -6,9 +6,11 @@ must be asked (its name, its interfaces, its cores) is asked here and nowhere be
 
 import os
 import socket
+import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agent.config.addresses import Host, ServerAddress, client_servers, server_addresses
 from agent.config.build import build, without_effect
@@ -19,6 +21,11 @@ from agent.config.schema import AgentConfig
 from agent.config.schema_agent import AGENT, LOG_LEVELS
 from agent.config.schema_keys import Merge
 from agent.errors import ConfigError
+from agent.tls.identity import TlsRole
+from telemetry.clock import SystemClock
+
+if TYPE_CHECKING:
+    from agent.tls.contexts import Tls
 
 __all__ = ["AgentFlags", "LoadedConfig", "ServerAddress", "client_servers", "load", "server_addresses", "this_host"]
 
@@ -89,11 +96,15 @@ _DEV: Mapping[str, Value] = {
 
 @dataclass(frozen=True, slots=True)
 class LoadedConfig:
-    """A configuration fit for use, the files it came from in the order read, and what the operator should know."""
+    """A configuration fit for use, the files it came from in the order read, and what the operator should know.
+
+    `tls` holds the files of the tls block as they were read; None where it is off.
+    """
 
     config: AgentConfig
     files: tuple[Path, ...]
     warnings: tuple[str, ...]
+    tls: "Tls | None" = None
 
 
 def load(
@@ -116,12 +127,48 @@ def load(
     reading.merge(flag_reading)
     if reading.problems:
         raise _error(reading.problems)
-    config, problems, warnings = build(reading.settings, host or this_host(), Position(_describe(files)), dev=asked)
+    whole = Position(_describe(files))
+    config, problems, warnings = build(reading.settings, host or this_host(), whole, dev=asked)
+    tls = None
+    if config.tls.is_on and not problems:
+        tls, problems, told_of_tls = _read_tls(config, reading.settings, whole)
+        warnings += told_of_tls
     if problems:
         raise _error(problems)
     later = without_effect(reading.later, reading.settings)
     told = [_later_warning(later)] if later else []
-    return LoadedConfig(config, files, (*told, *reading.ignored, *warnings))
+    return LoadedConfig(config, files, (*told, *reading.ignored, *warnings), tls)
+
+
+def _read_tls(
+    config: AgentConfig, settings: Mapping[str, Setting], whole: Position
+) -> "tuple[Tls | None, list[Problem], list[str]]":
+    """Read the files of the tls block; return what they are, their problems where the keys stand, and warnings."""
+    from agent.tls.contexts import Tls  # noqa: PLC0415 - an agent without TLS loads no library for it
+    from agent.tls.material import read_material  # noqa: PLC0415
+    from agent.tls.reasons import reason_of  # noqa: PLC0415
+
+    role = TlsRole.SERVER if config.server.enabled else TlsRole.CLIENT
+    material, findings = read_material(config.tls, role, config.region, SystemClock().wall())
+    problems, warnings = [], []
+    for finding in findings:
+        setting = settings.get(f"tls.{finding.key}")
+        found = Problem(setting.position if setting else whole, f"tls.{finding.key}: {finding.message}.")
+        if finding.is_fatal:
+            problems.append(found)
+        else:
+            warnings.append(str(found))
+    if material is None:
+        return None, problems, warnings
+    tls = Tls(config.tls, config.region, material)
+    try:
+        tls.prepare()
+    except ssl.SSLError as error:
+        place = settings["tls.cert_file"].position
+        problems.append(
+            Problem(place, f"tls.cert_file: OpenSSL takes it for no good ({reason_of(error)}): make a P-256 one.")
+        )
+    return tls, problems, warnings
 
 
 def this_host() -> Host:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from agent.tls.settings import TlsSettings
 from telemetry.stanza import TelemetryConfig
 
 ALL_SCHEDULERS = ("service", "batch", "system", "sysbatch")
@@ -135,4 +136,5 @@ class AgentConfig:
     server: ServerConfig = field(default_factory=ServerConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
+    tls: TlsSettings = field(default_factory=TlsSettings)
     raw_exec_enabled: bool = False

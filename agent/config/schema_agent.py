@@ -30,29 +30,37 @@ ADVERTISE = BlockSpec(
     keys=tuple(working(name, Kind.STRING, why, field="") for name, why in _LISTENERS),
 )
 
-_NO_TLS = "TLS is not there yet; set it to false, and keep the agent on a network you trust"
 _NO_ACL = "access control is not there yet; set it to false, and keep the agent on a network you trust"
 
 TLS = BlockSpec(
     "tls",
     "encryption between agents and to the API",
     keys=(
-        protective("http", Kind.BOOL, _NO_TLS),
-        protective("rpc", Kind.BOOL, _NO_TLS),
-        protective("verify_server_hostname", Kind.BOOL, _NO_TLS),
-        protective("verify_https_client", Kind.BOOL, _NO_TLS),
-        moot("rpc_upgrade_mode", "takes plain connections beside encrypted ones"),
-        *(
-            moot(name, "has no effect while http and rpc are false")
-            for name in (
-                "ca_file",
-                "cert_file",
-                "key_file",
-                "tls_cipher_suites",
-                "tls_min_version",
-                "tls_prefer_server_cipher_suites",
-            )
+        working("http", Kind.BOOL, "speaks TLS on the HTTP API"),
+        working("rpc", Kind.BOOL, "speaks mutual TLS between agents, on RPC and Raft"),
+        working("verify_server_hostname", Kind.BOOL, "wants server.<region>.nomad in a server's certificate"),
+        working("verify_https_client", Kind.BOOL, "wants a certificate of whoever asks the HTTP API"),
+        working("ca_file", Kind.PATH, "the authorities that sign the others' certificates"),
+        working("cert_file", Kind.PATH, "the agent's certificate, and what leads from it to the CA"),
+        working("key_file", Kind.PATH, "the key of that certificate"),
+        protective(
+            "rpc_upgrade_mode",
+            Kind.BOOL,
+            "plain connections beside encrypted ones are not taken; set it to false, and restart all agents with TLS",
         ),
+        protective(
+            "tls_cipher_suites",
+            Kind.STRING,
+            "the suites are fixed, all with forward secrecy and authenticated encryption; remove the key",
+        ),
+        working(
+            "tls_min_version",
+            Kind.STRING,
+            "the least version; 1.2 is spoken and 1.3, and nothing older whatever stands here",
+            field="",
+            choices=("tls10", "tls11", "tls12"),
+        ),
+        moot("tls_prefer_server_cipher_suites", "every suite that is spoken is as good as another"),
     ),
 )
 ACL = BlockSpec(

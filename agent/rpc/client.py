@@ -86,6 +86,8 @@ class RpcClient:
         self._tls = tls
         self._refusals = Refusals("rpc: no connection to", logger)
         self._explained: dict[str, float] = {}
+        if tls is not None:
+            tls.on_change(self.renew)
         self._channels: OrderedDict[str, grpc.aio.Channel] = OrderedDict()
         self._background: set[asyncio.Task[None]] = set()
 

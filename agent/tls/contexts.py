@@ -29,6 +29,13 @@ class Tls:
         """The name by which a server of this region is known."""
         return name_of(TlsRole.SERVER, self.region)
 
+    def prepare(self) -> None:
+        """Make the contexts that are needed; raises ssl.SSLError when OpenSSL finds certificate or key too weak."""
+        if self.settings.http:
+            _ = self.https_server
+        if self.settings.rpc:
+            _ = self.raft_server, self.raft_client, self.rpc_client
+
     @cached_property
     def https_server(self) -> ssl.SSLContext:
         """What the HTTP API listens with."""

@@ -1,10 +1,10 @@
-"""Certificates of an agent, on a Nomad from 1.11.3 on that has a `tls` block.
+"""Certificates of an agent that has a `tls` block, on a Nomad from 1.11.3 on and on ours where TLS is switched on.
 
 They are read when the agent loads its configuration: a certificate that was renewed on disk shows only once the agent
 was told to reload.
 """
 
-from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
 
 
 def _seconds_left(name: str, key: str, what: str) -> Metric:
@@ -17,7 +17,6 @@ def _seconds_left(name: str, key: str, what: str) -> Metric:
         meaning=f"Time until {what} expires, negative once it has; float32, so in steps of 2 s a year ahead.",
         source="command/agent/tls_metrics.go",
         key=key,
-        absent=Absent.TLS,
     )
 
 

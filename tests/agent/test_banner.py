@@ -1,10 +1,13 @@
 """What an agent prints before its log."""
 
+from dataclasses import replace
+
 import pytest
 
 from agent import banner
 from agent.config.addresses import Host
 from agent.config.load import AgentFlags, load
+from agent.tls.settings import TlsSettings
 
 HOST = Host("box", 2, lambda: (("eth0", "10.0.0.5"),))
 
@@ -55,7 +58,7 @@ def test_a_client_has_no_server_addresses_and_no_id(tmp_path):
 @pytest.mark.parametrize(("address", "exposed"), [("127.0.0.1", False), ("10.0.0.5", True), ("0.0.0.0", True)])
 def test_an_agent_beyond_loopback_is_exposed(tmp_path, address, exposed):
     """
-    Whoever can reach it controls it, as long as there is neither TLS nor ACL.
+    Whoever can reach it controls it, unless every port asks for a certificate, as there are no ACLs.
     """
     config = configuration(
         tmp_path,
@@ -63,6 +66,10 @@ def test_an_agent_beyond_loopback_is_exposed(tmp_path, address, exposed):
     )
 
     assert exposed is banner.is_exposed(config)
+    every = TlsSettings(http=True, rpc=True, verify_server_hostname=True, verify_https_client=True)
+    assert not banner.is_exposed(replace(config, tls=every))
+    for key in ("http", "rpc", "verify_server_hostname", "verify_https_client"):
+        assert exposed is banner.is_exposed(replace(config, tls=replace(every, **{key: False})))
 
 
 def test_warnings_come_first():

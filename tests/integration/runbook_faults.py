@@ -419,7 +419,7 @@ UNPROVEN = frozenset({"Watchdog"})
 """Pages whose alert is no condition: it matters when it stops."""
 
 _NO_GOSSIP = "the agent has no gossip yet"
-_NO_TLS = "the agent has no TLS yet"
+_NO_TLS = "the cluster of this proof speaks no TLS; tests/integration/test_tls.py lets certificates expire"
 
 HEALTHY_ONLY = {
     "NomadCertificateAlmostExpired": _NO_TLS,

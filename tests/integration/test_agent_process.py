@@ -87,7 +87,7 @@ def test_flags_take_one_dash_or_two(running, tmp_path):
     [
         ("region = \n", ("bad.hcl:2",)),
         ('regoin = "x"\n', ("bad.hcl:2", "regoin", "region")),
-        ("tls { http = true }\n", ("bad.hcl:2", "tls")),
+        ('tls { tls_cipher_suites = "RC4" }\n', ("bad.hcl:2", "tls.tls_cipher_suites")),
         ("acl { enabled = true }\n", ("bad.hcl:2", "acl")),
         ('server { encrypt = "kI6kEXAMPLEkEXAMPLE=="}\n', ("bad.hcl:2", "encrypt")),
     ],
@@ -235,7 +235,7 @@ def test_a_hangup_is_survived(running, tmp_path):
 
     agent.kill(signal.SIGHUP)
 
-    wait_until(lambda: "configuration is not reloaded" in agent.text(), 5, "the log says it")
+    wait_until(lambda: "nothing to reload: tls is off" in agent.text(), 5, "the log says it")
     assert 200 == agent.get("/v1/status/leader").status_code
 
 

@@ -79,6 +79,7 @@ def node_of(
         node_class=settings.node_class,
         node_pool=settings.node_pool,
         http_addr=settings.http_addr,
+        tls_enabled=settings.tls_enabled,
         attributes=attributes,
         meta=dict(settings.meta),
         drivers=dict(drivers),

@@ -336,8 +336,12 @@ def test_the_environment_stands_between_files_and_flags(tmp_path):
             "0.hcl:1: telemetry.circonus_api_token: the Circonus service has ended; use prometheus_metrics and remove the key.",
         ),
         (
-            "tls { http = true }",
-            "0.hcl:1: tls.http = true: TLS is not there yet; set it to false, and keep the agent on a network you trust.",
+            "tls { rpc_upgrade_mode = true }",
+            "0.hcl:1: tls.rpc_upgrade_mode = true: plain connections beside encrypted ones are not taken; set it to false, and restart all agents with TLS.",
+        ),
+        (
+            'tls { tls_min_version = "tls13" }',
+            '0.hcl:1: tls.tls_min_version = "tls13": "tls13" is not one of tls10, tls11, tls12.',
         ),
         (
             "acl { enabled = true }",
@@ -443,7 +447,7 @@ def test_all_problems_of_all_files_are_reported_at_once(tmp_path):
     One start shows every problem, one a line, in the order of the files.
     """
     message = error_of(
-        tmp_path, "regon = 1\nlog_json = 3\n", "a = [", "tls { rpc = true }", flags=AgentFlags(log_level="x")
+        tmp_path, "regon = 1\nlog_json = 3\n", "a = [", "tls { rpc = 7 }", flags=AgentFlags(log_level="x")
     )
 
     assert ["0.hcl:1", "0.hcl:2", "1.hcl:1", "2.hcl:1", "the flag -log-level"] == [

@@ -8,6 +8,7 @@ from agent.config.schema import AgentConfig, ClientConfig, Ports, Reserved, Serv
 from agent.config.schema_agent import AGENT
 from agent.config.schema_keys import BlockSpec, Key, Kind, State
 from agent.config.schema_telemetry import TELEMETRY
+from agent.tls.settings import TlsSettings
 from telemetry.catalogue import CATALOGUE
 from telemetry.stanza import TelemetryConfig
 
@@ -21,6 +22,7 @@ HOLDERS = {
     "client.server_join": ServerJoin,
     "client.reserved": Reserved,
     "telemetry": TelemetryConfig,
+    "tls": TlsSettings,
     "plugin.raw_exec.config": AgentConfig,
 }
 
@@ -56,13 +58,13 @@ def test_a_key_fits_the_field_that_takes_it(path, key):
 
 def test_every_field_can_be_set_from_a_file():
     """
-    No field of the server, client, join, reserved or telemetry block is out of reach of its key.
+    No field of the server, client, join, reserved, telemetry or tls block is out of reach of its key.
     """
     reachable = {(HOLDERS[path], key.field) for path, key in keys() if key.field}
 
     unreachable = {
         f"{holder.__name__}.{field.name}"
-        for holder in (ServerConfig, ClientConfig, ServerJoin, Reserved, TelemetryConfig, Ports)
+        for holder in (ServerConfig, ClientConfig, ServerJoin, Reserved, TelemetryConfig, TlsSettings, Ports)
         for field in dataclasses.fields(holder)
         if (holder, field.name) not in reachable
     }
@@ -86,15 +88,13 @@ def test_names_are_unique_in_their_block():
 
 def test_what_protects_is_never_passed_over():
     """
-    TLS, access control, gossip encryption and the limits of raw_exec are errors while they are not there.
+    Access control, gossip encryption, the limits of raw_exec and a choice of ciphers are errors while they are not there.
     """
     protective = {f"{path}.{key.name}" for path, key in keys() if key.state is State.PROTECTIVE}
 
     assert {
-        "tls.http",
-        "tls.rpc",
-        "tls.verify_server_hostname",
-        "tls.verify_https_client",
+        "tls.rpc_upgrade_mode",
+        "tls.tls_cipher_suites",
         "acl.enabled",
         "server.encrypt",
         "plugin.raw_exec.config.denied_envvars",

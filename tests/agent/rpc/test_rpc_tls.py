@@ -217,7 +217,6 @@ def test_new_certificates_are_used_without_losing_a_call(authority, tmp_path):
             await arrived.wait()
             server.replace(tls_of(new.certificate("server", as_name="s2")))
             client._tls.replace(tls_of(new.certificate("client", as_name="c2"), TlsRole.CLIENT))
-            client.renew()
             await client.call(address, STATUS_PING, Request(), 5)
             async with calling(authority.certificate("client", as_name="c3", ca=both)) as old:
                 with pytest.raises(Unreachable):
