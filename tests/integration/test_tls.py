@@ -16,6 +16,7 @@ from telemetry.catalogue import Role, metrics_of
 from telemetry.catalogue.comparison import AgentState, compare, seen_names
 from telemetry.scraped import read_exposition
 from tests.certificates import Authority, plain_context
+from tests.figures import record
 from tests.integration.agents import ADVERTISE, Agent, Ports, batch_job
 from tests.integration.watch import wait_until
 
@@ -336,6 +337,21 @@ def test_an_agent_does_not_start_as_what_it_is_not(cluster):
     assert "wrong.hcl:" in agent.errors()
     assert f"is not for {SERVER}" in agent.errors()
     assert "Traceback" not in agent.errors()
+
+
+def test_a_lost_leader_is_replaced(cluster):
+    """
+    The others are connected already: no handshake stands between a killed leader and the next.
+    """
+    lost = cluster.leader()
+    others = [server for server in cluster.servers if server is not lost]
+
+    lost.close()
+    seconds, _ = wait_until(lambda: cluster.leader() in others, 30, "another leads")
+
+    record("tls.leader_replaced", seconds)
+    lost.start().ready(60).leads(40)
+    wait_until(lambda: cluster.outrider("server", "members").stdout.count("alive") == 3, 30, "it is back")
 
 
 def hang_up(agents):
