@@ -19,6 +19,7 @@ from agent.tls.issue import (
     IssueError,
     issue_authority,
     issue_certificate,
+    outlives,
 )
 from telemetry.clock import SystemClock
 
@@ -152,6 +153,10 @@ def create_cert(
         issued = issue_certificate(SystemClock().wall(), days, request, authority)
     except IssueError as error:
         fail(str(error))
+    if outlives(issued, authority):
+        click.echo(
+            f"==> WARNING: the CA ends before these {days} days are over, and all that it signed with it", err=True
+        )
     _save(issued, certificate, key)
     word = role.value.capitalize()
     click.echo(f"==> {word} Certificate saved to {certificate}")

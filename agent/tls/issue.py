@@ -217,6 +217,12 @@ def _usage(*allowed: str) -> x509.KeyUsage:
     return x509.KeyUsage(**{name: name in allowed for name in every})
 
 
+def outlives(issued: Issued, authority: Issued) -> bool:
+    """Tell whether a certificate is valid for longer than the authority that signed it, which is of no use."""
+    certificate, parent = (x509.load_pem_x509_certificate(pair.certificate) for pair in (issued, authority))
+    return certificate.not_valid_after_utc > parent.not_valid_after_utc
+
+
 def signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     """Tell whether *issuer* signed *certificate*."""
     try:

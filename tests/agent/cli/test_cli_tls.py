@@ -109,6 +109,16 @@ def test_nothing_is_overwritten(run, tmp_path):
     assert not (tmp_path / "global-client-nomad.pem").exists()
 
 
+def test_a_ca_that_ends_first_is_told(run):
+    """
+    A certificate of a year is worth nothing after the ten days of its CA.
+    """
+    run("ca", "create", "-days", "10")
+
+    assert "the CA ends before these 365 days are over" in run("cert", "create", "-client")[2]
+    assert "" == run("cert", "create", "-cli", "-days", "9")[2]
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
