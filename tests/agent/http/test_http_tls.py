@@ -140,7 +140,7 @@ def test_who_never_shakes_hands_is_counted_and_dropped(serve, authority, files, 
             await asyncio.sleep(0)
         return rest, await ask(server, trusting(authority))
 
-    rest, (_, statuses) = serve(TlsKeeper(tls_of(files)), use, connections_per_client_max=1, header_timeout_seconds=0.3)
+    rest, (_, statuses) = serve(TlsKeeper(tls_of(files)), use, connections_per_client_max=1, header_timeout_seconds=1.5)
 
     assert b"" == rest
     assert [b"HTTP/1.1 200 OK"] == statuses
