@@ -11,7 +11,7 @@ FAULTS: tuple[Fault, ...] = (*SERVER_FAULTS, *CLIENT_FAULTS, *WORK_FAULTS, *WATC
 
 _GOSSIP = "gossip between servers"
 _MEMBERSHIP = "changes of membership: autopilot removes the dead and promotes the stable"
-_TLS = "TLS"
+_TLS = "certificates for the clusters of the drill, which speak no TLS"
 
 LATER: tuple[Later, ...] = (
     Later(name="leave-follower on 5 servers", needs=f"{_GOSSIP}, which tells that a server left and did not die"),
