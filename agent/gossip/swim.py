@@ -213,7 +213,8 @@ class Swim:
         self._advance(now)
         if not self.leaving:
             self.members.say_leaving(self._settings.name, now)
-            self._say_left_at = now + LEAVING_SECONDS
+            alone = not self._near.live_count + self._far.live_count
+            self._say_left_at = now + (0.0 if alone else LEAVING_SECONDS)
             self._spread()
             self._tell_all()
         return self._taken()
@@ -380,7 +381,8 @@ class Swim:
     def _go_on_leaving(self) -> None:
         if self._now >= self._say_left_at:
             self._say_left_at = math.inf
-            self._departed_at = self._now + DEPARTING_SECONDS
+            alone = not self._near.live_count + self._far.live_count
+            self._departed_at = self._now + (0.0 if alone else DEPARTING_SECONDS)
             self.members.say_left(self._now)
             self._spread()
             self._tell_all()

@@ -210,6 +210,11 @@ def decode_stream(payload: bytes) -> StreamMessage:
     return message
 
 
+def is_keyring_ask(payload: bytes) -> bool:
+    """Tell whether a stream asks for the keyring, by its tag."""
+    return payload[1:2] == bytes([12])
+
+
 def check_member(member: Alive | MemberState) -> None:
     """Raise WireError when *member* has no literal IP, or tags that do not fit a packet."""
     try:

@@ -54,7 +54,7 @@ SIZE_LOCAL = _metric(
     Unit.BYTES,
     "Size of the state this server sends in a full exchange; a real Nomad exports a wrong number.",
 )
-GOSSIP = _timer("nomad_memberlist_gossip", "One round of gossip.", Absent.GOSSIP)
+GOSSIP = _timer("nomad_memberlist_gossip", "One round of gossip.")
 PROBE_NODE = _timer("nomad_memberlist_probeNode", "Probing one member until it answers.")
 PUSH_PULL_NODE = _timer("nomad_memberlist_pushPullNode", "A full exchange with one member.")
 QUEUE_BROADCASTS = _metric(
@@ -64,8 +64,8 @@ DEGRADED_PROBE = _count("nomad_memberlist_degraded_probe", "Probes that failed w
 MSG_ALIVE = _count("nomad_memberlist_msg_alive", "News that a member is alive.")
 MSG_SUSPECT = _count("nomad_memberlist_msg_suspect", "News that a member may have failed.")
 MSG_DEAD = _count("nomad_memberlist_msg_dead", "News that a member has failed.")
-TCP_ACCEPT = _count("nomad_memberlist_tcp_accept", "Connections accepted for gossip.", absent=Absent.GOSSIP)
-TCP_CONNECT = _count("nomad_memberlist_tcp_connect", "Connections made for gossip.", absent=Absent.GOSSIP)
-TCP_SENT = _count("nomad_memberlist_tcp_sent", "Bytes sent over connections.", Unit.BYTES, absent=Absent.GOSSIP)
-UDP_RECEIVED = _count("nomad_memberlist_udp_received", "Bytes received in packets.", Unit.BYTES, absent=Absent.GOSSIP)
-UDP_SENT = _count("nomad_memberlist_udp_sent", "Bytes sent in packets.", Unit.BYTES, absent=Absent.GOSSIP)
+TCP_ACCEPT = _count("nomad_memberlist_tcp_accept", "Connections accepted for gossip.")
+TCP_CONNECT = _count("nomad_memberlist_tcp_connect", "Connections made for gossip.")
+TCP_SENT = _count("nomad_memberlist_tcp_sent", "Bytes sent over connections.", Unit.BYTES)
+UDP_RECEIVED = _count("nomad_memberlist_udp_received", "Bytes received in packets.", Unit.BYTES)
+UDP_SENT = _count("nomad_memberlist_udp_sent", "Bytes sent in packets.", Unit.BYTES)
