@@ -38,6 +38,7 @@ from telemetry.sinks.choose import check_datadog, lost, senders
 from telemetry.sinks.sender import Sender
 
 if TYPE_CHECKING:
+    from agent.gossip.service import Gossip
     from agent.node import ClientAgent
     from agent.server import ServerAgent
 
@@ -69,6 +70,7 @@ class AgentProcess:
         self._data_dir = DataDir(self._config.data_dir)
         self.server_id = self._data_dir.server_id() if self.is_server else ""
         self._server: ServerAgent | None = None
+        self._gossip: Gossip | None = None
         self._client: ClientAgent | None = None
         self._remote: RpcClient | None = None
         self._http: list[HttpServer] = []
@@ -142,6 +144,7 @@ class AgentProcess:
         from agent.consensus.engine_parts import Compaction  # noqa: PLC0415 - a client needs no Raft
         from agent.consensus.pysyncobj_replicator import PysyncobjReplicator, RaftSettings  # noqa: PLC0415
         from agent.consensus.replicator import Fsm, Observer, Peer, Replicator  # noqa: PLC0415
+        from agent.gossip_wiring import gossip_of  # noqa: PLC0415
         from agent.observe import Observed, ServerObserver  # noqa: PLC0415
         from agent.server import ServerAgent, ServerIdentity  # noqa: PLC0415
 
@@ -168,7 +171,10 @@ class AgentProcess:
             return PysyncobjReplicator(settings, fsm, observer, self._registry, self._clock, logger, failed)
 
         identity = ServerIdentity(peer, advertise.serf, self.version)
-        server = self._server = ServerAgent(config, identity, make, self._clock, self._registry)
+        gossip = self._gossip = gossip_of(
+            config, peer, self.version, self._data_dir, self._clock, self._registry, self._fail
+        )
+        server = self._server = ServerAgent(config, identity, make, self._clock, self._registry, gossip=gossip)
         await server.start()
         observed = Observed(
             config.name, server.status, lambda: server.replicated.state, server.duties, server.workers,
@@ -249,7 +255,9 @@ class AgentProcess:
         member: dict[str, Any] = {}
         if self._server is not None:
             expect = self._config.server.bootstrap_expect
-            stats.update(server_stats(self._server.status(), self._server.peer, expect))
+            serf = self._gossip.stats() if self._gossip is not None else {}
+            regions = len(self._server.regions())
+            stats.update(server_stats(self._server.status(), self._server.peer, expect, regions, serf))
             name = f"{self._config.name}.{self.region}"
             member = next((body for body in self._server.members() if body["Name"] == name), {})
         if self._client is not None:
@@ -265,6 +273,19 @@ class AgentProcess:
             "ServerDC": self._config.datacenter,
             "Members": answer.members,
         }
+
+    async def regions(self) -> list[str]:
+        """Return the body of /v1/regions: a client asks a server."""
+        if self._server is not None:
+            return self._server.regions()
+        answer = await self.caller.call(m.STATUS_MEMBERS, m.Request(region=self.region), HEALTH_SECONDS)
+        known = {str(member["Tags"].get("region", "")) for member in answer.members if member["Status"] != "left"}
+        return sorted({self.region, *known} - {""})
+
+    @property
+    def gossip(self) -> "Gossip | None":
+        """The gossip of the agent's server; None on a client."""
+        return self._gossip
 
     async def health(self) -> AgentHealth:
         """Return how both halves are; a server is well when it can name a leader, a client when it knows servers."""

@@ -17,6 +17,7 @@ from agent.config.addresses import (
     server_addresses,
     split_host_port,
 )
+from agent.config.gossip_keys import LABEL_BYTES_MAX, BadKey, parse_key
 from agent.config.hcl_ast import Position
 from agent.config.options import read_options
 from agent.config.reader import Problem, Setting, Value, show_value
@@ -206,6 +207,7 @@ def _with_addresses(config: AgentConfig, settings: Settings, host: Host, problem
 
 def _check_relations(config: AgentConfig, problems: Problems) -> None:
     """Note every pair of values that cannot stand together."""
+    _check_gossip(config, problems)
     if not (config.server.enabled or config.client.enabled):
         problems.add(
             "",
@@ -255,8 +257,21 @@ def _check_ports(config: AgentConfig, problems: Problems) -> None:
         seen.setdefault(port, name)
 
 
+def _check_gossip(config: AgentConfig, problems: Problems) -> None:
+    if config.server.encrypt:
+        try:
+            parse_key(config.server.encrypt)
+        except BadKey as error:
+            problems.add("server.encrypt", f"server.encrypt: {error}")
+    size = len(config.server.gossip_label.encode())
+    if size > LABEL_BYTES_MAX:
+        problems.add(
+            "server.gossip_label", f"server.gossip_label has {size} bytes, more than {LABEL_BYTES_MAX}: shorten it"
+        )
+
+
 def _check_servers(config: AgentConfig, problems: Problems) -> None:
-    """Until there is gossip, the members are those configured: they must be as many as are expected."""
+    """The voters are those configured, whoever else gossip knows: they must be as many as are expected."""
     path = "server.server_join.retry_join"
     if path not in problems.settings and "server.retry_join" in problems.settings:
         path = "server.retry_join"

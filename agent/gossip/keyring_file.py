@@ -4,8 +4,8 @@ import json
 import os
 from pathlib import Path
 
+from agent.config.gossip_keys import BadKey, key_text, parse_key
 from agent.errors import ConfigError
-from agent.gossip.sealing import BadKey, key_text, parse_key
 
 
 def read_keys(path: Path) -> list[bytes]:

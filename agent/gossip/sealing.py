@@ -6,21 +6,18 @@ nothing is decoded that a key of it has not authenticated; without one nothing e
 opens, the primary one seals. Pure: the caller brings the nonces, which must come from the system's randomness.
 """
 
-import base64
-import binascii
 import struct
 from enum import IntEnum
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from agent.config.gossip_keys import KEY_BYTES, LABEL_BYTES_MAX, BadKey
 from agent.gossip.wire import PACKET_BYTES_MAX, STREAM_BYTES_MAX, WireError
 
 NONCE_BYTES = 12
 TAG_BYTES = 16
-KEY_BYTES = (16, 24, 32)
 KEYS_MAX = 16
-LABEL_BYTES_MAX = 64
 
 _MAGIC = b"OG"
 _VERSION = 1
@@ -34,26 +31,6 @@ class Purpose(IntEnum):
     PACKET = 1
     REQUEST = 2
     ANSWER = 3
-
-
-class BadKey(ValueError):
-    """A key that is none, or an operation that the keyring cannot do; the message is for the operator."""
-
-
-def parse_key(text: str) -> bytes:
-    """Return the key in base64 *text*; raises BadKey."""
-    try:
-        key = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise BadKey("the key is not base64: make one with outrider operator gossip keyring generate") from error
-    if len(key) not in KEY_BYTES:
-        raise BadKey(f"the key has {len(key)} bytes: it must have 16, 24 or 32")
-    return key
-
-
-def key_text(key: bytes) -> str:
-    """Return *key* in base64."""
-    return base64.b64encode(key).decode()
 
 
 class Keyring:

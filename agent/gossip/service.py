@@ -7,17 +7,19 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from agent.config.addresses import split_host_port
+from agent.config.gossip_keys import BadKey, key_text, parse_key
 from agent.errors import ConfigError, RequestRefused
 from agent.gossip import wire
 from agent.gossip.effects import Departed, Effect, Exchanged, OpenStream, SendPacket
 from agent.gossip.keyring_file import read_keys, write_keys
 from agent.gossip.members import Change, Event, MemberView, Status
-from agent.gossip.sealing import BadKey, Keyring, Seal, parse_key
+from agent.gossip.sealing import Keyring, Seal
 from agent.gossip.swim import TICK_SECONDS_MAX, Swim, SwimSettings
 from agent.gossip.timings import LAN, WAN, Timings
 from agent.gossip.udp import GossipSockets
@@ -42,7 +44,7 @@ REPEATED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class GossipSettings:
-    """How a server gossips. `join` are addresses as an operator writes them; `own` are those that mean this server."""
+    """How a server gossips. `join` are addresses of others, as an operator writes them."""
 
     name: str
     region: str
@@ -51,7 +53,6 @@ class GossipSettings:
     advertise: str
     tags: Mapping[str, str]
     join: tuple[str, ...] = ()
-    own: frozenset[str] = frozenset()
     retry_interval_seconds: float = 30.0
     retry_max: int = 0
     near: Timings = LAN
@@ -67,8 +68,24 @@ class KeyringAnswers:
 
     asked: int = 0
     messages: dict[str, str] = field(default_factory=dict)
-    keys: dict[bytes, int] = field(default_factory=dict)
-    primary_keys: dict[bytes, int] = field(default_factory=dict)
+    keys: dict[str, int] = field(default_factory=dict)
+    primary_keys: dict[str, int] = field(default_factory=dict)
+
+    def add(self, name: str, told: "wire.KeyringAnswer | str") -> None:
+        """Count the answer of the member *name*, or why there is none."""
+        if isinstance(told, str) or told.error:
+            self.messages[name] = told if isinstance(told, str) else told.error
+            return
+        texts = [key_text(key) for key in told.keys]
+        for counts, found in ((self.keys, texts), (self.primary_keys, texts[:1])):
+            for text in found:
+                counts[text] = counts.get(text, 0) + 1
+
+    def body(self) -> dict[str, Any]:
+        """Return it in Nomad's shape, the keys in base64."""
+        return {
+            "Messages": self.messages, "Keys": self.keys, "PrimaryKeys": self.primary_keys, "NumNodes": self.asked,
+        }  # fmt: skip
 
 
 class Gossip:
@@ -123,7 +140,7 @@ class Gossip:
         self._carry_out(self._swim.on_tick(now))
         self._tasks.spawn("gossip-ticks", self._tick_loop, restart=True)
         self._tasks.spawn("gossip-packets", self._packet_loop, restart=True)
-        if any(address not in settings.own for address in settings.join):
+        if settings.join:
             self._tasks.spawn("gossip-join", self._join_loop, restart=True)
 
     async def stop(self) -> None:
@@ -166,7 +183,7 @@ class Gossip:
 
     # --- what an operator asks ------------------------------------------------------------------------------------
 
-    async def join(self, texts: list[str] | tuple[str, ...]) -> tuple[int, list[str]]:
+    async def join(self, texts: Sequence[str]) -> tuple[int, list[str]]:
         """Join every address; return how many succeeded and why others did not. A name stands for all its addresses."""
         joined, errors = 0, []
         for text in texts:
@@ -192,7 +209,7 @@ class Gossip:
         self._carry_out(effects)
         return known
 
-    async def keyring(self, operation: str, key_text: str = "") -> KeyringAnswers:
+    async def keyring(self, operation: str, text: str = "") -> KeyringAnswers:
         """Carry *operation* (list, install, use, remove) out on all members that live, this one included.
 
         Raises RequestRefused for a key that is none, and where gossip is not encrypted.
@@ -200,21 +217,14 @@ class Gossip:
         if not self._keyring.enabled:
             raise RequestRefused("gossip is not encrypted: there is no keyring; set encrypt on all servers", 500)
         try:
-            key = parse_key(key_text) if operation != "list" else b""
+            key = parse_key(text) if operation != "list" else b""
         except BadKey as error:
             raise RequestRefused(str(error), 400) from error
         views = [view for view in self.members() if view.status in {Status.ALIVE, Status.LEAVING}]
         answers = KeyringAnswers(asked=len(views))
-        for view, told in zip(
-            views, await asyncio.gather(*(self._ask_keyring(view, operation, key) for view in views)), strict=True
-        ):
-            if isinstance(told, str) or told.error:
-                answers.messages[view.name] = told if isinstance(told, str) else told.error
-                continue
-            for each in told.keys:
-                answers.keys[each] = answers.keys.get(each, 0) + 1
-            for each in told.keys[:1]:
-                answers.primary_keys[each] = answers.primary_keys.get(each, 0) + 1
+        told = await asyncio.gather(*(self._ask_keyring(view, operation, key) for view in views))
+        for view, answer in zip(views, told, strict=True):
+            answers.add(view.name, answer)
         return answers
 
     async def _ask_keyring(self, view: MemberView, operation: str, key: bytes) -> "wire.KeyringAnswer | str":
@@ -270,16 +280,16 @@ class Gossip:
     async def _join_loop(self) -> None:
         """Join until one of the addresses answers, with growing pauses at first."""
         settings, tries = self._settings, 0
-        wanted = [address for address in settings.join if address not in settings.own]
         pause = min(FIRST_RETRY_SECONDS, settings.retry_interval_seconds)
         while not any(view.name != settings.name and view.status is Status.ALIVE for view in self.members()):
-            joined, errors = await self.join(wanted)
+            joined, errors = await self.join(settings.join)
             if joined:
-                self._logger.info("joined: addresses=%d of=%d", joined, len(wanted))
+                self._logger.info("joined: addresses=%d of=%d", joined, len(settings.join))
                 return
-            tries += 1
+            # The early ones are extra: who allows three tries means three intervals.
+            tries += pause >= settings.retry_interval_seconds
             if settings.retry_max and tries >= settings.retry_max:
-                reason = f"joining failed {tries} times, which is retry_max: {'; '.join(errors)}"
+                reason = f"joining failed {tries} times at retry_interval, which is retry_max: {'; '.join(errors)}"
                 self._logger.error("join given up: reason=%r", reason)
                 self._on_given_up(reason)
                 return

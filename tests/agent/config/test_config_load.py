@@ -345,7 +345,7 @@ def test_the_environment_stands_between_files_and_flags(tmp_path):
         ),
         (
             'server { encrypt = "c2VjcmV0" }',
-            "0.hcl:1: server.encrypt is set: encryption of gossip is not there yet; remove the key.",
+            "0.hcl:1: server.encrypt: the key has 6 bytes: it must have 16, 24 or 32.",
         ),
         (
             'plugin "raw_exec" { config { denied_host_uids = "0-99" } }',

@@ -86,7 +86,7 @@ def test_names_are_unique_in_their_block():
 
 def test_what_protects_is_never_passed_over():
     """
-    TLS, access control, gossip encryption and the limits of raw_exec are errors while they are not there.
+    TLS, access control and the limits of raw_exec are errors while they are not there.
     """
     protective = {f"{path}.{key.name}" for path, key in keys() if key.state is State.PROTECTIVE}
 
@@ -96,7 +96,6 @@ def test_what_protects_is_never_passed_over():
         "tls.verify_server_hostname",
         "tls.verify_https_client",
         "acl.enabled",
-        "server.encrypt",
         "plugin.raw_exec.config.denied_envvars",
         "plugin.raw_exec.config.denied_host_gids",
         "plugin.raw_exec.config.denied_host_uids",

@@ -11,10 +11,10 @@ from dataclasses import replace
 
 import pytest
 
+from agent.config.gossip_keys import key_text
 from agent.errors import ConfigError, RequestRefused
 from agent.gossip.keyring_file import read_keys
 from agent.gossip.members import Event, Status
-from agent.gossip.sealing import key_text
 from agent.gossip.service import Gossip, GossipSettings
 from agent.gossip.timings import LAN
 from telemetry.clock import SystemClock
@@ -145,7 +145,7 @@ def test_keys_are_rotated_over_gossip_and_kept_in_the_file(on_stage, tmp_path):
         assert "primary" in (await a.keyring("remove", key_text(OTHER))).messages["b.global"]
         assert {} == (await a.keyring("remove", key_text(KEY))).messages
         listed = await a.keyring("list")
-        assert ({OTHER: 2}, {OTHER: 2}) == (listed.keys, listed.primary_keys)
+        assert ({key_text(OTHER): 2}, {key_text(OTHER): 2}) == (listed.keys, listed.primary_keys)
         assert [OTHER] == read_keys(tmp_path / "b")
         assert (tmp_path / "b").stat().st_mode & 0o777 == 0o600
         with pytest.raises(RequestRefused, match="base64"):

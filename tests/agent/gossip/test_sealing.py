@@ -4,7 +4,8 @@ import random
 
 import pytest
 
-from agent.gossip.sealing import KEYS_MAX, NONCE_BYTES, BadKey, Keyring, Purpose, Seal, key_text, parse_key
+from agent.config.gossip_keys import BadKey, key_text, parse_key
+from agent.gossip.sealing import KEYS_MAX, NONCE_BYTES, Keyring, Purpose, Seal
 from agent.gossip.wire import PACKET_BYTES_MAX, WireError
 
 KEY, OTHER = b"k" * 32, b"o" * 16
