@@ -21,6 +21,8 @@ class Circle:
         self.push_pull_due = now + rng.uniform(0.5, 1.0) * timings.push_pull_interval_seconds
         self._rng = rng
         self._ring: list[Member] = []
+        self.names: set[str] = set()
+        """The names of all neighbours, gone ones included."""
         self._at = 0
 
     def next_deadline(self, *, left: bool) -> float:
@@ -34,24 +36,17 @@ class Circle:
         """How many neighbours have not failed or left."""
         return sum(not member.gone for member in self._ring)
 
-    @property
-    def size(self) -> int:
-        """How many neighbours there are, gone ones included."""
-        return len(self._ring)
-
-    @property
-    def names(self) -> set[str]:
-        """The names of all neighbours."""
-        return {member.name for member in self._ring}
-
     def add(self, member: Member) -> None:
         """Take *member* in, at a random place of the order of probes, unless it is there."""
         if member.name not in self.names:
+            self.names.add(member.name)
             self._ring.insert(self._rng.randint(0, len(self._ring)), member)
 
     def remove(self, name: str) -> None:
         """Forget the member of that name, if it is there."""
-        self._ring = [member for member in self._ring if member.name != name]
+        if name in self.names:
+            self.names.remove(name)
+            self._ring = [member for member in self._ring if member.name != name]
 
     def live(self) -> list[Member]:
         """Return those that have not failed or left, by name."""

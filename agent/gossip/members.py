@@ -6,6 +6,7 @@ Lamport clock over join and leave intents, so that a leave that was said before 
 arrives. Source: SWIM, section 4.2; hashicorp/serf, `handleNodeLeaveIntent` and `handleNodeJoinIntent`.
 """
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum, IntEnum
@@ -158,6 +159,7 @@ class Membership:
         self._changes: list[Change] = []
         self._news: list[PacketMessage] = []
         self._told: list[tuple[Address, PacketMessage]] = []
+        self._adopted: list[Member] = []
         self.refutations = 0
 
     # --- asking ---------------------------------------------------------------------------------------------------
@@ -179,18 +181,35 @@ class Membership:
         self._changes, self._news, self._told = [], [], []
         return drained
 
+    def adopted(self) -> list[Member]:
+        """Return and forget members that were gone before this one came, of which no change tells."""
+        adopted, self._adopted = self._adopted, []
+        return adopted
+
     def live_count(self, like: Member) -> int:
         """Return how many members have the same timings as *like* and have not failed or left."""
         timings = self._timings_of(like)
         return sum(not member.gone and self._timings_of(member) is timings for member in self._members.values())
 
-    def witnesses(self, like: Member) -> int:
-        """Return how many members, this one included, could share a doubt about *like*."""
-        timings = self._timings_of(like)
-        return 1 + sum(
-            member.state is State.ALIVE and member is not self.own and self._timings_of(member) is timings
+    def _doubts(self) -> list[tuple[Member, float]]:
+        """Return every doubted member with the time at which it counts as failed.
+
+        Who could share a doubt is counted once for all of them: among a thousand invented members, each doubted, once
+        for each would stop the event loop.
+        """
+        doubted = [member for member in self.listed() if member.suspicion is not None]
+        if not doubted:
+            return []
+        witnesses = Counter(
+            id(self._timings_of(member))
             for member in self._members.values()
+            if member.state is State.ALIVE and member is not self.own
         )
+        return [
+            (member, member.suspicion.deadline(1 + witnesses[id(self._timings_of(member))]))
+            for member in doubted
+            if member.suspicion is not None
+        ]
 
     # --- news of life and death -----------------------------------------------------------------------------------
 
@@ -301,21 +320,13 @@ class Membership:
 
     def expire_suspicions(self, now: float) -> None:
         """Give up every member that was doubted for long enough."""
-        for member in self.listed():
-            doubt = member.suspicion
-            if doubt is not None and doubt.deadline(self.witnesses(member)) <= now:
+        for member, deadline in self._doubts():
+            if deadline <= now:
                 self.dead(Dead(member.name, member.incarnation, self.own.name), now)
 
     def next_suspicion(self) -> float:
         """Return when the next doubt may end; infinity without one."""
-        return min(
-            (
-                member.suspicion.deadline(self.witnesses(member))
-                for member in self._members.values()
-                if member.suspicion is not None
-            ),
-            default=float("inf"),
-        )
+        return min((deadline for _, deadline in self._doubts()), default=float("inf"))
 
     def postpone(self, seconds: float) -> None:
         """Lengthen every doubt by *seconds*, in which this member itself was away and could hear nothing."""
@@ -446,10 +457,11 @@ class Membership:
         if buried or len(self._members) >= MEMBERS_MAX or state.age_seconds >= REAP_SECONDS:
             return
         self.witness(state.intent_time)
-        self._members[state.name] = Member(
+        adopted = self._members[state.name] = Member(
             state.name, Address(state.host, state.port), dict(state.tags), state.incarnation, State(state.state),
             intent_time=state.intent_time, changed_at=now - state.age_seconds,
         )  # fmt: skip
+        self._adopted.append(adopted)
 
     # --- forgetting -----------------------------------------------------------------------------------------------
 

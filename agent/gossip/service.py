@@ -39,7 +39,7 @@ FIRST_RETRY_SECONDS = 0.5
 KEYRING_SECONDS = 5.0
 
 REPEATED_SECONDS = 60.0
-"""Between two lines about the same conflict or the same link that loses packets."""
+"""Between two lines of the same kind about one member, where it may go on and on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -344,6 +344,8 @@ class Gossip:
             self._carry_out(core.on_answer(effect.token, answer, clock.monotonic()))
 
     async def _on_stream(self, payload: bytes) -> bytes | None:
+        if self._swim is None:
+            return None  # the socket is there before the state machine
         if wire.is_keyring_ask(payload):
             ask = wire.decode_stream(payload)
             # Without encryption anybody could ask, and read the answer.
@@ -356,6 +358,7 @@ class Gossip:
 
     def _changed(self, change: Change) -> None:
         member, event = change.member, change.event
+        self._on_change(change)
         if event in _REPEATED:
             now = self._clock.monotonic()
             if now - self._told.get((event, member.name), float("-inf")) < REPEATED_SECONDS:
@@ -367,10 +370,10 @@ class Gossip:
             _LEVELS.get(event, logging.INFO), "server event: type=%s name=%s addr=%s:%d%s",
             event.value, member.name, *member.address, f" by={change.by}" if change.by else "",
         )  # fmt: skip
-        self._on_change(change)
 
 
-_REPEATED = frozenset({Event.CONFLICT, Event.NO_PACKETS})
+_REPEATED = frozenset({Event.CONFLICT, Event.NO_PACKETS, Event.REFUTED, Event.SUSPECTED})
+"""What a bad link, or somebody who means ill, can make happen again and again."""
 
 _LEVELS = {
     Event.CONFLICT: logging.ERROR,

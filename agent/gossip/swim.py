@@ -495,7 +495,9 @@ class Swim:
                 self._place(member)
             elif change.event in _DEATHS:
                 self._recorder.add(memberlist.MSG_DEAD)
-        self._adopt_quietly()
+        for member in self.members.adopted():
+            if self.members.get(member.name) is member:
+                self._place(member)
         if self.members.refutations > self._refutations:
             self._keep_up(self.members.refutations - self._refutations)
             self._refutations = self.members.refutations
@@ -506,13 +508,6 @@ class Swim:
                 circle.put(message)
         for address, message in told:
             self._send(address, [message])
-
-    def _adopt_quietly(self) -> None:
-        """Take members in that were gone before this one came: no event told of them."""
-        known = self._near.size + self._far.size
-        if known != len(self.members) - 1:
-            for member in self.members.listed():
-                self._place(member)
 
     def _place(self, member: Member) -> None:
         """Take *member* into its circle, unless it is this one."""

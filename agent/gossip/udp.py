@@ -24,6 +24,9 @@ STREAM_SECONDS = 10.0
 STREAMS_MAX = 32
 """Accepted connections at one time: each may hold a megabyte."""
 
+STREAMS_OF_HOST_MAX = 8
+"""Of them from one address: a stranger that holds connections must not keep the members out."""
+
 PACKETS_MAX = 1024
 """Packets that wait for the state machine; more are dropped, as a network would."""
 
@@ -51,7 +54,7 @@ class GossipSockets:
         self._udp: asyncio.DatagramTransport | None = None
         self._full = False
         self._tcp: asyncio.Server | None = None
-        self._streams: set[asyncio.StreamWriter] = set()
+        self._streams: dict[asyncio.StreamWriter, str] = {}
         self._refusals: dict[tuple[str, str], float] = {}
         self.dropped = 0
         """Packets dropped because too many waited."""
@@ -153,10 +156,10 @@ class GossipSockets:
         """Serve one connection: one request, one answer."""
         host = str((writer.get_extra_info("peername") or ("unknown",))[0])
         self._recorder.add(memberlist.TCP_ACCEPT)
-        if len(self._streams) >= STREAMS_MAX:
+        if len(self._streams) >= STREAMS_MAX or list(self._streams.values()).count(host) >= STREAMS_OF_HOST_MAX:
             writer.transport.abort()
             return
-        self._streams.add(writer)
+        self._streams[writer] = host
         try:
             async with asyncio.timeout(STREAM_SECONDS):
                 payload = await self._read(reader, Purpose.REQUEST)
@@ -168,7 +171,7 @@ class GossipSockets:
         except (OSError, TimeoutError, asyncio.IncompleteReadError) as error:
             self._logger.debug("gossip stream broke: from=%s reason=%r", host, error)
         finally:
-            self._streams.discard(writer)
+            self._streams.pop(writer, None)
             writer.close()
 
     async def _read(self, reader: asyncio.StreamReader, purpose: Purpose) -> bytes:
