@@ -84,7 +84,7 @@ class Keyring:
                 return cipher.decrypt(sealed[:NONCE_BYTES], sealed[NONCE_BYTES:], associated)
             except InvalidTag:
                 continue
-        raise WireError("no installed key decrypts it")
+        raise WireError("No installed keys could decrypt it")
 
 
 class Seal:

@@ -145,7 +145,7 @@ def test_a_server_with_another_key_is_refused_with_one_line(three, tmp_path):
         assert "stranger.global" not in _members(three[0])
         said = [line for line in three[0].text().splitlines() if "gossip refused" in line]
         assert 1 == len(said), said
-        assert "no installed key" in said[0]
+        assert "No installed keys" in said[0]
     finally:
         stranger.close()
 

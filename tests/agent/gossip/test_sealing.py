@@ -29,13 +29,13 @@ def test_what_is_sealed_is_opened_by_the_same_key():
 @pytest.mark.parametrize(
     ("keys", "label", "purpose", "sealed", "reason"),
     [
-        ((OTHER,), "", PACKET, _sealed(), "no installed key"),
+        ((OTHER,), "", PACKET, _sealed(), "No installed keys"),
         ((), "", PACKET, _sealed(), "has no key"),
         ((KEY,), "", PACKET, _sealed(()), "not encrypted"),
         ((KEY,), "blue", PACKET, _sealed(label="red"), "label"),
         ((), "blue", PACKET, _sealed((), label="red"), "label"),
-        ((KEY,), "", Purpose.REQUEST, _sealed(), "no installed key"),
-        ((KEY,), "", Purpose.REQUEST, _sealed(purpose=Purpose.ANSWER), "no installed key"),
+        ((KEY,), "", Purpose.REQUEST, _sealed(), "No installed keys"),
+        ((KEY,), "", Purpose.REQUEST, _sealed(purpose=Purpose.ANSWER), "No installed keys"),
         ((KEY,), "", PACKET, b"", "protocol"),
         ((KEY,), "", PACKET, _sealed()[:20], "too short"),
         ((KEY,), "", PACKET, b"GET / HTTP/1.1\r\n\r\n", "protocol"),
