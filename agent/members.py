@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agent.consensus.replicator import Peer
+from agent.gossip.bootstrap import RAFT_TAG
 from agent.gossip.members import MemberView
 
 
@@ -38,6 +39,8 @@ def server_tags(peer: Peer, region: str, datacenter: str, version: str, expect: 
         "raft_vsn": "3",
         "vsn": "1",
         "build": version,
+        # Not a Nomad's: there Raft is on the port of the RPC.
+        RAFT_TAG: peer.raft_address,
     }
     if expect:
         tags["expect"] = str(expect)

@@ -12,11 +12,12 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version as distribution_version
 from typing import TYPE_CHECKING, Any
 
 from agent import banner, logs
-from agent.config.addresses import server_addresses
+from agent.config.addresses import lists_all_servers, server_addresses
 from agent.config.load import LoadedConfig
 from agent.config.schema import ALL_SCHEDULERS, AgentConfig
 from agent.data_dir import DataDir
@@ -38,6 +39,8 @@ from telemetry.sinks.choose import check_datadog, lost, senders
 from telemetry.sinks.sender import Sender
 
 if TYPE_CHECKING:
+    from agent.bootstrap import Bootstrap
+    from agent.consensus.deferred import DeferredReplicator
     from agent.gossip.service import Gossip
     from agent.node import ClientAgent
     from agent.server import ServerAgent
@@ -141,7 +144,9 @@ class AgentProcess:
             self.failed.set_result(reason)
 
     async def _start_server(self) -> None:
-        from agent.consensus.engine_parts import Compaction  # noqa: PLC0415 - a client needs no Raft
+        from agent.bootstrap import FILE, Bootstrap  # noqa: PLC0415 - a client needs no Raft
+        from agent.consensus.deferred import DeferredReplicator  # noqa: PLC0415
+        from agent.consensus.engine_parts import Compaction  # noqa: PLC0415
         from agent.consensus.pysyncobj_replicator import PysyncobjReplicator, RaftSettings  # noqa: PLC0415
         from agent.consensus.replicator import Fsm, Observer, Peer, Replicator  # noqa: PLC0415
         from agent.gossip_wiring import gossip_of  # noqa: PLC0415
@@ -161,6 +166,9 @@ class AgentProcess:
             compaction=Compaction(config.server.raft_snapshot_threshold, config.server.raft_trailing_logs),
         )
 
+        listed = lists_all_servers(config)
+        deferred: list[DeferredReplicator] = []
+
         def make(fsm: Fsm, observer: Observer) -> Replicator:
             logger = logging.getLogger("nomad.raft")
             loop = asyncio.get_running_loop()
@@ -168,7 +176,14 @@ class AgentProcess:
             def failed(reason: str) -> None:
                 loop.call_soon_threadsafe(self._fail, f"the Raft thread stopped: {reason}")
 
-            return PysyncobjReplicator(settings, fsm, observer, self._registry, self._clock, logger, failed)
+            def with_peers(peers: tuple[str, ...]) -> Replicator:
+                known = replace(settings, peers=peers)
+                return PysyncobjReplicator(known, fsm, observer, self._registry, self._clock, logger, failed)
+
+            if listed:
+                return with_peers(settings.peers)
+            deferred.append(DeferredReplicator(self._clock, with_peers))
+            return deferred[0]
 
         identity = ServerIdentity(peer, advertise.serf, self.version)
         gossip = self._gossip = gossip_of(
@@ -176,6 +191,10 @@ class AgentProcess:
         )
         server = self._server = ServerAgent(config, identity, make, self._clock, self._registry, gossip=gossip)
         await server.start()
+        if deferred:
+            path = settings.data_dir / FILE if settings.data_dir is not None else None
+            bootstrap = Bootstrap(self.server_id, config.region, config.server.bootstrap_expect, path)
+            self._tasks.spawn("bootstrap", lambda: self._bootstrap(bootstrap, gossip, deferred[0]))
         observed = Observed(
             config.name, server.status, lambda: server.replicated.state, server.duties, server.workers,
             float(config.server.raft_multiplier), not config.telemetry.disable_dispatched_job_summary_metrics,
@@ -184,6 +203,13 @@ class AgentProcess:
         observer = ServerObserver(observed, self._clock, self._registry)
         self._registry.register_sampler(observer.sample, "server")
         self._collectors += [observer.collect, server.health.collect, server.replicator.collect]
+
+    async def _bootstrap(self, bootstrap: "Bootstrap", gossip: "Gossip", replicator: "DeferredReplicator") -> None:
+        """Run *bootstrap*; the agent ends when Raft cannot begin."""
+        try:
+            await bootstrap.run(gossip, replicator)
+        except (ConfigError, OSError) as error:
+            self._fail(str(error))
 
     async def _prepare_client(self) -> None:
         from agent.client.servers import ServerPool  # noqa: PLC0415 - a server needs no drivers

@@ -271,7 +271,7 @@ def _check_gossip(config: AgentConfig, problems: Problems) -> None:
 
 
 def _check_servers(config: AgentConfig, problems: Problems) -> None:
-    """The voters are those configured, whoever else gossip knows: they must be as many as are expected."""
+    """The voters are those configured, or as many as are expected, found by gossip: more cannot be meant."""
     path = "server.server_join.retry_join"
     if path not in problems.settings and "server.retry_join" in problems.settings:
         path = "server.retry_join"
@@ -292,12 +292,10 @@ def _check_servers(config: AgentConfig, problems: Problems) -> None:
             "server.bootstrap_expect is not set and retry_join names no other server: this one would wait for ever; "
             "set bootstrap_expect = 1 for a cluster of one, or list the others in retry_join",
         )
-    elif expected and len(servers) != expected:
+    elif expected and len(servers) > expected:
         me = config.advertise.serf
         remedy = (
-            f"list the serf address of all {expected} servers, or set bootstrap_expect = {len(servers)}"
-            if len(servers) < expected
-            else f'where the list names this server, write it as {me}, as its host name "{config.hostname}" or as '
+            f'where the list names this server, write it as {me}, as its host name "{config.hostname}" or as '
             f'name = "{config.name}", and otherwise set bootstrap_expect = {len(servers)}'
         )
         problems.add(
@@ -305,7 +303,7 @@ def _check_servers(config: AgentConfig, problems: Problems) -> None:
             f"server.bootstrap_expect = {expected}, but {path} and this server, {me}, together are {len(servers)} "
             f"({names}): {remedy}",
         )
-    elif len(servers) > 1:
+    elif 1 < len(servers) == max(expected, len(servers)):
         _check_adjacent(config, problems)
 
 

