@@ -216,12 +216,21 @@ class ServerAgent:
         return [peer.rpc_address for peer in peers if peer.rpc_address]
 
     def members(self) -> list[dict[str, Any]]:
-        """Return the servers as `GET /v1/agent/members` shows them, by name; those of other regions too."""
-        if self.gossip is not None:
-            return [gossip_body(view) for view in self.gossip.members()]
-        own = self._member(self._identity.peer, alive=True)
-        rest = [self._member(entry.peer, alive=entry.connected) for entry in others(self.status(), self._identity.peer)]
-        return sorted((member_body(member) for member in (own, *rest)), key=lambda body: str(body["Name"]))
+        """Return the servers as `GET /v1/agent/members` shows them, by name; those of other regions too.
+
+        A voter that gossip never knew is shown by whether Raft is connected to it: gossip may not pass to it.
+        """
+        bodies = [] if self.gossip is None else [gossip_body(view) for view in self.gossip.members()]
+        known = set() if self.gossip is None else self.gossip.known_ids()
+        addresses = {f"{body['Tags'].get('rpc_addr')}:{body['Tags'].get('port')}" for body in bodies}
+        own = self._identity.peer
+        peers = [(own, True), *((entry.peer, entry.connected) for entry in others(self.status(), own))]
+        bodies += [
+            member_body(self._member(peer, alive=alive))
+            for peer, alive in peers
+            if peer.server_id not in known and peer.rpc_address not in addresses
+        ]
+        return sorted(bodies, key=lambda body: str(body["Name"]))
 
     def regions(self) -> list[str]:
         """Return the regions of which a server is known, sorted; of one whose servers left, none is."""

@@ -38,6 +38,9 @@ FIRST_RETRY_SECONDS = 0.5
 
 KEYRING_SECONDS = 5.0
 
+FORGOTTEN_MAX = 1024
+"""Ids of servers that were pruned or reaped."""
+
 REPEATED_SECONDS = 60.0
 """Between two lines of the same kind about one member, where it may go on and on."""
 
@@ -116,6 +119,7 @@ class Gossip:
         self._swim: Swim | None = None
         self._joins: dict[int, asyncio.Future[str]] = {}
         self._departed = asyncio.Event()
+        self._forgotten: set[str] = set()
         self._told: dict[tuple[Event, str], float] = {}
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -168,6 +172,10 @@ class Gossip:
     def members(self) -> list[MemberView]:
         """Return all members by name."""
         return self._core.listed()
+
+    def known_ids(self) -> set[str]:
+        """Return the ids of all servers that are members, and of those that were and are forgotten."""
+        return {view.tags.get("id", "") for view in self.members()} - {""} | self._forgotten
 
     def stats(self) -> dict[str, str]:
         """Return the body of `stats.serf` of /v1/agent/self, in Nomad's words."""
@@ -284,7 +292,7 @@ class Gossip:
 
     async def _join_loop(self) -> None:
         """Join until one of the addresses answers, with growing pauses at first."""
-        settings, tries = self._settings, 0
+        settings, tries, said = self._settings, 0, ""
         pause = min(FIRST_RETRY_SECONDS, settings.retry_interval_seconds)
         while not any(view.name != settings.name and view.status is Status.ALIVE for view in self.members()):
             joined, errors = await self.join(settings.join)
@@ -298,8 +306,10 @@ class Gossip:
                 self._logger.error("join given up: reason=%r", reason)
                 self._on_given_up(reason)
                 return
-            level = logging.WARNING if pause >= settings.retry_interval_seconds else logging.INFO
-            self._logger.log(level, "join failed: retry_in=%.1fs reason=%r", pause, "; ".join(errors))
+            told = "; ".join(errors)
+            if told != said and pause >= settings.retry_interval_seconds:
+                self._logger.warning("join failed: retry_interval=%.1fs reason=%r", pause, told)
+                said = told
             await asyncio.sleep(pause)
             pause = min(2 * pause, settings.retry_interval_seconds)
 
@@ -364,6 +374,8 @@ class Gossip:
     def _changed(self, change: Change) -> None:
         member, event = change.member, change.event
         self._on_change(change)
+        if event is Event.REAP and len(self._forgotten) < FORGOTTEN_MAX and "id" in member.tags:
+            self._forgotten.add(member.tags["id"])
         if event in _REPEATED:
             now = self._clock.monotonic()
             if now - self._told.get((event, member.name), float("-inf")) < REPEATED_SECONDS:

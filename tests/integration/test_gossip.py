@@ -203,3 +203,24 @@ def test_three_servers_that_know_one_address_bootstrap_and_come_back(tmp_path):
     finally:
         for agent in agents:
             agent.close()
+
+
+def test_a_voter_that_gossip_does_not_reach_is_shown_by_its_raft_connection(tmp_path):
+    """
+    Where only gossip is shut out, members still lists every configured server, alive while Raft hears it.
+    """
+    agents = server_agents(tmp_path, 3)
+    agents[2].file.write_text(agents[2].file.read_text() + 'server { gossip_label = "elsewhere" }\n')
+    try:
+        for agent in agents:
+            agent.start()
+        for agent in agents:
+            agent.ready().leads()
+        wait_until(lambda: _all_see(agents[:2], "s3.global", "alive"), 15, "s3 is shown")
+        assert {"s1.global", "s2.global", "s3.global"} == set(_members(agents[0])) == set(_members(agents[2]))
+        agents[2].kill(signal.SIGKILL)
+        wait_until(lambda: _all_see(agents[:2], "s3.global", "failed"), 10, "s3 is shown as failed")
+        assert agents[0].metric("nomad_serf_member_failed") is None
+    finally:
+        for agent in agents:
+            agent.close()
