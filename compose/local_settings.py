@@ -83,7 +83,7 @@ class LocalSettings:
     region the last. Agents are spread over *zones*, their datacenters, in turn. Relays can stand between the
     processes: *routes* names, for a pair (from, to), the serf port by which the first server reaches the second, the
     RPC and Raft ports lying one below and one above; *rpc_routes* the port that a server advertises for RPC, with the
-    two after it for serf and Raft;
+    second after it for Raft;
     *scrape_routes* the port by which Prometheus reaches an agent. *environments* are added to those of the agents they
     name. Raises ValueError for sizes and ports that cannot be.
     """
@@ -245,9 +245,9 @@ def _common(settings: LocalSettings, agent: LocalAgent, *, prometheus_metrics: b
     # As Nomad, an agent refuses to advertise loopback unless it is told to.
     told = dict.fromkeys(_ADVERTISED[agent.role], LOOPBACK)
     if agent.name in settings.rpc_routes:
-        # The others expect an agent's ports beside each other, so the neighbours move along, although nobody uses them.
+        # Gossip goes past the relays: they carry no packets, and a member has one address for all others.
         rpc = settings.rpc_routes[agent.name]
-        told |= {name: f"{LOOPBACK}:{port}" for name, port in (("rpc", rpc), ("serf", rpc + 1), ("raft", rpc + 2))}
+        told |= {name: f"{LOOPBACK}:{port}" for name, port in (("rpc", rpc), ("raft", rpc + 2))}
     advertised = "\n".join(f"  {name} = {_quote(address)}" for name, address in told.items())
     leave = "leave_on_interrupt = true\n" if settings.leave_on_interrupt else ""
     return f"""# Written by `outrider up`; changes are lost at its next start.

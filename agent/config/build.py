@@ -308,8 +308,10 @@ def _check_servers(config: AgentConfig, problems: Problems) -> None:
 
 
 def _check_adjacent(config: AgentConfig, problems: Problems) -> None:
-    """Others derive this server's ports from its serf port: they must lie as they think."""
+    """Others derive this server's ports from its serf port: they must lie as they think, advertised or bound."""
     host, serf = split_host_port(config.advertise.serf, config.ports.serf)
+    if (config.ports.rpc, config.ports.raft) == (config.ports.serf - 1, config.ports.serf + 1):
+        return  # what is advertised besides may be relays of its own
     for name, port in (("rpc", serf - 1), ("raft", serf + 1)):
         _, actual = split_host_port(getattr(config.advertise, name), 0)
         if actual != port:

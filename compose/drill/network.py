@@ -31,8 +31,8 @@ class RpcRelays(Relays):
     """One port before each server's RPC port; the link of a connection depends on who made it.
 
     Who that is is looked up only when it matters: for all at once when something is cut, and for each new one while
-    it is. Clients whose servers are dead try a hundred times a second. The two ports after each are left free: a
-    server advertises its three ports in a row.
+    it is. Clients whose servers are dead try a hundred times a second. The two ports after each are left free:
+    Raft is advertised on the second; gossip goes past the relays.
     """
 
     def __init__(

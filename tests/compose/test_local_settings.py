@@ -126,7 +126,7 @@ def test_relays_stand_between_all_who_speak():
 
     servers = parse_settings(outrider_yaml(settings)).description.regions[0].servers
 
-    assert 'rpc = "127.0.0.1:30001"\n  serf = "127.0.0.1:30002"\n  raft = "127.0.0.1:30003"' in first
+    assert 'rpc = "127.0.0.1:30001"\n  serf = "127.0.0.1"\n  raft = "127.0.0.1:30003"' in first
     assert "rpc = 4647" in first
     assert 'servers = ["127.0.0.1:30001", "127.0.0.1:4657", "127.0.0.1:4667"]' in client
     assert ["127.0.0.1:30009", "127.0.0.1:4656", "127.0.0.1:4666"] == [server.address for server in servers]

@@ -1,8 +1,9 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent.config.addresses import Host, ServerAddress, client_servers
+from agent.config.addresses import Host, ServerAddress, client_servers, lists_all_servers
 from agent.config.load import AgentFlags, LoadedConfig, load, server_addresses, this_host
 from agent.consensus.engine_parts import Compaction
 from agent.errors import ConfigError
@@ -520,6 +521,32 @@ def test_three_servers_on_one_machine_know_each_other(tmp_path):
         ServerAddress("127.0.0.1:6648", "127.0.0.1:6647", "127.0.0.1:6649", is_self=False),
         ServerAddress("127.0.0.1:7648", "127.0.0.1:7647", "127.0.0.1:7649", is_self=False),
     ) == servers
+
+
+def test_relays_may_stand_before_rpc_and_raft(tmp_path):
+    """
+    Ports that are bound beside each other may be advertised elsewhere: gossip is told its own.
+    """
+    text = (
+        'data_dir = "/d"\nbind_addr = "10.1.2.3"\nadvertise { rpc = "10.1.2.3:30001" raft = "10.1.2.3:30003" }\n'
+        'server { enabled = true bootstrap_expect = 2 retry_join = ["10.0.0.9"] }'
+    )
+
+    config = load_text(tmp_path, text).config
+
+    assert ("10.1.2.3:4648", "10.1.2.3:30001") == (config.advertise.serf, config.advertise.rpc)
+
+
+def test_one_address_is_enough_where_more_servers_are_expected(tmp_path):
+    """
+    The configuration need not list all voters: gossip finds the rest.
+    """
+    text = 'data_dir = "/d"\nserver { enabled = true bootstrap_expect = 3 retry_join = ["10.0.0.9"] }'
+
+    config = load_text(tmp_path, text).config
+
+    assert not lists_all_servers(config)
+    assert lists_all_servers(replace(config, server=replace(config.server, bootstrap_expect=2)))
 
 
 @pytest.mark.parametrize("own", ["10.1.2.3", "host-1", "server-a", "10.1.2.3:4648"])
