@@ -202,6 +202,7 @@ class AgentProcess:
         _declare_durations(self._registry, config.name)
         observer = ServerObserver(observed, self._clock, self._registry)
         self._registry.register_sampler(observer.sample, "server")
+        self._registry.register_sampler(lambda: gossip.sample(config.name), "gossip")
         self._collectors += [observer.collect, server.health.collect, server.replicator.collect]
 
     async def _bootstrap(self, bootstrap: "Bootstrap", gossip: "Gossip", replicator: "DeferredReplicator") -> None:

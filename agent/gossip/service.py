@@ -7,7 +7,7 @@ import asyncio
 import logging
 import random
 import socket
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,12 +22,13 @@ from agent.gossip.members import Change, Event, MemberView, Status
 from agent.gossip.sealing import Keyring, Seal
 from agent.gossip.swim import TICK_SECONDS_MAX, Swim, SwimSettings
 from agent.gossip.timings import LAN, WAN, Timings
-from agent.gossip.udp import GossipSockets
+from agent.gossip.udp import PACKETS_MAX, GossipSockets
 from agent.gossip.wire import Address, WireError
 from agent.tasks import Tasks
-from telemetry.catalogue import memberlist
+from telemetry.catalogue import memberlist, outrider
 from telemetry.clock import Clock
 from telemetry.recorder import Recorder
+from telemetry.registry import Sampled
 
 SERF_PORT = 4648
 JOIN_SECONDS = 10.0
@@ -172,6 +173,11 @@ class Gossip:
     def members(self) -> list[MemberView]:
         """Return all members by name."""
         return self._core.listed()
+
+    def sample(self, server: str) -> Iterator[Sampled]:
+        """Yield the present values of the `outrider_*` series about gossip; *server* is the node's name."""
+        yield Sampled(outrider.QUEUE_DEPTH, float(self._sockets.packets.qsize()), (server, "gossip"))
+        yield Sampled(outrider.QUEUE_CAPACITY, float(PACKETS_MAX), (server, "gossip"))
 
     def known_ids(self) -> set[str]:
         """Return the ids of all servers that are members, and of those that were and are forgotten."""
