@@ -12,11 +12,12 @@ import signal
 import sys
 import threading
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from importlib.metadata import version as distribution_version
 from typing import TYPE_CHECKING, Any
 
 from agent import banner, certificates, logs
-from agent.config.addresses import server_addresses
+from agent.config.addresses import lists_all_servers, server_addresses
 from agent.config.load import LoadedConfig
 from agent.config.schema import ALL_SCHEDULERS, AgentConfig
 from agent.data_dir import DataDir
@@ -39,6 +40,9 @@ from telemetry.sinks.choose import check_datadog, lost, senders
 from telemetry.sinks.sender import Sender
 
 if TYPE_CHECKING:
+    from agent.bootstrap import Bootstrap
+    from agent.consensus.deferred import DeferredReplicator
+    from agent.gossip.service import Gossip
     from agent.node import ClientAgent
     from agent.server import ServerAgent
 
@@ -72,6 +76,7 @@ class AgentProcess:
         self._data_dir = DataDir(self._config.data_dir)
         self.server_id = self._data_dir.server_id() if self.is_server else ""
         self._server: ServerAgent | None = None
+        self._gossip: Gossip | None = None
         self._client: ClientAgent | None = None
         self._remote: RpcClient | None = None
         self._http: list[HttpServer] = []
@@ -145,9 +150,12 @@ class AgentProcess:
             self.failed.set_result(reason)
 
     async def _start_server(self) -> None:
-        from agent.consensus.engine_parts import Compaction  # noqa: PLC0415 - a client needs no Raft
+        from agent.bootstrap import FILE, Bootstrap  # noqa: PLC0415 - a client needs no Raft
+        from agent.consensus.deferred import DeferredReplicator  # noqa: PLC0415
+        from agent.consensus.engine_parts import Compaction  # noqa: PLC0415
         from agent.consensus.pysyncobj_replicator import PysyncobjReplicator, RaftSettings  # noqa: PLC0415
         from agent.consensus.replicator import Fsm, Observer, Peer, Replicator  # noqa: PLC0415
+        from agent.gossip_wiring import gossip_of  # noqa: PLC0415
         from agent.observe import Observed, ServerObserver  # noqa: PLC0415
         from agent.server import ServerAgent, ServerIdentity  # noqa: PLC0415
 
@@ -165,6 +173,9 @@ class AgentProcess:
             tls=self._rpc_tls,
         )
 
+        listed = lists_all_servers(config)
+        deferred: list[DeferredReplicator] = []
+
         def make(fsm: Fsm, observer: Observer) -> Replicator:
             logger = logging.getLogger("nomad.raft")
             loop = asyncio.get_running_loop()
@@ -172,11 +183,27 @@ class AgentProcess:
             def failed(reason: str) -> None:
                 loop.call_soon_threadsafe(self._fail, f"the Raft thread stopped: {reason}")
 
-            return PysyncobjReplicator(settings, fsm, observer, self._registry, self._clock, logger, failed)
+            def with_peers(peers: tuple[str, ...]) -> Replicator:
+                known = replace(settings, peers=peers)
+                return PysyncobjReplicator(known, fsm, observer, self._registry, self._clock, logger, failed)
+
+            if listed:
+                return with_peers(settings.peers)
+            deferred.append(DeferredReplicator(self._clock, with_peers))
+            return deferred[0]
 
         identity = ServerIdentity(peer, advertise.serf, self.version)
-        server = self._server = ServerAgent(config, identity, make, self._clock, self._registry, tls=self._rpc_tls)
+        gossip = self._gossip = gossip_of(
+            config, peer, self.version, self._data_dir, self._clock, self._registry, self._fail
+        )
+        server = self._server = ServerAgent(
+            config, identity, make, self._clock, self._registry, tls=self._rpc_tls, gossip=gossip
+        )
         await server.start()
+        if deferred:
+            path = settings.data_dir / FILE if settings.data_dir is not None else None
+            bootstrap = Bootstrap(self.server_id, config.region, config.server.bootstrap_expect, path)
+            self._tasks.spawn("bootstrap", lambda: self._bootstrap(bootstrap, gossip, deferred[0]))
         observed = Observed(
             config.name, server.status, lambda: server.replicated.state, server.duties, server.workers,
             float(config.server.raft_multiplier), not config.telemetry.disable_dispatched_job_summary_metrics,
@@ -184,7 +211,15 @@ class AgentProcess:
         _declare_durations(self._registry, config.name)
         observer = ServerObserver(observed, self._clock, self._registry)
         self._registry.register_sampler(observer.sample, "server")
+        self._registry.register_sampler(lambda: gossip.sample(config.name), "gossip")
         self._collectors += [observer.collect, server.health.collect, server.replicator.collect]
+
+    async def _bootstrap(self, bootstrap: "Bootstrap", gossip: "Gossip", replicator: "DeferredReplicator") -> None:
+        """Run *bootstrap*; the agent ends when Raft cannot begin."""
+        try:
+            await bootstrap.run(gossip, replicator)
+        except (ConfigError, OSError) as error:
+            self._fail(str(error))
 
     async def _prepare_client(self) -> None:
         from agent.client.servers import ServerPool  # noqa: PLC0415 - a server needs no drivers
@@ -262,7 +297,9 @@ class AgentProcess:
         member: dict[str, Any] = {}
         if self._server is not None:
             expect = self._config.server.bootstrap_expect
-            stats.update(server_stats(self._server.status(), self._server.peer, expect))
+            serf = self._gossip.stats() if self._gossip is not None else {}
+            regions = len(self._server.regions())
+            stats.update(server_stats(self._server.status(), self._server.peer, expect, regions, serf))
             name = f"{self._config.name}.{self.region}"
             member = next((body for body in self._server.members() if body["Name"] == name), {})
         if self._client is not None:
@@ -278,6 +315,19 @@ class AgentProcess:
             "ServerDC": self._config.datacenter,
             "Members": answer.members,
         }
+
+    async def regions(self) -> list[str]:
+        """Return the body of /v1/regions: a client asks a server."""
+        if self._server is not None:
+            return self._server.regions()
+        answer = await self.caller.call(m.STATUS_MEMBERS, m.Request(region=self.region), HEALTH_SECONDS)
+        known = {str(member["Tags"].get("region", "")) for member in answer.members if member["Status"] != "left"}
+        return sorted({self.region, *known} - {""})
+
+    @property
+    def gossip(self) -> "Gossip | None":
+        """The gossip of the agent's server; None on a client."""
+        return self._gossip
 
     async def health(self) -> AgentHealth:
         """Return how both halves are; a server is well when it can name a leader, a client when it knows servers."""

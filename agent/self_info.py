@@ -111,7 +111,9 @@ def _server(config: AgentConfig) -> dict[str, Any]:
     }
 
 
-def server_stats(status: ReplicatorStatus, own: Peer, expect: int) -> dict[str, dict[str, str]]:
+def server_stats(
+    status: ReplicatorStatus, own: Peer, expect: int, regions: int, serf: Mapping[str, str]
+) -> dict[str, dict[str, str]]:
     """Return the statistics of the server *own*, all strings as Nomad's; what Outrider has not is left out."""
     contact = status.last_contact_seconds
     return {
@@ -120,7 +122,7 @@ def server_stats(status: ReplicatorStatus, own: Peer, expect: int) -> dict[str, 
             "leader": "true" if status.state is RaftState.LEADER else "false",
             "leader_addr": status.leader.rpc_address if status.leader else "",
             "bootstrap": "true" if expect == 1 else "false",
-            "known_regions": "1",
+            "known_regions": str(regions),
         },
         "raft": {
             "state": status.state.value.capitalize(),
@@ -134,12 +136,7 @@ def server_stats(status: ReplicatorStatus, own: Peer, expect: int) -> dict[str, 
             "last_contact": "never" if contact is None else f"{contact * 1000:.3f}ms" if contact else "0",
             "latest_configuration": _configuration(status, own),
         },
-        "serf": {
-            "members": str(1 + len(status.peers)),
-            "failed": str(sum(not entry.connected for entry in status.peers)),
-            "left": "0",
-            "encrypted": "false",
-        },
+        "serf": dict(serf),
     }
 
 

@@ -27,10 +27,12 @@ from agent.endpoints.node import NodeEndpoint
 from agent.endpoints.operator import OperatorEndpoint
 from agent.endpoints.replicated import ReplicatedState
 from agent.errors import OutriderError, RequestRefused
+from agent.gossip.members import Status
+from agent.gossip.service import Gossip
 from agent.leader.duties import LeaderDuties
 from agent.leader.heartbeats import HeartbeatSettings
 from agent.leader.surroundings import Surroundings
-from agent.members import Member, member_body
+from agent.members import Member, gossip_body, member_body
 from agent.model.command import AnyCommand, Result, decode_result, encode
 from agent.rpc.caller import Dispatcher
 from agent.rpc.client import RpcClient
@@ -102,14 +104,19 @@ class ServerAgent:
         recorder: Recorder,
         outside: Outside | None = None,
         tls: TlsKeeper | None = None,
+        gossip: Gossip | None = None,
     ) -> None:
-        """Wire the parts; *outside* is gRPC, with *tls* or plain, and the system's randomness where none is given."""
+        """Wire the parts; *outside* is gRPC, with *tls* or plain, and the system's randomness where none is given.
+
+        Without *gossip* the servers of the Raft configuration are the members.
+        """
         outside = outside or _outside(config, recorder, tls)
         self._loop = asyncio.get_running_loop()
         self._config = config
         self._identity = identity
         self._clock = clock
         self._recorder = recorder
+        self.gossip = gossip
         self._logger = logging.getLogger("nomad")
         self._rng = outside.rng
         self._tasks = Tasks(self._logger, recorder)
@@ -132,6 +139,7 @@ class ServerAgent:
             identity.version,
             config.region,
             float(config.server.raft_multiplier),
+            self._serf_status,
         )
         self._remote = outside.remote
         self.context = self._context()
@@ -145,8 +153,8 @@ class ServerAgent:
     async def start(self) -> None:
         """Listen, join the group and begin to work; raises ConfigError when a port or the data cannot be used."""
         await self._rpc.start()
-        peer = self._identity.peer
-        self._logger.info("server event: type=member-join name=%s addr=%s", self._name(peer), peer.rpc_address)
+        if self.gossip is not None:
+            await self.gossip.start()
         await self._loop.run_in_executor(None, self.replicator.start)
         self._tasks.spawn("server-leadership", self._leadership_loop, restart=True)
         schedulers = self._config.server.enabled_schedulers
@@ -159,6 +167,8 @@ class ServerAgent:
     async def stop(self) -> None:
         """Lay down the lead, stop listening and close the log; safe to call after a failed start."""
         await self._tasks.cancel()
+        if self.gossip is not None:
+            await self.gossip.stop()
         await self.duties.revoke()
         await self._loop.run_in_executor(None, self.replicator.stop)
         await self._rpc.stop(RPC_STOP_GRACE_SECONDS)
@@ -171,7 +181,18 @@ class ServerAgent:
             await self._established.wait()
 
     async def leave(self) -> None:
-        """Hand the lead over and return once it is another's; the voters stay as configured. Has no deadline."""
+        """Tell the members, hand the lead over, and return once both is done.
+
+        The voters stay as configured. Has no deadline.
+        """
+        told = asyncio.create_task(self.gossip.leave(), name="gossip: leave") if self.gossip is not None else None
+        try:
+            await self._hand_over()
+        finally:
+            if told is not None:
+                await told
+
+    async def _hand_over(self) -> None:
         if self._leads_in is None:
             return
         if not await self.replicator.transfer_leadership():
@@ -197,10 +218,27 @@ class ServerAgent:
         return [peer.rpc_address for peer in peers if peer.rpc_address]
 
     def members(self) -> list[dict[str, Any]]:
-        """Return the servers as `GET /v1/agent/members` shows them, by name."""
-        own = self._member(self._identity.peer, alive=True)
-        rest = [self._member(entry.peer, alive=entry.connected) for entry in others(self.status(), self._identity.peer)]
-        return sorted((member_body(member) for member in (own, *rest)), key=lambda body: str(body["Name"]))
+        """Return the servers as `GET /v1/agent/members` shows them, by name; those of other regions too.
+
+        A voter that gossip never knew is shown by whether Raft is connected to it: gossip may not pass to it.
+        """
+        bodies = [] if self.gossip is None else [gossip_body(view) for view in self.gossip.members()]
+        known = set() if self.gossip is None else self.gossip.known_ids()
+        addresses = {f"{body['Tags'].get('rpc_addr')}:{body['Tags'].get('port')}" for body in bodies}
+        own = self._identity.peer
+        peers = [(own, True), *((entry.peer, entry.connected) for entry in others(self.status(), own))]
+        bodies += [
+            member_body(self._member(peer, alive=alive))
+            for peer, alive in peers
+            if peer.server_id not in known and peer.rpc_address not in addresses
+        ]
+        return sorted(bodies, key=lambda body: str(body["Name"]))
+
+    def regions(self) -> list[str]:
+        """Return the regions of which a server is known, sorted; of one whose servers left, none is."""
+        views = [] if self.gossip is None else self.gossip.members()
+        known = {view.tags.get("region", "") for view in views if view.status is not Status.LEFT}
+        return sorted({self._config.region, *known} - {""})
 
     async def propose(self, command: AnyCommand) -> Result:
         """Replicate *command*; raises RequestRefused when the state machine refused it, else as the replicator does."""
@@ -332,6 +370,11 @@ class ServerAgent:
 
     def _name(self, peer: Peer) -> str:
         return f"{peer.name or peer.raft_address}.{self._config.region}"
+
+    def _serf_status(self, peer: Peer) -> str:
+        """What gossip says of *peer*; empty where it does not know it."""
+        views = self.gossip.members() if self.gossip is not None else []
+        return next((view.status.value for view in views if view.tags.get("id") == peer.server_id), "")
 
     def _member(self, peer: Peer, *, alive: bool) -> Member:
         serf = self._identity.serf_address if peer == self._identity.peer else _serf_of(peer.rpc_address)

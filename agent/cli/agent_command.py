@@ -34,6 +34,7 @@ from agent.errors import ConfigError
 @click.option(
     "--retry-join", multiple=True, metavar="ADDR", help="Address of another server, tried until it answers; repeatable."
 )
+@click.option("--encrypt", metavar="KEY", help="Key that encrypts gossip between servers, in base64.")
 @click.option(
     "--servers",
     multiple=True,
@@ -61,6 +62,7 @@ def agent(configs: tuple[str, ...], meta: tuple[str, ...], **given: object) -> N
             data_dir=_text(given["data_dir"]), bind=_text(given["bind"]), log_level=_text(given["log_level"]),
             log_json=_bool(given["log_json"]), bootstrap_expect=_number(given["bootstrap_expect"]),
             join=_list(given["join"]), retry_join=_list(given["retry_join"]), servers=_list(given["servers"]),
+            encrypt=_text(given["encrypt"]),
             node_class=_text(given["node_class"]), node_pool=_text(given["node_pool"]), meta=_pairs(meta),
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""`outrider operator`: Raft, autopilot and metrics."""
+"""`outrider operator`: Raft, autopilot, metrics, and gossip by `gossip_commands`."""
 
 import json
 from typing import Any
@@ -7,6 +7,7 @@ import click
 
 from agent.cli.dashes import DashedGroup
 from agent.cli.formats import boolean, stamp
+from agent.cli.gossip_commands import gossip
 from agent.cli.session import World, show_json, told, uses_api
 from agent.cli.tables import columns
 from telemetry.nomad_api import NomadApi
@@ -14,7 +15,10 @@ from telemetry.nomad_api import NomadApi
 
 @click.group(cls=DashedGroup)
 def operator() -> None:
-    """Look at Raft, autopilot and metrics."""
+    """Look at Raft, autopilot and metrics; change the keys of gossip."""
+
+
+operator.add_command(gossip)
 
 
 @operator.group(cls=DashedGroup)

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -14,7 +15,7 @@ from telemetry.nomad_api import ApiFailure, NomadApi
 
 @click.group(cls=DashedGroup)
 def server() -> None:
-    """Look at servers."""
+    """Look at servers, and change who is one."""
 
 
 @server.command()
@@ -36,6 +37,30 @@ def members(api: NomadApi, _world: World, *, detailed: bool, as_json: bool) -> N
     if errors:
         several = f"{len(errors)} error{'s' if len(errors) > 1 else ''} occurred:"
         fail("\n".join([f"\nError determining leaders: {several}", *(f"\t* {error}" for error in errors), "\n"]))
+
+
+@server.command()
+@click.argument("addresses", nargs=-1, required=True, metavar="ADDR [ADDR...]")
+@uses_api
+def join(api: NomadApi, _world: World, *, addresses: tuple[str, ...]) -> None:
+    """Let the agent's server join others, each by the host or host:port of its gossip (4648)."""
+    # A list of equal names in a query is more than the parameters of a request can say.
+    query = "&".join(f"address={quote(address, safe='')}" for address in addresses)
+    with told("Error joining"):
+        found = api.put(f"/v1/agent/join?{query}", None).value
+    if found["error"]:
+        fail(f"Error joining: {found['error']}")
+    click.echo(f"Joined {found['num_joined']} servers successfully")
+
+
+@server.command("force-leave")
+@click.option("--prune", is_flag=True, help="Forget the server as well.")
+@click.argument("name")
+@uses_api
+def force_leave(api: NomadApi, _world: World, *, name: str, prune: bool) -> None:
+    """Let a failed server count as left: NAME as in server members, such as server-1.global."""
+    with told(f"Error force-leaving server {name}"):
+        api.put("/v1/agent/force-leave", None, {"node": name, **({"prune": "true"} if prune else {})})
 
 
 _STANDARD = ("Name", "Address", "Port", "Status", "Leader", "Raft Version", "Build", "Datacenter", "Region")

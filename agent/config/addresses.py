@@ -165,6 +165,11 @@ def server_addresses(config: AgentConfig) -> tuple[ServerAddress, ...]:
     return tuple(sorted(found.values(), key=lambda server: server.serf))
 
 
+def lists_all_servers(config: AgentConfig) -> bool:
+    """Tell whether the configuration names every voter; else gossip finds them, as many as are expected."""
+    return len(server_addresses(config)) >= max(1, config.server.bootstrap_expect)
+
+
 def _without_localhost(host: str) -> str:
     return "127.0.0.1" if host == "localhost" else host
 

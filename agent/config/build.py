@@ -17,6 +17,7 @@ from agent.config.addresses import (
     server_addresses,
     split_host_port,
 )
+from agent.config.gossip_keys import LABEL_BYTES_MAX, BadKey, parse_key
 from agent.config.hcl_ast import Position
 from agent.config.options import read_options
 from agent.config.reader import Problem, Setting, Value, show_value
@@ -208,6 +209,7 @@ def _with_addresses(config: AgentConfig, settings: Settings, host: Host, problem
 
 def _check_relations(config: AgentConfig, problems: Problems) -> None:
     """Note every pair of values that cannot stand together."""
+    _check_gossip(config, problems)
     if not (config.server.enabled or config.client.enabled):
         problems.add(
             "",
@@ -257,8 +259,21 @@ def _check_ports(config: AgentConfig, problems: Problems) -> None:
         seen.setdefault(port, name)
 
 
+def _check_gossip(config: AgentConfig, problems: Problems) -> None:
+    if config.server.encrypt:
+        try:
+            parse_key(config.server.encrypt)
+        except BadKey as error:
+            problems.add("server.encrypt", f"server.encrypt: {error}")
+    size = len(config.server.gossip_label.encode())
+    if size > LABEL_BYTES_MAX:
+        problems.add(
+            "server.gossip_label", f"server.gossip_label has {size} bytes, more than {LABEL_BYTES_MAX}: shorten it"
+        )
+
+
 def _check_servers(config: AgentConfig, problems: Problems) -> None:
-    """Until there is gossip, the members are those configured: they must be as many as are expected."""
+    """The voters are those configured, or as many as are expected, found by gossip: more cannot be meant."""
     path = "server.server_join.retry_join"
     if path not in problems.settings and "server.retry_join" in problems.settings:
         path = "server.retry_join"
@@ -279,12 +294,10 @@ def _check_servers(config: AgentConfig, problems: Problems) -> None:
             "server.bootstrap_expect is not set and retry_join names no other server: this one would wait for ever; "
             "set bootstrap_expect = 1 for a cluster of one, or list the others in retry_join",
         )
-    elif expected and len(servers) != expected:
+    elif expected and len(servers) > expected:
         me = config.advertise.serf
         remedy = (
-            f"list the serf address of all {expected} servers, or set bootstrap_expect = {len(servers)}"
-            if len(servers) < expected
-            else f'where the list names this server, write it as {me}, as its host name "{config.hostname}" or as '
+            f'where the list names this server, write it as {me}, as its host name "{config.hostname}" or as '
             f'name = "{config.name}", and otherwise set bootstrap_expect = {len(servers)}'
         )
         problems.add(
@@ -292,13 +305,15 @@ def _check_servers(config: AgentConfig, problems: Problems) -> None:
             f"server.bootstrap_expect = {expected}, but {path} and this server, {me}, together are {len(servers)} "
             f"({names}): {remedy}",
         )
-    elif len(servers) > 1:
+    elif 1 < len(servers) == max(expected, len(servers)):
         _check_adjacent(config, problems)
 
 
 def _check_adjacent(config: AgentConfig, problems: Problems) -> None:
-    """Others derive this server's ports from its serf port: they must lie as they think."""
+    """Others derive this server's ports from its serf port: they must lie as they think, advertised or bound."""
     host, serf = split_host_port(config.advertise.serf, config.ports.serf)
+    if (config.ports.rpc, config.ports.raft) == (config.ports.serf - 1, config.ports.serf + 1):
+        return  # what is advertised besides may be relays of its own
     for name, port in (("rpc", serf - 1), ("raft", serf + 1)):
         _, actual = split_host_port(getattr(config.advertise, name), 0)
         if actual != port:

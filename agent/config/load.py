@@ -53,6 +53,7 @@ class AgentFlags:
     bootstrap_expect: int | None = None
     join: tuple[str, ...] | None = None
     retry_join: tuple[str, ...] | None = None
+    encrypt: str | None = None
     servers: tuple[str, ...] | None = None
     node_class: str | None = None
     node_pool: str | None = None
@@ -72,6 +73,7 @@ _FLAG_PATHS = {
     "bootstrap_expect": "server.bootstrap_expect",
     "join": "server.server_join.start_join",
     "retry_join": "server.server_join.retry_join",
+    "encrypt": "server.encrypt",
     "servers": "client.servers",
     "node_class": "client.node_class",
     "node_pool": "client.node_pool",

@@ -60,6 +60,7 @@ class ServerConfig:
     """The server block.
 
     `bootstrap_expect` 0 is "not set". `num_schedulers` None is one for each core, `data_dir` None is data_dir/server.
+    `gossip_timings` hold within the region; a Nomad has "wan" everywhere, and sees a dead server after 40 s instead of 6.
     The time to live of a client's heartbeat grows above `min_heartbeat_ttl_seconds` so that all clients together
     stay below `max_heartbeats_per_second`.
     """
@@ -77,6 +78,9 @@ class ServerConfig:
     max_heartbeats_per_second: float = 50.0
     failover_heartbeat_ttl_seconds: float = 300.0
     rejoin_after_leave: bool = False
+    encrypt: str = ""
+    gossip_timings: str = "lan"
+    gossip_label: str = ""
     server_join: ServerJoin = field(default_factory=ServerJoin)
 
 

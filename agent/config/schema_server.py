@@ -1,7 +1,7 @@
 """The server block and server_join, key by key. Source: Nomad's reference of the server and server_join blocks."""
 
 from agent.config.schema import ALL_SCHEDULERS
-from agent.config.schema_keys import BlockSpec, Kind, Merge, accepted, accepted_block, protective, working
+from agent.config.schema_keys import BlockSpec, Kind, Merge, accepted, accepted_block, working
 
 SERVER_JOIN = BlockSpec(
     "server_join",
@@ -64,7 +64,18 @@ SERVER = BlockSpec(
         ),
         working("rejoin_after_leave", Kind.BOOL, "joins again after a graceful leave"),
         *_LEGACY_JOIN,
-        protective("encrypt", Kind.STRING, "encryption of gossip is not there yet; remove the key"),
+        working(
+            "encrypt", Kind.STRING, "key that encrypts gossip, 16, 24 or 32 bytes in base64, until a keyring is there"
+        ),
+        working(
+            "gossip_timings",
+            Kind.STRING,
+            "pace of gossip within the region: lan, or wan as a Nomad's; not in a Nomad's file",
+            choices=("lan", "wan"),
+        ),
+        working(
+            "gossip_label", Kind.STRING, "told apart from other clusters by it, up to 64 bytes; not in a Nomad's file"
+        ),
         accepted("acl_token_gc_threshold", "age at which expired tokens are collected"),
         accepted("authoritative_region", "the region that owns tokens and policies"),
         accepted("batch_eval_gc_threshold", "age at which evaluations of batch jobs are collected"),

@@ -24,6 +24,7 @@ class HealthWatch:
         version: str,
         region: str,
         raft_multiplier: float = 1.0,
+        serf_status: Callable[[Peer], str] = lambda _: "",
     ) -> None:
         self._own = own
         self._status = status
@@ -32,6 +33,7 @@ class HealthWatch:
         self._version = version
         self._region = region
         self._raft_multiplier = raft_multiplier
+        self._serf_status = serf_status
         self._next_round = 0.0
         self._since: dict[str, tuple[bool, float]] = {}
         self._response = m.AutopilotHealthResponse()
@@ -92,7 +94,7 @@ class HealthWatch:
         self._since[view.server_id] = (healthy, since)
         return m.ServerHealth(
             id=view.server_id, name=f"{peer.name}.{self._region}" if peer.name else "(unknown)", address=peer.rpc_address,
-            serf_status="alive" if view.alive else "failed", version=self._version, leader=view.is_leader,
+            serf_status=self._serf_status(peer) or ("alive" if view.alive else "failed"), version=self._version, leader=view.is_leader,
             last_contact=format_duration(view.last_contact_seconds or 0.0), last_term=status.last_term,
             last_index=view.last_index, healthy=healthy, voter=view.voter, stable_since=rfc3339_seconds(since),
         )  # fmt: skip

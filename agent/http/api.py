@@ -1,5 +1,6 @@
 """What the HTTP API needs of the agent behind it; the whole of its knowledge of servers and clients."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -20,6 +21,29 @@ class AgentHealth:
 
     server: HealthCheck | None = None
     client: HealthCheck | None = None
+
+
+class KeyringResult(Protocol):
+    """What the servers say to an operation on the keyring: how many were asked, and errors by name."""
+
+    asked: int
+    messages: dict[str, str]
+
+    def body(self) -> dict[str, Any]:
+        """Return it in Nomad's shape."""
+
+
+class GossipApi(Protocol):
+    """What an operator may ask of gossip; `agent.gossip.service.Gossip`, which a client does not even import."""
+
+    async def join(self, texts: Sequence[str]) -> tuple[int, list[str]]:
+        """Join every address; return how many succeeded and why others did not."""
+
+    def force_leave(self, name: str, *, prune: bool) -> bool:
+        """Say that the failed *name* has left; return whether it is known."""
+
+    async def keyring(self, operation: str, text: str = "") -> KeyringResult:
+        """Carry *operation* out on all servers; raises RequestRefused."""
 
 
 class AgentApi(Protocol):
@@ -50,6 +74,13 @@ class AgentApi(Protocol):
 
     async def members(self) -> dict[str, Any]:
         """Return the body of /v1/agent/members. A client asks a server, and raises as a call does."""
+
+    async def regions(self) -> list[str]:
+        """Return the regions of which servers are known, sorted. A client asks a server, and raises as a call does."""
+
+    @property
+    def gossip(self) -> GossipApi | None:
+        """The gossip of the agent's server; None on a client."""
 
     async def health(self) -> AgentHealth:
         """Return how both halves are; may take the five seconds that a call waits for a leader. Never raises."""

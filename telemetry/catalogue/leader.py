@@ -38,11 +38,11 @@ RECONCILE = _timer(
     "nomad_nomad_leader_reconcile",
     Presence.LEADER_ONLY,
     "Comparing all known members with the Raft configuration; at the start of a leadership and every 60 s.",
-    absent=Absent.GOSSIP,
+    absent=Absent.MEMBERSHIP,
 )
 RECONCILE_MEMBER = _timer(
     "nomad_nomad_leader_reconcileMember",
     Presence.LEADER_ONLY,
     "Comparing one member with the Raft configuration.",
-    absent=Absent.GOSSIP,
+    absent=Absent.MEMBERSHIP,
 )

@@ -1,9 +1,17 @@
-"""Memberlist: the gossip beneath Serf, on a real Nomad."""
+"""Memberlist: the gossip beneath Serf."""
 
 from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
 
-def _metric(name: str, kind: Kind, unit: Unit, meaning: str, key: str = "", labels: tuple[str, ...] = ()) -> Metric:
+def _metric(
+    name: str,
+    kind: Kind,
+    unit: Unit,
+    meaning: str,
+    key: str = "",
+    labels: tuple[str, ...] = (),
+    absent: Absent | None = None,
+) -> Metric:
     return Metric(
         name=name,
         kind=kind,
@@ -14,16 +22,16 @@ def _metric(name: str, kind: Kind, unit: Unit, meaning: str, key: str = "", labe
         meaning=meaning,
         source="hashicorp/memberlist",
         key=key,
-        absent=Absent.GOSSIP,
+        absent=absent,
     )
 
 
-def _timer(name: str, meaning: str) -> Metric:
-    return _metric(name, Kind.SAMPLE, Unit.MILLISECONDS, meaning)
+def _timer(name: str, meaning: str, absent: Absent | None = None) -> Metric:
+    return _metric(name, Kind.SAMPLE, Unit.MILLISECONDS, meaning, absent=absent)
 
 
-def _count(name: str, meaning: str, unit: Unit = Unit.COUNT, key: str = "") -> Metric:
-    return _metric(name, Kind.COUNTER, unit, meaning, key)
+def _count(name: str, meaning: str, unit: Unit = Unit.COUNT, key: str = "", absent: Absent | None = None) -> Metric:
+    return _metric(name, Kind.COUNTER, unit, meaning, key, absent=absent)
 
 
 NODE_INSTANCES = _metric(

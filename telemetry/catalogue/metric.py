@@ -83,7 +83,8 @@ class Presence(Enum):
 class Absent(Enum):
     """Why Outrider's agent does not export what a Nomad does, or that no agent does."""
 
-    GOSSIP = "the agent's servers do not gossip yet"
+    GOSSIP = "the agent's gossip has no user events, queries, coordinates or file of known members"
+    MEMBERSHIP = "the agent's voters are those configured: members do not change them"
     SNAPSHOT = "the agent begins and writes the file of a snapshot in one step"
     SCHEDULING = "the agent's scheduling does not do, or not count, what is measured here yet"
     PLANS = "the agent's leader applies one plan after the other, without what is measured here"

@@ -44,6 +44,9 @@ OF_JOBS = (
 )
 """What comes and goes with the jobs that the recorded cluster ran and the simulated one does not have."""
 
+OF_GOSSIP = ("nomad_memberlist_", "nomad_serf_")
+"""What comes and goes with gossip: the simulated servers have none, and ours calls a dead one failed half a minute sooner."""
+
 Presence = dict[str, list[bool]]
 """Whether a metric was there, at each second from `BEFORE_SECONDS` before the fault on."""
 
@@ -167,13 +170,13 @@ def _by_metric(columns: Mapping[str, Sequence[object]]) -> Presence:
 
 
 def compared_metric(series: str) -> str | None:
-    """Return the name of the metric that *series* is of, None when our agent does not export it or jobs decide it."""
+    """Return the name of the metric that *series* is of, None when our agent does not export it, or jobs or gossip decide it."""
     name = series.partition("{")[0]
     entry = find(name)
     if name in {"up", COUNTED} or entry is None or not entry.metric.exported or not name.startswith("nomad_"):
         return None
     own = entry.metric.name.format(entry.expansion)
-    return None if own.startswith(OF_JOBS) else own
+    return None if own.startswith((*OF_JOBS, *OF_GOSSIP)) else own
 
 
 def _metrics(fault: str) -> set[str]:

@@ -4,6 +4,7 @@ import contextlib
 import os
 import resource
 import signal
+import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +32,25 @@ class Ports:
         """Return four that were free a moment ago, the last three in a row as the agents expect of each other."""
         while True:
             http, rpc = free_ports(2)
-            if rpc < 65_000 and http not in range(rpc, rpc + 3):
+            if rpc < 65_000 and http not in range(rpc, rpc + 3) and _are_free(rpc + 1, rpc + 2):
                 return cls(http, rpc, rpc + 1, rpc + 2)
 
     def __str__(self):
         return f"ports {{ http = {self.http} rpc = {self.rpc} serf = {self.serf} raft = {self.raft} }}\n"
+
+
+def _are_free(*ports):
+    """
+    Whether nobody listens there now: gossip takes its port for TCP and UDP.
+    """
+    for port in ports:
+        for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
+            with socket.socket(socket.AF_INET, kind) as each:
+                try:
+                    each.bind(("127.0.0.1", port))
+                except OSError:
+                    return False
+    return True
 
 
 class Agent:

@@ -42,9 +42,9 @@ def test_show_says_why_the_agent_does_not_export_it(run):
     """
     What only a Nomad exports has a reason; what the agent exports has none.
     """
-    gossip = " ".join(run("show", "nomad_memberlist_gossip").output.split())
+    query = " ".join(run("show", "nomad_serf_queue_Query").output.split())
 
-    assert "exported by = server (Nomad only: gossip) not by outrider = the agent's servers do not gossip yet" in gossip
+    assert "exported by = server (Nomad only: gossip) not by outrider = the agent's gossip has no user events," in query
     assert "not by outrider" not in run("show", "nomad_raft_commitTime").output
 
 
@@ -71,7 +71,7 @@ def test_list_can_be_narrowed(run):
     By subsystem, kind and exporter, together.
     """
     done = run("list", "--module", "serf", "--kind", "counter")
-    ours = run("list", "--module", "serf", "--exported")
+    ours = run("list", "--module", "go_runtime", "--exported")
 
     assert 5 == len(done.output.splitlines())
     assert all("counter" in line for line in done.output.splitlines())

@@ -1,8 +1,9 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from agent.config.addresses import Host, ServerAddress, client_servers
+from agent.config.addresses import Host, ServerAddress, client_servers, lists_all_servers
 from agent.config.load import AgentFlags, LoadedConfig, load, server_addresses, this_host
 from agent.consensus.engine_parts import Compaction
 from agent.errors import ConfigError
@@ -349,7 +350,7 @@ def test_the_environment_stands_between_files_and_flags(tmp_path):
         ),
         (
             'server { encrypt = "c2VjcmV0" }',
-            "0.hcl:1: server.encrypt is set: encryption of gossip is not there yet; remove the key.",
+            "0.hcl:1: server.encrypt: the key has 6 bytes: it must have 16, 24 or 32.",
         ),
         (
             'plugin "raw_exec" { config { denied_host_uids = "0-99" } }',
@@ -393,8 +394,8 @@ def test_a_wrong_file_is_refused_with_place_value_and_remedy(tmp_path, text, mes
             "0.hcl: server.bootstrap_expect is not set and retry_join names no other server",
         ),
         (
-            'data_dir = "/d"\nserver {\n  enabled = true\n  bootstrap_expect = 3\n  server_join { retry_join = ["10.0.0.9"] }\n}',
-            "0.hcl:4: server.bootstrap_expect = 3, but server.server_join.retry_join and this server, 10.1.2.3:4648, together are 2 (10.0.0.9:4648, 10.1.2.3:4648): list the serf address of all 3 servers, or set bootstrap_expect = 2.",
+            'data_dir = "/d"\nserver {\n  enabled = true\n  bootstrap_expect = 1\n  server_join { retry_join = ["10.0.0.9"] }\n}',
+            "0.hcl:4: server.bootstrap_expect = 1, but server.server_join.retry_join and this server, 10.1.2.3:4648, together are 2 (10.0.0.9:4648, 10.1.2.3:4648): ",
         ),
         (
             LONE_SERVER + 'server { retry_join = ["provider=aws tag_key=x"] }',
@@ -524,6 +525,32 @@ def test_three_servers_on_one_machine_know_each_other(tmp_path):
         ServerAddress("127.0.0.1:6648", "127.0.0.1:6647", "127.0.0.1:6649", is_self=False),
         ServerAddress("127.0.0.1:7648", "127.0.0.1:7647", "127.0.0.1:7649", is_self=False),
     ) == servers
+
+
+def test_relays_may_stand_before_rpc_and_raft(tmp_path):
+    """
+    Ports that are bound beside each other may be advertised elsewhere: gossip is told its own.
+    """
+    text = (
+        'data_dir = "/d"\nbind_addr = "10.1.2.3"\nadvertise { rpc = "10.1.2.3:30001" raft = "10.1.2.3:30003" }\n'
+        'server { enabled = true bootstrap_expect = 2 retry_join = ["10.0.0.9"] }'
+    )
+
+    config = load_text(tmp_path, text).config
+
+    assert ("10.1.2.3:4648", "10.1.2.3:30001") == (config.advertise.serf, config.advertise.rpc)
+
+
+def test_one_address_is_enough_where_more_servers_are_expected(tmp_path):
+    """
+    The configuration need not list all voters: gossip finds the rest.
+    """
+    text = 'data_dir = "/d"\nserver { enabled = true bootstrap_expect = 3 retry_join = ["10.0.0.9"] }'
+
+    config = load_text(tmp_path, text).config
+
+    assert not lists_all_servers(config)
+    assert lists_all_servers(replace(config, server=replace(config.server, bootstrap_expect=2)))
 
 
 @pytest.mark.parametrize("own", ["10.1.2.3", "host-1", "server-a", "10.1.2.3:4648"])

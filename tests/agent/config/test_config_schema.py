@@ -88,7 +88,7 @@ def test_names_are_unique_in_their_block():
 
 def test_what_protects_is_never_passed_over():
     """
-    Access control, gossip encryption, the limits of raw_exec and a choice of ciphers are errors while they are not there.
+    Access control, the limits of raw_exec and a choice of ciphers are errors while they are not there.
     """
     protective = {f"{path}.{key.name}" for path, key in keys() if key.state is State.PROTECTIVE}
 
@@ -96,7 +96,6 @@ def test_what_protects_is_never_passed_over():
         "tls.rpc_upgrade_mode",
         "tls.tls_cipher_suites",
         "acl.enabled",
-        "server.encrypt",
         "plugin.raw_exec.config.denied_envvars",
         "plugin.raw_exec.config.denied_host_gids",
         "plugin.raw_exec.config.denied_host_uids",

@@ -48,6 +48,7 @@ class CannedAgent:
     region: str = "global"
     version: str = "0.1.0"
     found_health: AgentHealth = field(default_factory=lambda: AgentHealth(server=HealthCheck(True, "ok")))
+    gossip: object = None
     prometheus: bytes | None = b"# TYPE nomad_x gauge\nnomad_x 1\n"
 
     def self_info(self):
@@ -55,6 +56,9 @@ class CannedAgent:
 
     async def members(self):
         return recorded("agent-members")
+
+    async def regions(self):
+        return [self.region]
 
     async def health(self):
         return self.found_health

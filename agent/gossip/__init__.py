@@ -1,0 +1,1 @@
+"""Who the servers are and which of them live, told from server to server: SWIM with suspicion and refutation."""
