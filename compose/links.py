@@ -112,6 +112,7 @@ class Relays:
         self._pairs = tuple(pairs)
         self._links: dict[Pair, Link] = {}
         self._listeners: list[asyncio.Server] = []
+        self._datagrams: list[asyncio.DatagramTransport] = []
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
 
@@ -189,7 +190,10 @@ class Relays:
     async def _close(self) -> None:
         for listener in self._listeners:
             listener.close()
+        for transport in self._datagrams:
+            transport.close()
         self._listeners.clear()
+        self._datagrams.clear()
         connections = [connection for link in self._links.values() for connection in link.connections]
         for connection in connections:
             connection.end()

@@ -245,7 +245,7 @@ def _common(settings: LocalSettings, agent: LocalAgent, *, prometheus_metrics: b
     # As Nomad, an agent refuses to advertise loopback unless it is told to.
     told = dict.fromkeys(_ADVERTISED[agent.role], LOOPBACK)
     if agent.name in settings.rpc_routes:
-        # The others expect an agent's ports beside each other, so the neighbours move along, although nobody uses them.
+        # The others expect an agent's ports beside each other, so the neighbours move along; nobody uses Raft's.
         rpc = settings.rpc_routes[agent.name]
         told |= {name: f"{LOOPBACK}:{port}" for name, port in (("rpc", rpc), ("serf", rpc + 1), ("raft", rpc + 2))}
     advertised = "\n".join(f"  {name} = {_quote(address)}" for name, address in told.items())

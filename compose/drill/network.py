@@ -1,7 +1,8 @@
-"""The network of a cluster under drill: relays between servers, before each server's RPC, and before each agent's scrape.
+"""The network of a cluster under drill: relays between servers, before each server's RPC and gossip, and before scrapes.
 
-Clients, and servers that forward a request, call a server at the address it advertises, which is one for all: who
-calls is told apart by the process that holds the other end of the connection. Prometheus has relays of its own, so
+Clients, and servers that forward a request or gossip, reach a server at the address it advertises, which is one for
+all: who calls is told apart by the process that holds the other end of the connection, and who sent a packet by the
+port that it came from. Prometheus has relays of its own, so
 that a cut between agents leaves `up` at 1, and a cut of scrapes leaves the cluster alone.
 """
 
@@ -10,11 +11,12 @@ import os
 from collections.abc import Callable, Collection, Coroutine, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
-from compose.links import PORTS_PER_LINK, Cut, Link, LinkRelays, Pair, PortBlock, Relays
+from compose.links import LOOPBACK, PORTS_PER_LINK, Cut, Link, LinkRelays, Pair, PortBlock, Relays
 from compose.local_settings import LocalAgent, LocalSettings
 
 PROMETHEUS = "prometheus"
@@ -27,26 +29,47 @@ CallersOf = Callable[[Collection[int]], Mapping[int, str]]
 """Names the agents that hold the connections made from ports; those unknown or gone are left out."""
 
 
-class RpcRelays(Relays):
-    """One port before each server's RPC port; the link of a connection depends on who made it.
+class ServerRelays(Relays):
+    """Two ports before each server, RPC and serf as it advertises them; the link depends on who calls.
 
     Who that is is looked up only when it matters: for all at once when something is cut, and for each new one while
-    it is. Clients whose servers are dead try a hundred times a second. The two ports after each are left free: a
-    server advertises its three ports in a row.
+    it is. Clients whose servers are dead try a hundred times a second. The port after each two is left free: a server
+    advertises its three ports in a row.
     """
 
     def __init__(
-        self, targets: Mapping[str, int], callers: Collection[str], base_port: int, callers_of: CallersOf
+        self, targets: Mapping[str, PortBlock], callers: Collection[str], base_port: int, callers_of: CallersOf
     ) -> None:
         self._targets = dict(targets)
         self._callers = tuple(sorted(callers))
         self._callers_of = callers_of
-        self.routes = {name: base_port + PORTS_PER_LINK * number for number, name in enumerate(sorted(targets))}
-        super().__init__(product([_NOBODY, *self._callers], targets), "rpc-relays")
+        self._blocks = {
+            name: PortBlock(serf=base_port + PORTS_PER_LINK * number + 1) for number, name in enumerate(sorted(targets))
+        }
+        self._doors: dict[str, asyncio.DatagramTransport] = {}
+        super().__init__(product([_NOBODY, *self._callers], targets), "server-relays")
+
+    @property
+    def routes(self) -> dict[str, int]:
+        """For each server the port that it advertises for RPC; serf's is the next one."""
+        return {name: block.ports[0] for name, block in self._blocks.items()}
 
     async def _open(self) -> None:
-        for server, port in self.routes.items():
-            await self._relay_port(port, self._targets[server], self._link_to(server))
+        loop = asyncio.get_running_loop()
+        for server, block in self._blocks.items():
+            for port, target in list(zip(block.ports, self._targets[server].ports, strict=True))[:2]:
+                await self._relay_port(port, target, self._link_to(server))
+            door, _ = await loop.create_datagram_endpoint(
+                partial(_Door, partial(self._pass_on, server)), local_addr=(LOOPBACK, block.serf)
+            )
+            self._doors[server] = door
+            self._datagrams.append(door)
+
+    def _pass_on(self, receiver: str, packet: bytes, port: int) -> None:
+        """Carry a packet that was sent from *port*; to its receiver it comes from where the sender is reached."""
+        sender = next((name for name, block in self._targets.items() if block.serf == port), _NOBODY)
+        if sender and self._links[sender, receiver].cut is None:
+            self._doors[sender].sendto(packet, (LOOPBACK, self._targets[receiver].serf))
 
     def _link_to(self, server: str) -> Callable[[int], Coroutine[Any, Any, Link]]:
         async def find(port: int) -> Link:
@@ -71,6 +94,16 @@ class RpcRelays(Relays):
             caller = callers.get(connection.port)
             if (caller, server) in self._links and connection in self._links[_NOBODY, server].connections:
                 connection.move(self._links[caller or _NOBODY, server])
+
+
+class _Door(asyncio.DatagramProtocol):
+    """Hands each packet on, with the port that it came from."""
+
+    def __init__(self, pass_on: Callable[[bytes, int], None]) -> None:
+        self._pass_on = pass_on
+
+    def datagram_received(self, data: bytes, addr: tuple[str | Any, int]) -> None:
+        self._pass_on(data, addr[1])
 
 
 class ScrapeRelays(Relays):
@@ -114,10 +147,13 @@ class Network:
             relays = LinkRelays({s.name: PortBlock(s.serf) for s in settings.servers_of(region)}, free)
             free += PORTS_PER_LINK * len(relays.routes)
             self._peers.append(relays)
-        self._rpc = RpcRelays(
-            {server.name: server.rpc for server in servers}, [*self._servers, *self._clients], free, self._callers_of
+        self._advertised = ServerRelays(
+            {server.name: PortBlock(server.serf) for server in servers},
+            [*self._servers, *self._clients],
+            free,
+            self._callers_of,
         )
-        free += PORTS_PER_LINK * len(self._rpc.routes)
+        free += PORTS_PER_LINK * len(self._advertised.routes)
         self._scrapes = ScrapeRelays({agent.name: agent.http for agent in settings.agents}, free)
         self.ports_end = free + len(self._scrapes.routes)
 
@@ -125,7 +161,7 @@ class Network:
     def routes(self) -> Routes:
         """The ports of the relays."""
         peers = {pair: port for relays in self._peers for pair, port in relays.routes.items()}
-        return Routes(peers, self._rpc.routes, self._scrapes.routes)
+        return Routes(peers, self._advertised.routes, self._scrapes.routes)
 
     def start(self) -> None:
         """Listen on every port, everything whole."""
@@ -171,7 +207,7 @@ class Network:
 
     @property
     def _all(self) -> list[Relays]:
-        return [*self._peers, self._rpc, self._scrapes]
+        return [*self._peers, self._advertised, self._scrapes]
 
     @property
     def _agent_pairs(self) -> list[Pair]:
@@ -181,7 +217,7 @@ class Network:
     def _cut(self, pairs: list[Pair], how: Cut) -> None:
         for relays in self._peers:
             relays.cut_pairs([pair for pair in pairs if pair in relays.routes], how)
-        self._rpc.cut_pairs(pairs, how)
+        self._advertised.cut_pairs(pairs, how)
 
     def _callers_of(self, ports: Collection[int]) -> dict[int, str]:
         sockets = _sockets_on(ports)

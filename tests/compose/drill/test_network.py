@@ -184,6 +184,56 @@ def test_scrapes_are_cut_alone(world):
     assert "server-1" == agents.ask("client-2", "open", routes.rpc["server-1"])
 
 
+@pytest.fixture
+def gossips(world):
+    """A socket at the serf port of each of the first two servers."""
+    agents, _ = world
+    sockets = []
+    for agent in agents.settings.server_agents[:2]:
+        sockets.append(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
+        sockets[-1].bind(("127.0.0.1", agent.serf))
+        sockets[-1].settimeout(ANSWER_SECONDS)
+    yield sockets
+    for each in sockets:
+        each.close()
+
+
+def test_packets_of_gossip_come_from_where_their_sender_is_reached(world, gossips):
+    """
+    An answer to where a packet came from goes through a relay, too, and finds the sender.
+    """
+    _, network = world
+    one, two = gossips
+    doors = {name: ("127.0.0.1", port + 1) for name, port in network.routes.rpc.items()}
+
+    one.sendto(b"ping", doors["server-2"])
+    packet, source = two.recvfrom(100)
+    two.sendto(b"ack", source)
+
+    assert (b"ping", doors["server-1"]) == (packet, source)
+    assert (b"ack", doors["server-2"]) == one.recvfrom(100)
+
+
+def test_gossip_is_cut_with_the_rest(world, gossips):
+    """
+    What a server sends to another is lost when that way is cut, as packets and as streams; the way back is open.
+    """
+    agents, network = world
+    one, two = gossips
+    doors = {name: ("127.0.0.1", port + 1) for name, port in network.routes.rpc.items()}
+
+    network.cut_one_way(["server-1"], ["server-2"], Cut.REFUSE)
+    one.sendto(b"lost", doors["server-2"])
+    two.sendto(b"arrives", doors["server-1"])
+
+    assert b"arrives" == one.recv(100)
+    assert "end" == agents.ask("server-1", "open", doors["server-2"][1])
+    assert "server-1" == agents.ask("server-2", "open", doors["server-1"][1])
+    network.mend()
+    one.sendto(b"mended", doors["server-2"])
+    assert b"mended" == two.recv(100)
+
+
 def test_no_two_relays_share_a_port(world):
     """
     Every port is told once, a server's three in a row.
