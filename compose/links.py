@@ -199,6 +199,8 @@ class Relays:
             connection.end()
         for connection in connections:
             await connection.ended()
+        # A socket of packets is closed in the loop's next round.
+        await asyncio.sleep(0)
 
 
 class LinkRelays(Relays):

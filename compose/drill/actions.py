@@ -97,6 +97,21 @@ class Unplug(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class CutGossip(Action):
+    """Servers are cut from the gossip of all others, while Raft and RPC go on."""
+
+    targets: Who
+
+    def inject(self, stage: Stage) -> None:
+        """Cut."""
+        local(stage).cut_gossip(*chosen(stage, self.targets))
+
+    def heal(self, stage: Stage) -> None:
+        """Mend the network."""
+        stage.mend()
+
+
+@dataclass(frozen=True, slots=True)
 class OneWay(Action):
     """The connections that the leader makes, or those that are made to it, carry nothing."""
 

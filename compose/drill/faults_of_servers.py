@@ -6,6 +6,7 @@ five a server down; without a majority or a leader there is one page. Everything
 
 from compose.drill.actions import (
     Again,
+    CutGossip,
     For,
     FullDisk,
     Isolate,
@@ -46,6 +47,12 @@ _SLOW_MILLISECONDS = 250
 _WRITE_SECONDS = 200.0
 _MEMORY_SECONDS = 840.0
 """Until ten minutes of events are forgotten, what is kept firing ends and the receiver is told."""
+_FAILURE_SECONDS = 8.0
+"""Until gossip within a region calls a member failed that does not answer."""
+_DEAF_SECONDS = 12.0
+_BACK_SECONDS = 18.0
+"""For a member that was called failed to be heard of again: it objects as soon as it is told."""
+_FLAPS = 5
 
 AT_RISK = one("NomadQuorumAtRisk")
 DOWN = one("NomadServerDown")
@@ -287,6 +294,23 @@ GONE = (
     ),
 )
 
+GOSSIP = (
+    Fault(
+        name="member-failed",
+        what="A follower is cut from the gossip of all others; Raft goes on.",
+        action=CutGossip(FOLLOWER),
+        arrives=on(SIZES, one("NomadMemberFailed", needs_seconds=_FAILURE_SECONDS)),
+        quiet_seconds=_MEMORY_SECONDS,
+    ),
+    Fault(
+        name="member-flapping",
+        what="A follower is cut from the gossip of all others for 12 s, five times.",
+        action=Again(For(CutGossip(FOLLOWER), _DEAF_SECONDS), _FLAPS, _BACK_SECONDS),
+        arrives=on(SIZES, one("NomadMemberFlapping", needs_seconds=_FLAPS * (_DEAF_SECONDS + _BACK_SECONDS))),
+        quiet_seconds=_MEMORY_SECONDS,
+    ),
+)
+
 DISKS = (
     Fault(
         name="disk-full",
@@ -303,4 +327,4 @@ DISKS = (
     ),
 )
 
-SERVER_FAULTS = (*KILLED, *PAUSED, *CUT, *GONE, *DISKS)
+SERVER_FAULTS = (*KILLED, *PAUSED, *CUT, *GONE, *GOSSIP, *DISKS)

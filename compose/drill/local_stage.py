@@ -242,6 +242,10 @@ class LocalStage(Watched):
         """Let nothing that *senders* send over connections of their own reach *receivers*."""
         self.network.cut_one_way(senders, receivers, Cut.BLACKHOLE)
 
+    def cut_gossip(self, *names: str) -> None:
+        """Cut the gossip of servers from that of all others; Raft and RPC go on."""
+        self.network.cut_gossip(names, Cut.BLACKHOLE)
+
     def cut_scrapes(self, *names: str) -> None:
         """Keep Prometheus from agents."""
         self.network.cut_scrapes(names, Cut.BLACKHOLE)

@@ -9,16 +9,12 @@ from compose.drill.faults_of_servers import SERVER_FAULTS
 FAULTS: tuple[Fault, ...] = (*SERVER_FAULTS, *CLIENT_FAULTS, *WORK_FAULTS, *WATCHING_FAULTS)
 """In the order of the scoreboard."""
 
-_GOSSIP = "gossip between servers"
 _MEMBERSHIP = "changes of membership: autopilot removes the dead and promotes the stable"
 _TLS = "certificates for the clusters of the drill, which speak no TLS"
 
 LATER: tuple[Later, ...] = (
-    Later(name="leave-follower on 5 servers", needs=f"{_GOSSIP}, which tells that a server left and did not die"),
-    Later(name="leave-leader on 5 servers", needs=f"{_GOSSIP}, which tells that a server left and did not die"),
-    Later(name="member-failed", needs=_GOSSIP),
-    Later(name="member-flapping", needs=_GOSSIP),
-    Later(name="members-disagree", needs=_GOSSIP),
+    Later(name="leave-follower on 5 servers", needs="changes of membership: who leaves is a voter no more"),
+    Later(name="leave-leader on 5 servers", needs="changes of membership: who leaves is a voter no more"),
     Later(name="pruned-to-three-then-one-lost", needs=_MEMBERSHIP),
     Later(name="certificate-near-expiry", needs=_TLS),
 )
@@ -37,9 +33,7 @@ WITHOUT_FAULT: Mapping[str, str] = {
     "NomadPlanQueueBacklog": "takes more writers than a machine with two cores can feed",
     "NomadPlanRejections": "takes schedulers that disagree for long",
     "NomadEvaluationsFailing": "takes a scheduler that fails each time",
-    "NomadMemberFailed": _GOSSIP,
-    "NomadMemberFlapping": _GOSSIP,
-    "NomadMembersDisagree": _GOSSIP,
+    "NomadMembersDisagree": "every cut that relays can make has a member called failed, which silences it",
     "NomadMetricsFrozen": "takes an agent whose collection hangs while it answers",
     "NomadScrapeSlow": "takes an agent that answers late",
     "NomadCertificateExpiring": _TLS,

@@ -29,47 +29,28 @@ CallersOf = Callable[[Collection[int]], Mapping[int, str]]
 """Names the agents that hold the connections made from ports; those unknown or gone are left out."""
 
 
-class ServerRelays(Relays):
-    """Two ports before each server, RPC and serf as it advertises them; the link depends on who calls.
+class AdvertisedRelays(Relays):
+    """Ports before each server, as it advertises them to all; the link depends on who calls.
 
     Who that is is looked up only when it matters: for all at once when something is cut, and for each new one while
-    it is. Clients whose servers are dead try a hundred times a second. The port after each two is left free: a server
-    advertises its three ports in a row.
+    it is. Clients whose servers are dead try a hundred times a second. A server advertises its three ports in a row,
+    of which each kind of relays takes one.
     """
 
     def __init__(
-        self, targets: Mapping[str, PortBlock], callers: Collection[str], base_port: int, callers_of: CallersOf
+        self,
+        targets: Mapping[str, PortBlock],
+        callers: Collection[str],
+        base_port: int,
+        callers_of: CallersOf,
     ) -> None:
         self._targets = dict(targets)
         self._callers = tuple(sorted(callers))
         self._callers_of = callers_of
-        self._blocks = {
+        self.blocks = {
             name: PortBlock(serf=base_port + PORTS_PER_LINK * number + 1) for number, name in enumerate(sorted(targets))
         }
-        self._doors: dict[str, asyncio.DatagramTransport] = {}
-        super().__init__(product([_NOBODY, *self._callers], targets), "server-relays")
-
-    @property
-    def routes(self) -> dict[str, int]:
-        """For each server the port that it advertises for RPC; serf's is the next one."""
-        return {name: block.ports[0] for name, block in self._blocks.items()}
-
-    async def _open(self) -> None:
-        loop = asyncio.get_running_loop()
-        for server, block in self._blocks.items():
-            for port, target in list(zip(block.ports, self._targets[server].ports, strict=True))[:2]:
-                await self._relay_port(port, target, self._link_to(server))
-            door, _ = await loop.create_datagram_endpoint(
-                partial(_Door, partial(self._pass_on, server)), local_addr=(LOOPBACK, block.serf)
-            )
-            self._doors[server] = door
-            self._datagrams.append(door)
-
-    def _pass_on(self, receiver: str, packet: bytes, port: int) -> None:
-        """Carry a packet that was sent from *port*; to its receiver it comes from where the sender is reached."""
-        sender = next((name for name, block in self._targets.items() if block.serf == port), _NOBODY)
-        if sender and self._links[sender, receiver].cut is None:
-            self._doors[sender].sendto(packet, (LOOPBACK, self._targets[receiver].serf))
+        super().__init__(product([_NOBODY, *self._callers], targets), type(self).__name__)
 
     def _link_to(self, server: str) -> Callable[[int], Coroutine[Any, Any, Link]]:
         async def find(port: int) -> Link:
@@ -94,6 +75,36 @@ class ServerRelays(Relays):
             caller = callers.get(connection.port)
             if (caller, server) in self._links and connection in self._links[_NOBODY, server].connections:
                 connection.move(self._links[caller or _NOBODY, server])
+
+
+class RpcRelays(AdvertisedRelays):
+    """One port before each server's RPC port."""
+
+    async def _open(self) -> None:
+        for server, block in self.blocks.items():
+            await self._relay_port(block.ports[0], self._targets[server].ports[0], self._link_to(server))
+
+
+class GossipRelays(AdvertisedRelays):
+    """One port before each server's serf port, for streams and for packets."""
+
+    _doors: dict[str, asyncio.DatagramTransport]
+
+    async def _open(self) -> None:
+        self._doors = {}
+        for server, block in self.blocks.items():
+            await self._relay_port(block.serf, self._targets[server].serf, self._link_to(server))
+            door, _ = await asyncio.get_running_loop().create_datagram_endpoint(
+                partial(_Door, partial(self._pass_on, server)), local_addr=(LOOPBACK, block.serf)
+            )
+            self._doors[server] = door
+            self._datagrams.append(door)
+
+    def _pass_on(self, receiver: str, packet: bytes, port: int) -> None:
+        """Carry a packet that was sent from *port*; to its receiver it comes from where the sender is reached."""
+        sender = next((name for name, block in self._targets.items() if block.serf == port), _NOBODY)
+        if sender and self._links[sender, receiver].cut is None:
+            self._doors[sender].sendto(packet, (LOOPBACK, self._targets[receiver].serf))
 
 
 class _Door(asyncio.DatagramProtocol):
@@ -147,13 +158,10 @@ class Network:
             relays = LinkRelays({s.name: PortBlock(s.serf) for s in settings.servers_of(region)}, free)
             free += PORTS_PER_LINK * len(relays.routes)
             self._peers.append(relays)
-        self._advertised = ServerRelays(
-            {server.name: PortBlock(server.serf) for server in servers},
-            [*self._servers, *self._clients],
-            free,
-            self._callers_of,
-        )
-        free += PORTS_PER_LINK * len(self._advertised.routes)
+        blocks = {server.name: PortBlock(server.serf) for server in servers}
+        self._rpc = RpcRelays(blocks, [*self._servers, *self._clients], free, self._callers_of)
+        self._gossip = GossipRelays(blocks, self._servers, free, self._callers_of)
+        free += PORTS_PER_LINK * len(blocks)
         self._scrapes = ScrapeRelays({agent.name: agent.http for agent in settings.agents}, free)
         self.ports_end = free + len(self._scrapes.routes)
 
@@ -161,7 +169,8 @@ class Network:
     def routes(self) -> Routes:
         """The ports of the relays."""
         peers = {pair: port for relays in self._peers for pair, port in relays.routes.items()}
-        return Routes(peers, self._advertised.routes, self._scrapes.routes)
+        advertised = {name: block.ports[0] for name, block in self._rpc.blocks.items()}
+        return Routes(peers, advertised, self._scrapes.routes)
 
     def start(self) -> None:
         """Listen on every port, everything whole."""
@@ -196,6 +205,12 @@ class Network:
         wanted = set(product(senders, receivers))
         self._cut([pair for pair in self._agent_pairs if pair in wanted], how)
 
+    def cut_gossip(self, names: Iterable[str], how: Cut) -> None:
+        """Cut the gossip of each of *names* with every other server, both ways, and nothing else."""
+        alone = set(names)
+        servers = [pair for pair in self._agent_pairs if pair[0] in self._servers]
+        self._gossip.cut_pairs([pair for pair in servers if alone.intersection(pair)], how)
+
     def cut_scrapes(self, names: Iterable[str], how: Cut) -> None:
         """Keep Prometheus from the agents *names*."""
         self._scrapes.cut_pairs([(PROMETHEUS, name) for name in names], how)
@@ -207,7 +222,7 @@ class Network:
 
     @property
     def _all(self) -> list[Relays]:
-        return [*self._peers, self._advertised, self._scrapes]
+        return [*self._peers, self._rpc, self._gossip, self._scrapes]
 
     @property
     def _agent_pairs(self) -> list[Pair]:
@@ -217,7 +232,8 @@ class Network:
     def _cut(self, pairs: list[Pair], how: Cut) -> None:
         for relays in self._peers:
             relays.cut_pairs([pair for pair in pairs if pair in relays.routes], how)
-        self._advertised.cut_pairs(pairs, how)
+        self._rpc.cut_pairs(pairs, how)
+        self._gossip.cut_pairs([pair for pair in pairs if pair[0] in self._servers], how)
 
     def _callers_of(self, ports: Collection[int]) -> dict[int, str]:
         sockets = _sockets_on(ports)
