@@ -8,9 +8,22 @@ from alert_rules.settings import Severity
 from alert_rules.spec import AlertSpec, Context, Number
 from telemetry.catalogue.metric import Unit
 
+LISTS_SECONDS = 120.0
+"""How long a real Nomad was seen to take until a server counts its list of members anew."""
+
+
+def _lists_number(why: str) -> Number:
+    return Number(
+        name="lists", default=180.0, unit=Unit.SECONDS, least=LISTS_SECONDS, most=600.0, is_window=True, why=why
+    )
+
+
 FLAPPING = AlertSpec(
     alert="NomadMemberFlapping",
-    expr=events("nomad_serf_member_flap", "$events", aggregate="max").rstrip() + " >= $flaps",
+    # More often than Prometheus missed a server: a restart that gossip notices is no flapping.
+    expr="("
+    + events("nomad_serf_member_flap", "$events", aggregate="max").rstrip()
+    + "\n    - outrider:servers_gone) >= $flaps",
     onset=budget.EVENT,
     hold_seconds=0.0,
     hold_why="The count is patience enough.",
@@ -21,29 +34,37 @@ FLAPPING = AlertSpec(
             default=3.0,
             unit=Unit.COUNT,
             least=1.0,
-            why="A server that is restarted without leaving flaps once; a rolling restart of three servers makes two"
-            " on each of the others.",
+            why="A restart or a pause between two scrapes is missed by nobody but gossip, and flaps once.",
         ),
     ),
     severity=Severity.WARNING,
     summary="Servers of Nomad cluster {{ $labels.cluster }} keep failing and coming back in region {{ $labels.region }}.",
     description="""
-    {{ $value | printf "%.0f" }} times within $events a member was back soon after it had been called failed. Its host
-    stands still now and then, or packets of UDP between the servers are lost.
+    {{ $value | printf "%.0f" }} times within $events a member was back soon after it had been called failed, and
+    answered scrapes all the while. Its host stands still now and then, or packets of UDP between the servers are lost.
     """,
 )
 
 FAILED = AlertSpec(
     alert="NomadMemberFailed",
-    # While all servers answer: a server that is gone has an alert of its own.
+    # While all servers answer: a server that is gone has an alert of its own. While autopilot calls all healthy: one
+    # that it does not has an alert, too. And while one is still on a list of the dead: one that was restarted without
+    # leaving was called failed, and is no more.
     expr=events("nomad_serf_member_failed", "$events", aggregate="max").rstrip()
-    + " > 0\n    and outrider:servers_up >= outrider:servers_expected",
-    onset=budget.EVENT,
+    + """ > 0
+    and on (cluster, region)
+      max by (cluster, region) (last_over_time(nomad_memberlist_node_instances{node_state="dead"}[$lists])) > 0
+    and outrider:servers_up >= outrider:servers_expected
+    unless on (cluster, region) outrider:autopilot_healthy == 0
+    """,
+    onset=budget.EVENT.plus(seconds=LISTS_SECONDS),
     hold_seconds=150.0,
-    hold_why="Longer than a dead server takes to be noticed. One that was restarted without leaving may be called"
-    " failed after it is back.",
+    hold_why="Longer than a dead server takes to be noticed, and than a list may say that one is dead that was restarted.",
     keep_firing_seconds=KEPT_SECONDS,
     counts_events=True,
+    numbers=(
+        _lists_number("Each server refreshes its list once a minute at best, was seen to take two, and forgets it."),
+    ),
     severity=Severity.WARNING,
     summary="A server of Nomad cluster {{ $labels.cluster }} that answers is called failed in region {{ $labels.region }}.",
     description="""
@@ -69,14 +90,8 @@ DISAGREE = AlertSpec(
     hold_why="The lists are up to two minutes old, and changes take rounds.",
     hold_is_stated=True,
     numbers=(
-        Number(
-            name="lists",
-            default=180.0,
-            unit=Unit.SECONDS,
-            least=120.0,
-            most=600.0,
-            is_window=True,
-            why="Each server refreshes its list once a minute at best, was seen to take two, and forgets it in between.",
+        _lists_number(
+            "Each server refreshes its list once a minute at best, was seen to take two, and forgets it in between."
         ),
     ),
     keep_firing_seconds=KEPT_SECONDS,

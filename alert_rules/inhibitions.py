@@ -97,6 +97,11 @@ INHIBITIONS = (
         why="Autopilot calls a server unhealthy that is heard too seldom.",
     ),
     Inhibition(
+        cause="NomadServerUnhealthy",
+        consequences=("NomadMembersDisagree",),
+        why="A server that is cut off from the others hears nothing of them.",
+    ),
+    Inhibition(
         cause="NomadLeaseLost",
         consequences=("NomadLeaderFlapping",),
         why="A leader that loses its lease again and again makes an election each time.",

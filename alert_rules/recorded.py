@@ -177,6 +177,10 @@ RAFT_LAG_ENTRIES = _recorded(
     present=Presence.WHEN_CONFIGURED,
 )
 
+# Gossip.
+
+SERVERS_GONE = _recorded("outrider:servers_gone", "Times a server's scrapes began to fail within `windows.events`.")
+
 # Clients.
 
 CLIENTS_TARGETED = _recorded("outrider:clients_targeted", "Clients that Prometheus scrapes.")

@@ -307,6 +307,17 @@ _RAFT: list[tuple[Metric, str]] = [
     ),
 ]
 
+_GOSSIP: list[tuple[Metric, str]] = [
+    (
+        recorded.SERVERS_GONE,
+        """
+          sum by (cluster, region) (resets(up{role="server"}[$events]))
+        or
+          0 * outrider:servers_expected
+        """,
+    ),
+]
+
 _CLIENTS: list[tuple[Metric, str]] = [
     (
         recorded.CLIENTS_TARGETED,
@@ -394,4 +405,4 @@ _SCHEDULER: list[tuple[Metric, str]] = [
     ),
 ]
 
-_RULES = [*_SIZES, *_OWN, *_LEADERSHIP, *_VOTERS, *_RAFT, *_CLIENTS, *_SCHEDULER]
+_RULES = [*_SIZES, *_OWN, *_LEADERSHIP, *_VOTERS, *_RAFT, *_GOSSIP, *_CLIENTS, *_SCHEDULER]

@@ -4,6 +4,9 @@ from tests.alert_rules.case import Case, fires, recorded
 from tests.alert_rules.case_series import EVENTS, EVENTS_IN_FINE_STEPS, flat, growing, led, then, unexplained, up
 
 
+_DEAD_MEMBER = {'nomad_memberlist_node_instances{instance="s1",node_state="dead"}': flat(1, 1_200)}
+
+
 def _counted(series: str, name: str, window_seconds: float, events: str = EVENTS) -> Case:
     """Return a case of a recorded count of events: over one window, and when the first ones have left it."""
     return Case(
@@ -25,6 +28,7 @@ def _told(alert: str, series: str, labels: str, total: float) -> Case:
             **led(800),
             f'{series}{{instance="s1"{labels}}}': EVENTS,
             f'{series}{{instance="s2"{labels}}}': "_x7 1x20 stale",
+            **_DEAD_MEMBER,
             **unexplained(alert),
         },
         fires=(fires(585.0, value=total), fires(700.0, value=6)),
@@ -337,6 +341,7 @@ EMPTY_SIDES = (
             **led(800, "s1", "s1", "s2"),
             'up{role="server",instance="s3"}': then((1, 12), (0, 150)),
             'nomad_serf_member_failed{instance="s1"}': "_x20 1x12 stale",
+            **_DEAD_MEMBER,
             **unexplained("NomadMemberFailed"),
         },
         silent=(300.0, 500.0),
@@ -347,6 +352,7 @@ EMPTY_SIDES = (
         series={
             **led(1_200),
             'nomad_serf_member_failed{instance="s1"}': "1x240",
+            **_DEAD_MEMBER,
             **unexplained("NomadMemberFailed"),
         },
         fires=(fires(400.0, value=1),),

@@ -10,10 +10,10 @@ def _born(series: str, server: str, births: tuple[tuple[int, float], ...]) -> di
     return born(f'{series}{{instance="{server}"}}', _LONG, *births)
 
 
-def _alive(server: str, *parts: tuple[float, int]) -> dict[str, str]:
-    """Return how many live members a server counts, at the minutes at which it looks."""
+def _alive(server: str, *parts: tuple[float, int], state: str = "alive") -> dict[str, str]:
+    """Return how many members a server counts as *state*, at the minutes at which it looks."""
     samples = [f"{value:g} stale _x10" for value, count in parts for _ in range(count)]
-    return {f'nomad_memberlist_node_instances{{instance="{server}",node_state="alive"}}': " ".join(samples)}
+    return {f'nomad_memberlist_node_instances{{instance="{server}",node_state="{state}"}}': " ".join(samples)}
 
 
 CASES = (
@@ -42,10 +42,53 @@ CASES = (
         silent=(110.0, 300.0, 600.0),
     ),
     Case(
+        alert="NomadMemberFlapping",
+        name="a rolling restart of five that gossip notices: four flaps on each server",
+        expected_servers=5,
+        series={
+            **led(_LONG, "s1", "s1", "s5"),
+            **{
+                f'up{{role="server",instance="s{number}"}}': then((1, 10 * number), (0, 2), (1, 181 - 10 * number - 2))
+                for number in (2, 3, 4)
+            },
+            'up{role="server",instance="s6"}': then((1, 50), (0, 2), (1, 129)),
+            **_born("nomad_serf_member_flap", "s1", ((22, 1), (32, 2), (42, 3), (52, 4))),
+        },
+        silent=(110.0, 280.0, 300.0, 600.0, 640.0, 850.0),
+    ),
+    Case(
+        alert="NomadMemberFailed",
+        name="a server was restarted without leaving, and the others know that it is back",
+        series={
+            **led(_LONG),
+            **_born("nomad_serf_member_failed", "s1", ((20, 1),)),
+            **_alive("s1", (0, 2), (1, 2), (0, 11), state="dead"),
+        },
+        silent=(110.0, 230.0, 260.0, 300.0, 600.0),
+    ),
+    Case(
+        alert="NomadMemberFailed",
+        name="a server that answers is cut off, and autopilot calls it unhealthy",
+        series={
+            **led(_LONG),
+            **_alive("s1", (0, 1), (1, 14), state="dead"),
+            **_born("nomad_serf_member_failed", "s1", ((20, 1),)),
+            'nomad_nomad_autopilot_healthy{instance="s1"}': then((1, 20), (0, 161)),
+        },
+        silent=(110.0, 300.0, 600.0),
+    ),
+    Case(
+        alert="NomadMemberFailed",
+        name="a member that failed long ago is still on the list",
+        series={**led(_LONG), **_alive("s1", (1, 15), state="dead")},
+        silent=(110.0, 300.0, 600.0),
+    ),
+    Case(
         alert="NomadMemberFailed",
         name="a server that answers is called failed by the others",
         series={
             **led(_LONG),
+            **_alive("s1", (0, 1), (1, 14), state="dead"),
             **_born("nomad_serf_member_failed", "s1", ((20, 1),)),
             **_born("nomad_serf_member_failed", "s2", ((20, 1), (25, 2))),
         },
@@ -59,6 +102,7 @@ CASES = (
         series={
             **led(_LONG, "s1", "s1", "s2", "s3", "s4"),
             'up{role="server",instance="s5"}': then((1, 12), (0, 169)),
+            **_alive("s1", (0, 1), (1, 14), state="dead"),
             **_born("nomad_serf_member_failed", "s1", ((20, 1),)),
         },
         silent=(300.0, 600.0),
