@@ -3,7 +3,6 @@
 from tests.alert_rules.case import Case, fires, recorded
 from tests.alert_rules.case_series import EVENTS, EVENTS_IN_FINE_STEPS, flat, growing, led, then, unexplained, up
 
-
 _DEAD_MEMBER = {'nomad_memberlist_node_instances{instance="s1",node_state="dead"}': flat(1, 1_200)}
 
 
