@@ -93,9 +93,9 @@ class _Dial(Enum):
 @dataclass(slots=True)
 class _Outgoing:
     node: str
-    state: _Dial = _Dial.IDLE
-    deadline: float = 0.0
+    deadline: float
     """When idle, the next attempt; else, until open, when the attempt is given up."""
+    state: _Dial = _Dial.IDLE
     stream: socket.socket | None = None
     reader: FrameReader = field(default_factory=FrameReader)
     unsent: bytearray = field(default_factory=bytearray)
@@ -124,7 +124,8 @@ class TcpTransport:
         self._listener: Listener | None = None
         self._resolver = Resolver()
         self._selector = selectors.DefaultSelector()
-        self._outgoing = {node: _Outgoing(node) for node in settings.peers}
+        now = clock.monotonic()
+        self._outgoing = {node: _Outgoing(node, deadline=now) for node in settings.peers}
         self._incoming: set[_Incoming] = set()
         self._identities: dict[str, Hello] = {}
         self._refused: set[str] = set()
