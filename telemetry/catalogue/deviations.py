@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from telemetry.catalogue import broker, heartbeat, raft, state
+from telemetry.catalogue import broker, heartbeat, raft, state, worker
 from telemetry.catalogue.metric import Metric
 
 
@@ -45,6 +45,11 @@ PEERS_TWICE = Deviation(
     "gives each twice, with the label `peer_id` and with the id in the name",
     "gives each once, with the label: a name for each peer can be neither recorded nor alerted on",
 )
+NO_CORE_SCHEDULER = Deviation(
+    (broker.SCHEDULER_READY, broker.SCHEDULER_UNACKED, worker.INVOKE_SCHEDULER),
+    "has them for the scheduler `_core`, too, by which it tidies up after itself",
+    "has no such scheduler, so no series of its name",
+)
 
-DEVIATIONS = (AFTER_A_START, NOTHING_TO_APPLY, NO_LONGER_BLOCKED, SNAPSHOT_INDEX, PEERS_TWICE)
+DEVIATIONS = (AFTER_A_START, NOTHING_TO_APPLY, NO_LONGER_BLOCKED, SNAPSHOT_INDEX, PEERS_TWICE, NO_CORE_SCHEDULER)
 """All that are known, in the order of the document."""
