@@ -152,7 +152,7 @@ def _live(port_base: int) -> bool:
     _list(life.found)
     lived = Lived(tuple(life.records), tuple(life.moments), logs)
     # All of them are printed, whatever the first ones say.
-    good = [not life.found, _predicted(life.seen), _seen(lived), _valued(lived)]
+    good = [not life.found, _predicted(life.seen), seen_by_their_steps(lived), values_are_right(lived)]
     _measured(life.seen)
     return all(good)
 
@@ -184,7 +184,7 @@ def series_by_name(scrape: Scrape) -> Counter[str]:
     return Counter(name for name, _ in found)
 
 
-def _seen(lived: Lived) -> bool:
+def seen_by_their_steps(lived: Lived) -> bool:
     """Print which names were not seen by the end of their step, and say if none."""
     late = unseen_by_step(lived)
     print(
@@ -195,7 +195,7 @@ def _seen(lived: Lived) -> bool:
     return not late
 
 
-def _valued(lived: Lived) -> bool:
+def values_are_right(lived: Lived) -> bool:
     """Print which values are wrong, and say if none."""
     wrong = judged(lived)
     print(f"values: {len(CHECKS) + len(PROVEN)} checked, {len(wrong)} wrong, {len(UNCHECKED)} without a check")

@@ -224,6 +224,10 @@ class Averaged:
                 yield _verdict(mean, _widened(want, self.off, self.share), where)
 
 
+_RISE_SECONDS = 8.0
+"""In a shorter step nothing need happen between the first and the last scrape."""
+
+
 @dataclass(frozen=True, slots=True)
 class Rose:
     """From the first to the last scrape of a step a gauge that only rises rose by what *by* says.
@@ -236,7 +240,7 @@ class Rose:
     def judge(self, metric: Metric, lived: Lived) -> Iterator[str]:
         """Yield a verdict for each agent and step in which nothing is killed."""
         for record in lived.records:
-            if record.name not in _QUIET:
+            if record.name not in _QUIET or record.seconds < _RISE_SECONDS:
                 continue
             for place in sorted({place for place, _ in record.scrapes}):
                 values = [scrape.value(metric.name) for where, scrape in record.scrapes if where == place]

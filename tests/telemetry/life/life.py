@@ -25,6 +25,9 @@ from tests.telemetry.life.record import StepRecord
 
 LOOK_EVERY_SECONDS = 2.0
 
+NEW_LEADER_SECONDS = 6.0
+"""After which every gauge of a new leader is as new as its duties; heartbeats are counted every 5 s."""
+
 STILL_SECONDS = 1.5
 """After so long without a change every gauge of a collection interval of a second is as new as the API."""
 
@@ -64,6 +67,8 @@ class Life:
         self.neighbours: dict[str, tuple[str, Role]] = {}
         """What else is scraped, by name: its URL, and what it is."""
         self._answering: dict[str, tuple[float | None, float]] = {}
+        self._term = "", 0.0
+        """The term that was seen last, and since when."""
         self._growth = Growth()
 
     def run(self, steps: Iterable[Step]) -> None:
@@ -154,7 +159,7 @@ class Life:
         """Look until *condition* says something, and return that; end the life when it does not within *seconds*."""
         deadline = self.clock.monotonic() + seconds
         due = 0.0
-        while not (said := condition()):
+        while not (said := _said(condition)):
             if self.clock.monotonic() > deadline:
                 raise SystemExit(f"{self.record.name}: {what} did not come within {seconds:.0f} s")
             if self.clock.monotonic() >= due:
@@ -181,7 +186,9 @@ class Life:
         kind = "leader" if at == self.leader else "client" if agent.role is LocalRole.CLIENT else "follower"
         began = self.clock.monotonic()
         with NomadApi(ApiSettings(address=f"http://127.0.0.1:{agent.http}")) as api:
-            answer = api.get(path) if method == "get" else getattr(api, method)(path, *([body] if body else []))
+            # An unhealthy cluster is answered with 429.
+            read = method == "get"
+            answer = api.get(path, accept=(429,)) if read else getattr(api, method)(path, *([body] if body else []))
         self.did(call, self.clock.monotonic() - began, kind)
         return answer.value
 
@@ -217,6 +224,11 @@ class Life:
     def _moment(self) -> Moment | None:
         if self.cluster.leader() != self.leader:
             self.find_leader()
+        term = self.raft(self.leader)["term"]
+        if term != self._term[0]:
+            self._term = term, self.clock.monotonic()
+        if self.clock.monotonic() - self._term[1] < NEW_LEADER_SECONDS:
+            return None
         before, low = self._api(), self._stats()
         self.wait(STILL_SECONDS)
         facts = {
@@ -281,6 +293,14 @@ class Life:
 
     def _stats(self) -> Mapping[str, Mapping[str, str]]:
         return {name: self.raft(name) for name in self.servers}
+
+
+def _said(condition: Callable[[], Any]) -> Any:
+    """Return what *condition* says; nothing while nobody leads who could answer."""
+    try:
+        return condition()
+    except ApiFailure:
+        return None
 
 
 def _files(folder: Path) -> dict[str, tuple[int, float]]:

@@ -8,7 +8,7 @@ from typing import Any
 
 from agent.errors import RequestRefused
 from compose.local_settings import default_agent_command
-from telemetry.catalogue import Role
+from telemetry.catalogue import Role, client
 from telemetry.nomad_api import ApiFailure
 from tests.telemetry.life.life import Life, Step
 from tests.telemetry.life.worker import AHEAD_SECONDS, Worker
@@ -177,12 +177,22 @@ def _drain(life: Life) -> None:
     life.ask("Node.UpdateDrain", path, method="put", body={"DrainSpec": spec})
     life.look()
     life.until(lambda: not _node(life, "client-1")["Drain"], 60, "the end of the drain")
+    # A client learns of it by the answer to a heartbeat; its labels are old until then.
+    life.until(lambda: _eligibility(life) == "ineligible", 60, "a client that knows of its drain")
     life.watch(3)
     life.moment()
     life.ask("Node.UpdateDrain", path, method="put", body={"DrainSpec": None, "MarkEligible": True})
-    life.until(lambda: _many(life, "everywhere") == 2, 30, "the system job on both clients")
+    life.until(lambda: _many(life, "everywhere") == 2, 60, "the system job on both clients")
+    life.until(lambda: _eligibility(life) == "eligible", 60, "a client that knows that it may take work")
     life.watch(3)
     life.moment()
+
+
+def _eligibility(life: Life) -> str:
+    """Return what the first client took itself for at its last collection: series with an older label stay a minute."""
+    scrape = next(scrape for place, scrape in reversed(life.record.scrapes) if place == "client-1")
+    newest = max(scrape.of(client.UPTIME.name), key=lambda sample: sample.value)
+    return newest.labels["node_scheduling_eligibility"]
 
 
 def _node(life: Life, name: str) -> Any:

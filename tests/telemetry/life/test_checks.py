@@ -5,11 +5,12 @@ from types import SimpleNamespace
 
 import pytest
 
-from telemetry.catalogue import broker, client, outrider, raft
+from telemetry.catalogue import broker, client, outrider, raft, runtime
 from telemetry.scraped import read_exposition
-from tests.telemetry.life.checks import All, Always, Counted, Equals, Lived, Reached, Timed
-from tests.telemetry.life.judged import judged
+from tests.telemetry.life.checks import All, Always, Averaged, Counted, Equals, Lived, Logged, Reached, Rose, Timed
+from tests.telemetry.life.judged import judged, unseen_by_step
 from tests.telemetry.life.record import StepRecord
+from tests.telemetry.life.seen import STEP_OF
 
 TERM = 'outrider_raft_term{server="s1"} 4\n'
 
@@ -149,3 +150,57 @@ def test_a_life_in_which_nothing_was_compared_is_wrong_altogether():
     found = judged(Lived((), ()))
 
     assert ["compared nothing"] == found[raft.APPLY]
+
+
+def test_a_mean_over_scrapes_is_held_against_the_system():
+    """
+    By label, and only where the oracle speaks.
+    """
+    text = 'nomad_client_allocs_cpu_user{alloc_id="a"} 30\n'
+
+    def of(want):
+        return wrong(
+            Averaged("jobs", lambda *_: {("a",): want}, ("alloc_id",), off=5.0), client.ALLOCS_CPU_USER, lived(text)
+        )
+
+    assert [] == of(26.0)
+    assert ["jobs, s1 a, mean: 30, expected 5 to 15"] == of(10.0)
+    assert wrong(Averaged("none", lambda *_: None, ("alloc_id",)), client.ALLOCS_CPU_USER, lived(text)) is None
+
+
+def test_a_gauge_that_only_rises_is_held_against_a_count():
+    """
+    Its first and its last scrape of a step count; a short step is left out.
+    """
+    scrapes = [("s1", read_exposition(f"nomad_runtime_total_gc_runs {value}\n")) for value in (10, 12, 15)]
+    record = StepRecord("jobs", ended=20.0, scrapes=scrapes)
+    short = StepRecord("jobs", ended=2.0, scrapes=scrapes)
+
+    assert [] == wrong(Rose(lambda step, place: (4, 6)), runtime.TOTAL_GC_RUNS, Lived((record,), ()))
+    assert wrong(Rose(lambda step, place: (6, 9)), runtime.TOTAL_GC_RUNS, Lived((record,), ()))
+    assert wrong(Rose(lambda step, place: (6, 9)), runtime.TOTAL_GC_RUNS, Lived((short,), ())) is None
+
+
+def test_a_counter_is_held_against_the_logs():
+    """
+    As many lines as it grew by.
+    """
+    records = lived(grown={("nomad_raft_apply", ()): 2.0}).records
+
+    assert [] == wrong(Logged("stored"), raft.APPLY, Lived(records, (), {"s1": "stored a\nstored b\nother\n"}))
+    assert wrong(Logged("stored"), raft.APPLY, Lived(records, (), {"s1": "stored a\n"}))
+
+
+def test_a_name_that_comes_after_its_step_or_never_is_said():
+    """
+    It counts from the end of its step on, whoever exported it.
+    """
+    first, second = StepRecord("start"), StepRecord("lease")
+    first.seen = {name for name, step in STEP_OF.items() if step == "start"} - {"outrider_raft_term", "outrider_nodes"}
+    second.seen = {"outrider_raft_term"}
+
+    late = unseen_by_step(Lived((first, second), ()))
+
+    assert "seen in lease, expected by the end of start" == late["outrider_raft_term"]
+    assert "never seen, expected by the end of start" == late["outrider_nodes"]
+    assert "outrider_raft_voters" not in late

@@ -103,7 +103,7 @@ _BROKER: dict[Metric, Check] = {
     ),
     broker.SCHEDULER_READY: Equals(o.on_leader(lambda moment: {}), by=("word",), other=0.0),
     broker.SCHEDULER_UNACKED: Equals(
-        o.on_leader(lambda moment: {(name,): float(many) for name, many in moment.held.items()}),
+        o.on_leader(lambda moment: {(name,): float(many) for name, many in moment.held.items() if many}),
         by=("word",),
         other=0.0,
     ),
@@ -119,7 +119,7 @@ _BROKER: dict[Metric, Check] = {
 }
 
 _HOST: dict[Metric, Check] = {
-    client.UPTIME: Equals(o.on_clients(lambda moment, place: moment.wall - moment.host.booted), off=10.0),
+    client.UPTIME: Equals(o.on_clients(lambda moment, place: moment.wall - moment.host.booted), off=20.0),
     client.HOST_CPU_USER: _averaged(o.core_percent(0)),
     client.HOST_CPU_SYSTEM: _averaged(o.core_percent(1)),
     client.HOST_CPU_IDLE: _averaged(o.core_percent(2)),
