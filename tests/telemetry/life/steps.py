@@ -231,9 +231,10 @@ def _leader_lost(life: Life) -> None:
     life.cluster.kill(lost)
     life.find_leader()
     began = life.clock.monotonic()
-    worker, node = Worker(life), life.node_id("client-1")
-    for _ in range(ENTRIES_FOR_A_SNAPSHOT // _ENTRIES_AT_ONCE):
-        worker.register_again(node, _ENTRIES_AT_ONCE)
+    node = life.node_id("client-1")
+    enough = int(life.raft(life.leader)["last_log_index"]) + ENTRIES_FOR_A_SNAPSHOT
+    while int(life.raft(life.find_leader())["last_log_index"]) < enough:
+        Worker(life).register_again(node, _ENTRIES_AT_ONCE)
         life.look()
     life.cluster.restart(lost)
     life.until(lambda: _has_all(life, lost), 60, f"the return of {lost}")
