@@ -185,7 +185,7 @@ class Life:
         agent = next(each for each in self.cluster.settings.agents if each.name == at)
         kind = "leader" if at == self.leader else "client" if agent.role is LocalRole.CLIENT else "follower"
         began = self.clock.monotonic()
-        with NomadApi(ApiSettings(address=f"http://127.0.0.1:{agent.http}")) as api:
+        with NomadApi(ApiSettings(address=f"http://127.0.0.1:{agent.http}", retry_seconds=20.0)) as api:
             # An unhealthy cluster is answered with 429.
             read = method == "get"
             answer = api.get(path, accept=(429,)) if read else getattr(api, method)(path, *([body] if body else []))
