@@ -108,9 +108,9 @@ class _Dial(Enum):
 @dataclass(slots=True)
 class _Outgoing:
     node: str
-    state: _Dial = _Dial.IDLE
-    deadline: float = 0.0
+    deadline: float
     """When idle, the next attempt; else, until open, when the attempt is given up."""
+    state: _Dial = _Dial.IDLE
     stream: Stream | None = None
     handshake: int = 0
     """Its number while it is secured: `stream` is then in other hands."""
@@ -143,7 +143,8 @@ class TcpTransport:
         self._listener: Listener | None = None
         self._resolver = Resolver()
         self._selector = selectors.DefaultSelector()
-        self._outgoing = {node: _Outgoing(node) for node in settings.peers}
+        now = clock.monotonic()
+        self._outgoing = {node: _Outgoing(node, deadline=now) for node in settings.peers}
         self._incoming: set[_Incoming] = set()
         self._identities: dict[str, Hello] = {}
         self._refused: set[str] = set()

@@ -69,6 +69,8 @@ _RATES: dict[str, Metric] = {
     "Node.Register": catalogue.RPC_NODE_WRITE,
     "Node.UpdateStatus": catalogue.RPC_NODE_WRITE,
     "Node.UpdateAlloc": catalogue.RPC_NODE_WRITE,
+    "Node.UpdateDrain": catalogue.RPC_NODE_WRITE,
+    "Node.UpdateEligibility": catalogue.RPC_NODE_WRITE,
     "Operator.RaftGetConfiguration": catalogue.RPC_OPERATOR_READ,
     "Operator.ServerHealth": catalogue.RPC_OPERATOR_READ,
     "Plan.Submit": catalogue.RPC_PLAN_WRITE,

@@ -2,7 +2,10 @@
 
 from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
 
-SCHEDULERS = ("service", "batch", "system", "sysbatch", "_core")
+CORE = "_core"
+"""The scheduler by which a Nomad tidies up after itself; our agent has none."""
+
+SCHEDULERS = ("service", "batch", "system", "sysbatch", CORE)
 """The words in names that hold a scheduler type."""
 
 FAILED = "_failed"
@@ -39,6 +42,7 @@ def _of_scheduler(name: str, meaning: str, key: str) -> Metric:
         source=_BROKER_GO,
         key=key,
         expansions=(*SCHEDULERS, FAILED),
+        unused=(CORE,),
     )
 
 
@@ -157,27 +161,27 @@ BLOCKED_CPU = _blocked_resource(
     "nomad_nomad_blocked_evals_cpu",
     Unit.MEGAHERTZ,
     _PLACE_LABELS,
-    "CPU that blocked evaluations ask for; each counts whole in every place that had no room; on the leader.",
+    "CPU that blocked evaluations ask for and lack, those that lack something else left out; each counts whole in every place that had no room; on the leader.",
     "nomad.nomad.blocked_evals.cpu",
 )
 BLOCKED_MEMORY = _blocked_resource(
     "nomad_nomad_blocked_evals_memory",
     Unit.MEGABYTES,
     _PLACE_LABELS,
-    "Memory that blocked evaluations ask for; each counts whole in every place that had no room; on the leader.",
+    "Memory that blocked evaluations ask for and lack, those that lack something else left out; each counts whole in every place that had no room; on the leader.",
     "nomad.nomad.blocked_evals.memory",
 )
 BLOCKED_JOB_CPU = _blocked_resource(
     "nomad_nomad_blocked_evals_job_cpu",
     Unit.MEGAHERTZ,
     _JOB_LABELS,
-    "CPU that the blocked evaluations of a job ask for; on the leader.",
+    "CPU that the blocked evaluations of a job ask for and lack; 0 where they lack something else; on the leader.",
     "nomad.nomad.blocked_evals.job.cpu",
 )
 BLOCKED_JOB_MEMORY = _blocked_resource(
     "nomad_nomad_blocked_evals_job_memory",
     Unit.MEGABYTES,
     _JOB_LABELS,
-    "Memory that the blocked evaluations of a job ask for; on the leader.",
+    "Memory that the blocked evaluations of a job ask for and lack; 0 where they lack something else; on the leader.",
     "nomad.nomad.blocked_evals.job.memory",
 )

@@ -191,7 +191,9 @@ TASKS_DEAD = _node("nomad_client_tasks_dead", Unit.COUNT, "Tasks that ended and 
 
 ALLOCS_RUNNING = _task("nomad_client_allocs_running", Kind.COUNTER, Unit.COUNT, "Times a task began to run.")
 ALLOCS_COMPLETE = _task("nomad_client_allocs_complete", Kind.COUNTER, Unit.COUNT, "Times a task ended well.")
-ALLOCS_FAILED = _task("nomad_client_allocs_failed", Kind.COUNTER, Unit.COUNT, "Times a task failed for good.")
+ALLOCS_FAILED = _task(
+    "nomad_client_allocs_failed", Kind.COUNTER, Unit.COUNT, "Times a task failed for good, each counted twice."
+)
 ALLOCS_RESTART = _task("nomad_client_allocs_restart", Kind.COUNTER, Unit.COUNT, "Times a task was restarted.")
 
 # Resources a task uses; only with publish_allocation_metrics.

@@ -124,12 +124,15 @@ def unseen(states: Iterable[tuple[AgentState, Scrape]], catalogue: Catalogue = C
     """Return the names that agents like these export and none of the scrapes brought, each with when it is there."""
     pairs = list(states)
     seen = frozenset[str]().union(*(seen_names(scrape, catalogue) for _, scrape in pairs))
-    could = [
-        metric
+    makes = {(state.roles, state.is_outrider): state for state, _ in pairs}.values()
+    return {
+        name: metric.present
         for metric in catalogue
-        if any(state.roles & metric.exporter and _has(metric, state) for state, _ in pairs)
-    ]
-    return {name: metric.present for metric in could for name in metric.names if name not in seen}
+        for state in makes
+        if state.roles & metric.exporter and _has(metric, state)
+        for name in (metric.exported_names if state.is_outrider else metric.names)
+        if name not in seen
+    }
 
 
 def _has(metric: Metric, state: AgentState) -> bool:

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from telemetry.catalogue import broker, heartbeat, memberlist, raft, serf, state
+from telemetry.catalogue import broker, heartbeat, memberlist, raft, serf, state, worker
 from telemetry.catalogue.metric import Metric
 
 
@@ -45,7 +45,11 @@ PEERS_TWICE = Deviation(
     "gives each twice, with the label `peer_id` and with the id in the name",
     "gives each once, with the label: a name for each peer can be neither recorded nor alerted on",
 )
-
+NO_CORE_SCHEDULER = Deviation(
+    (broker.SCHEDULER_READY, broker.SCHEDULER_UNACKED, worker.INVOKE_SCHEDULER),
+    "has them for the scheduler `_core`, too, by which it tidies up after itself",
+    "has no such scheduler, so no series of its name",
+)
 SOONER = Deviation(
     (serf.MEMBER_FAILED, memberlist.NODE_INSTANCES),
     "calls a dead server failed after 37 to 43 s, and counts its members at an exchange about once a minute",
@@ -57,5 +61,14 @@ SIZE = Deviation(
     "says the bytes of the state that it sends",
 )
 
-DEVIATIONS = (AFTER_A_START, NOTHING_TO_APPLY, NO_LONGER_BLOCKED, SNAPSHOT_INDEX, PEERS_TWICE, SOONER, SIZE)
+DEVIATIONS = (
+    AFTER_A_START,
+    NOTHING_TO_APPLY,
+    NO_LONGER_BLOCKED,
+    SNAPSHOT_INDEX,
+    PEERS_TWICE,
+    NO_CORE_SCHEDULER,
+    SOONER,
+    SIZE,
+)
 """All that are known, in the order of the document."""

@@ -118,6 +118,8 @@ class Metric:
     """Nomad's own key, where it is not simply the name with a dot for each underscore; see `dotted`."""
     expansions: tuple[str, ...] = ()
     """For a name made at run time (`nomad_nomad_broker_<scheduler>_ready`): the closed set of words in its `{}`."""
+    unused: tuple[str, ...] = ()
+    """Those of `expansions` that only a Nomad has a use for: our agent exports no series of such a name."""
     buckets: tuple[float, ...] = ()
     """For a histogram: the upper bounds of its buckets, rising, in its unit; infinity is not among them."""
     labelled_by_job: bool = False
@@ -134,6 +136,8 @@ class Metric:
                 raise ValueError(f"metric {self.name!r}: {label!r} is not a label name Prometheus accepts")
         if self.key and _NOT_IN_A_NAME.sub("_", self.key) != self.name:
             raise ValueError(f"metric {self.name!r}: the key {self.key!r} does not become this name")
+        if not set(self.unused) <= set(self.expansions):
+            raise ValueError(f"metric {self.name!r}: {self.unused} are not all among {self.expansions}")
         if len(set(self.labels)) != len(self.labels):
             raise ValueError(f"metric {self.name!r}: a label stands twice in {self.labels}")
         if (self.kind is Kind.HISTOGRAM) != bool(self.buckets):
@@ -157,6 +161,14 @@ class Metric:
         if not self.expansions:
             return (self.name,)
         return tuple(self.name.format(word) for word in self.expansions)
+
+    @property
+    def exported_names(self) -> tuple[str, ...]:
+        """Those of `names` that an agent or exporter of ours exports."""
+        if not self.exported:
+            return ()
+        without = {self.name.format(word) for word in self.unused}
+        return tuple(name for name in self.names if name not in without)
 
     @property
     def expires_seconds(self) -> float | None:

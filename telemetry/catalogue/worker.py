@@ -1,6 +1,6 @@
 """Scheduling workers: the steps from taking an evaluation to acknowledging it, on every server."""
 
-from telemetry.catalogue.broker import SCHEDULERS
+from telemetry.catalogue.broker import CORE, SCHEDULERS
 from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
 
 
@@ -15,6 +15,7 @@ def _timer(name: str, meaning: str, key: str, expansions: tuple[str, ...] = ()) 
         source="nomad/worker.go",
         key=key,
         expansions=expansions,
+        unused=(CORE,) if expansions else (),
     )
 
 

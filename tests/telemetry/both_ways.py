@@ -1,57 +1,52 @@
 """The catalogue both ways: `python -m tests.telemetry.both_ways [FOLDER] [--port-base N] [--recorded]`.
 
-Compares every recorded scrape of a real Nomad with the catalogue, then runs a cluster of ours through a short life
-(jobs that run, fail and do not fit, a leader killed, a client killed, a server that leaves) and compares what it exports
-all the way. Prints how much is unknown, missing and unseen, and which of the names measured on a real Nomad our agent
-exports. FOLDER holds recordings under faults, as `tests.detection.recordings` reads them. The exit code is 1 when
-anything is unknown, otherwise than catalogued, or missing.
+Compares every recorded scrape of a real Nomad with the catalogue, then runs a cluster of ours through the steps of
+`tests.telemetry.life` and compares what it exports all the way. Prints how much is unknown, missing and unseen, which
+values differ from what the API, the system or the script say, and which of the names measured on a real Nomad our
+agent exports. FOLDER holds recordings under faults, as `tests.detection.recordings` reads them. The exit code is 1
+when anything is unknown, otherwise than catalogued, or missing, was not seen by the end of its step, or is wrong.
 """
 
 import argparse
 import json
 import os
-import signal
 import sys
 import tarfile
 import tempfile
-import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
-from compose.check.command import compared
-from compose.check.gather import ask_agent
 from compose.local import LocalCluster
 from compose.local_settings import LocalSettings
-from telemetry.catalogue import MODULES, Presence, Role, find, metrics_of
+from telemetry.catalogue import MODULES, Role, find, metrics_of
 from telemetry.catalogue.cardinality import ClusterSize, series
 from telemetry.catalogue.comparison import AgentState, Difference, Problem, compare, find_scraped, unseen
-from telemetry.nomad_api import ApiFailure, ApiSettings, NomadApi
 from telemetry.scraped import Scrape, read_exposition
 from tests.compose.free_ports import free_base
+from tests.telemetry.life.checks import Lived, is_bound
+from tests.telemetry.life.judged import judged, unseen_by_step
+from tests.telemetry.life.life import Life, Seen
+from tests.telemetry.life.seen import ELSEWHERE, STEP_OF
+from tests.telemetry.life.steps import STEPS
+from tests.telemetry.life.values import CHECKS, PROVEN, UNCHECKED
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "nomad-2.0.5"
 ROOT = Path(__file__).parents[2]
 _STEADY = {"leader": Role.SERVER, "follower": Role.SERVER, "client": Role.CLIENT}
-LOOK_EVERY_SECONDS = 2.0
-_SETTLED_SECONDS = 65.0
-"""How long the life goes on after a change, so that a leader has done what it does once a minute."""
-
 SIZE = ClusterSize(
     servers=3,
     clients=2,
-    jobs=5,
+    # One is held by the script, three times if real workers are faster.
+    jobs=11,
     # After a client's death all that runs is on the other one, the ended ones beside it.
-    allocations=16,
+    allocations=40,
     waiting=5,
     node_states=2,
     cores=os.cpu_count() or 1,
     disks=8,
 )
 """The cluster of `Life`, as large as it gets."""
-
-Seen = list[tuple[AgentState, Scrape]]
 
 
 def main(arguments: list[str]) -> int:
@@ -149,118 +144,17 @@ def _live(port_base: int) -> bool:
             cluster.start()
             cluster.wait_ready(120)
             life = Life(cluster)
-            life.run()
+            life.run(STEPS)
+            logs = {agent.name: cluster.log(agent.name).read_text("utf-8") for agent in settings.agents}
         finally:
             cluster.stop()
     print(f"live: {len(life.seen)} scrapes, {sum(len(s.samples) for _, s in life.seen)} samples: {_counts(life.found)}")
     _list(life.found)
-    good = _predicted(life.seen)
-    _never(life.seen)
+    lived = Lived(tuple(life.records), tuple(life.moments), logs)
+    # All of them are printed, whatever the first ones say.
+    good = [not life.found, _predicted(life.seen), seen_by_their_steps(lived), values_are_right(lived)]
     _measured(life.seen)
-    return good and not life.found
-
-
-class Life:
-    """A cluster of ours, driven from its start to the leave of a server, and scraped all the while.
-
-    *seen* are all scrapes, *found* how they differ from the catalogue: what is unknown or otherwise at any moment, and
-    what is missing once the cluster has settled.
-    """
-
-    def __init__(self, cluster: LocalCluster) -> None:
-        self._cluster = cluster
-        self._wait = threading.Event().wait
-        self.seen: Seen = []
-        self.found: list[Difference] = []
-
-    def run(self) -> None:
-        """Live it."""
-        for job in (_job("web", 2, "service", "/bin/sleep", "3600"), _job("once", 1, "batch", "/bin/true")):
-            self._register(job)
-        self._register(_job("failing", 1, "batch", "/bin/false"))
-        self._register(_job("huge", 1, "service", "/bin/sleep", "3600", memory=10_000_000))
-        self._register(_job("everywhere", 1, "system", "/bin/sleep", "3600"))
-        self._for(_SETTLED_SECONDS - 10)
-        self._read()
-        self._for(10)
-        self._settled("after jobs")
-        leader = self._cluster.leader()
-        assert leader is not None, "a settled cluster has a leader"
-        self._cluster.kill(leader)
-        self._cluster.kill("client-2")
-        self._for(10)
-        self._cluster.restart(leader)
-        self._cluster.restart("client-2")
-        self._for(_SETTLED_SECONDS + 20)
-        self._settled("after failures")
-        self._cluster.kill("server-3", signal.SIGINT)
-        self._for(_SETTLED_SECONDS)
-        self._settled("after a leave")
-
-    def _for(self, seconds: float) -> None:
-        """Scrape every agent that answers, for *seconds*."""
-        for _ in range(round(seconds / LOOK_EVERY_SECONDS)):
-            for agent in self._cluster.settings.agents:
-                facts = ask_agent(f"http://127.0.0.1:{agent.http}", ApiSettings(), place=agent.name)
-                if facts.scrape is None or not facts.body:
-                    continue
-                self.seen.append((facts.state(), facts.scrape))
-                # What must be there is judged by `_settled`.
-                young = replace(facts.state(), seconds=0.0)
-                self.found += compare(facts.scrape, young)
-            self._wait(LOOK_EVERY_SECONDS)
-
-    def _settled(self, when: str) -> None:
-        agents = [
-            facts
-            for agent in self._cluster.settings.agents
-            if self._cluster.pid(agent.name) is not None
-            and (facts := ask_agent(f"http://127.0.0.1:{agent.http}", ApiSettings(), place=agent.name)).scrape
-        ]
-        found = compared(agents, lambda agent: ask_agent(agent.address, ApiSettings(), place=agent.place))
-        missing = [each for each in found if each.problem is Problem.MISSING]
-        print(f"  {when}: {len(agents)} agents, {len(missing)} missing", flush=True)
-        self.found += missing
-
-    def _read(self) -> None:
-        """Ask what an operator asks, and stop a job."""
-        address = f"http://127.0.0.1:{self._cluster.settings.server_agents[0].http}"
-        with NomadApi(ApiSettings(address=address)) as api:
-            for path in _READS:
-                api.get(path)
-            alloc = api.get("/v1/job/web/allocations").value[0]
-            api.get(f"/v1/allocation/{alloc['ID']}")
-            api.get(f"/v1/evaluation/{alloc['EvalID']}")
-            api.get(f"/v1/node/{alloc['NodeID']}")
-            api.put(f"/v1/node/{alloc['NodeID']}/eligibility", {"Eligibility": "ineligible"})
-            api.put(f"/v1/node/{alloc['NodeID']}/eligibility", {"Eligibility": "eligible"})
-            api.delete("/v1/job/huge")
-
-    def _register(self, job: dict) -> None:
-        address = f"http://127.0.0.1:{self._cluster.settings.server_agents[0].http}"
-        with NomadApi(ApiSettings(address=address)) as api:
-            try:
-                api.put("/v1/jobs", {"Job": job})
-            except ApiFailure as error:
-                sys.exit(f"{job['ID']} was not registered: {error}")
-
-
-_READS = (
-    *("/v1/jobs", "/v1/nodes", "/v1/allocations", "/v1/evaluations", "/v1/status/leader", "/v1/status/peers"),
-    *("/v1/job/web", "/v1/job/web/evaluations", "/v1/job/web/summary", "/v1/operator/autopilot/health"),
-)
-
-
-def _job(name: str, count: int, kind: str, command: str, *arguments: str, memory: int = 16) -> dict:
-    task = {
-        "Name": "t",
-        "Driver": "raw_exec",
-        "Config": {"command": command, "args": list(arguments)},
-        "Resources": {"CPU": 20, "MemoryMB": memory},
-    }
-    restart = {"Attempts": 1, "Delay": 1_000_000_000, "Interval": 60_000_000_000, "Mode": "fail"}
-    group = {"Name": "g", "Count": count, "Tasks": [task], "RestartPolicy": restart}
-    return {"ID": name, "Type": kind, "Datacenters": ["dc1"], "TaskGroups": [group]}
+    return all(good)
 
 
 def _predicted(seen: Seen) -> bool:
@@ -290,13 +184,30 @@ def series_by_name(scrape: Scrape) -> Counter[str]:
     return Counter(name for name, _ in found)
 
 
-def _never(seen: Seen) -> None:
-    names = unseen(seen)
-    print(f"unseen in this life: {len(names)} of what our agent exports")
-    for presence in Presence:
-        of_it = sorted(name for name, present in names.items() if present is presence)
-        if of_it:
-            print(f"  {presence.value}: {', '.join(of_it)}")
+def seen_by_their_steps(lived: Lived) -> bool:
+    """Print which names were not seen by the end of their step, and say if none."""
+    late = unseen_by_step(lived)
+    print(
+        f"seen: {len(STEP_OF) - len(late)} of {len(STEP_OF)} names by the end of their step, {len(ELSEWHERE)} elsewhere"
+    )
+    for name, why in sorted(late.items()):
+        print(f"  {name}: {why}")
+    return not late
+
+
+def values_are_right(lived: Lived) -> bool:
+    """Print which values are wrong, and say if none."""
+    wrong = judged(lived)
+    print(f"values: {len(CHECKS) + len(PROVEN)} checked, {len(wrong)} wrong, {len(UNCHECKED)} without a check")
+    bounds = sorted(metric.name for metric, check in CHECKS.items() if is_bound(check))
+    print(f"  {len(CHECKS)} of them here, {len(PROVEN)} by other tests")
+    print(f"  {len(bounds)} of those here against bounds alone: {', '.join(bounds)}")
+    for metric, verdicts in wrong.items():
+        print(f"  {metric.name}: {len(verdicts)} wrong; {'; '.join(verdicts[:_VERDICTS_SHOWN])}")
+    return not wrong
+
+
+_VERDICTS_SHOWN = 3
 
 
 def _measured(seen: Seen) -> None:

@@ -1,11 +1,15 @@
-"""`make catalogue` without its cluster: what is printed of recorded scrapes, and the exit code."""
+"""`make catalogue` without its cluster: what is printed of recorded scrapes and of a life, and the exit code."""
 
 import tarfile
 from pathlib import Path
 
 import pytest
 
+from tests.telemetry import both_ways
 from tests.telemetry.both_ways import main
+from tests.telemetry.life.checks import Lived
+from tests.telemetry.life.seen import STEP_OF
+from tests.telemetry.life.values import CHECKS, PROVEN, UNCHECKED
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "nomad-2.0.5"
 # Ten minutes after the recorded server was started.
@@ -69,3 +73,19 @@ def test_a_folder_that_is_none_is_refused(tmp_path, capsys):
     assert 2 == main(["--recorded", str(tmp_path / "no")])
 
     assert "is no folder" in capsys.readouterr().err
+
+
+def test_a_life_without_anything_fails_on_every_name_and_value(capsys):
+    """
+    What was not seen by its step, or compared with nothing, is listed and counted, and is no success.
+    """
+    nothing = Lived((), ())
+
+    assert not both_ways.seen_by_their_steps(nothing)
+    assert not both_ways.values_are_right(nothing)
+
+    out = capsys.readouterr().out
+    assert f"seen: 0 of {len(STEP_OF)} names by the end of their step, 1 elsewhere\n" in out
+    checked, excused = len(CHECKS) + len(PROVEN), len(UNCHECKED)
+    assert f"values: {checked} checked, {len(CHECKS)} wrong, {excused} without a check\n" in out
+    assert "  outrider_raft_term: never seen, expected by the end of start\n" in out

@@ -137,6 +137,16 @@ def test_expansions_resolve_to_their_word():
     assert find("nomad_nomad_broker_other_ready") is None
 
 
+def test_an_unused_word_is_one_of_the_words():
+    """
+    What our agent leaves out of a name's words is checked against them.
+    """
+    with pytest.raises(ValueError, match="are not all among"):
+        a_metric("x_{}", expansions=("a",), unused=("b",))
+
+    assert ("x_a",) == a_metric("x_{}", expansions=("a", "b"), unused=("b",)).exported_names
+
+
 def test_histograms_have_buckets_and_no_bare_series():
     """
     A histogram resolves by _bucket, _sum and _count, and le is a label of its buckets.

@@ -142,3 +142,15 @@ def test_what_was_never_seen_is_listed_with_when_it_is_there():
     assert "nomad_raft_commitTime" not in found
     assert set() == {name for name, present in found.items() if present is Presence.ALWAYS}
     assert found.keys() <= {name for metric in CATALOGUE for name in metric.names}
+
+
+def test_a_word_that_our_agent_has_no_use_for_is_unseen_on_a_nomad_only():
+    """
+    Our agent has no scheduler that tidies up, so nobody waits for series of its name.
+    """
+    nothing = read_exposition("")
+    nomad, ours = (AgentState(place="s", roles=Role.SERVER, is_outrider=each) for each in (False, True))
+
+    assert "nomad_nomad_broker__core_ready" in unseen([(nomad, nothing)])
+    assert "nomad_nomad_broker__core_ready" not in unseen([(ours, nothing)])
+    assert "nomad_nomad_broker_batch_ready" in unseen([(ours, nothing)])

@@ -217,6 +217,28 @@ def test_a_received_snapshot_makes_its_server_fresh():
     assert engine.status(0.0).snapshot_index > 0
 
 
+def test_a_thread_that_has_just_begun_was_not_late(tmp_path):
+    """
+    What is due as soon as the thread runs is due from then on, and not since the machine was started.
+    """
+    uptime = SystemClock().monotonic()
+
+    async def scenario():
+        addresses = [f"127.0.0.1:{port}" for port in free_ports(3)]
+        trio = [
+            made(address, tmp_path / address, [other for other in addresses if other != address], multiplier=3.0)
+            for address in addresses
+        ]
+        try:
+            await until(lambda: leading(*trio))
+            return [each.status().tick_lateness_seconds for each in trio]
+        finally:
+            for each in trio:
+                each.stop()
+
+    assert max(asyncio.run(scenario())) < uptime / 2
+
+
 def test_a_slow_disk_makes_the_raft_thread_late(tmp_path, monkeypatch):
     """
     What a write to disk delays shows as lateness, as a thread that the system wakes late does.

@@ -16,6 +16,7 @@ from agent.rpc.methods import (
     NODE_GET_NODE,
     NODE_UPDATE_STATUS,
     STATUS_PING,
+    Access,
     EvalDequeueRequest,
     NodeSpecificRequest,
     NodeUpdateStatusRequest,
@@ -179,6 +180,25 @@ def test_calls_are_counted_by_endpoint():
         catalogue.RPC_NODE_WRITE: 1,
         catalogue.RPC_NODE_READ: 1,
     } == recorder.counts
+
+
+@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
+def test_every_call_belongs_to_a_rate(method):
+    """
+    A call counts as its endpoint's read or list when it only reads, and as its write when it changes something.
+    """
+    recorder = Counting()
+
+    async def run():
+        async with wired(lambda asked, request: sample(asked.response), recorder) as (client, address, _):
+            await client.call(address, method, sample(method.request), 5)
+
+    asyncio.run(run())
+
+    (rate,) = recorder.counts.keys() - {catalogue.RPC_REQUEST, catalogue.RPC_QUERY}
+    changes = method.access in {Access.WRITE, Access.LEADER_LOCAL}
+    assert rate.name.startswith(f"nomad_nomad_rpc_{method.name.partition('.')[0].lower()}_")
+    assert changes is rate.name.endswith("_write")
 
 
 def test_nobody_listening_is_unreachable_at_once():

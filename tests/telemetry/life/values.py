@@ -1,0 +1,505 @@
+"""The value of each metric of our agent, and what it is held against: a table by metric.
+
+Every metric that our agent exports stands in exactly one of `CHECKS`, `PROVEN` and `UNCHECKED`.
+"""
+
+import os
+from typing import Any
+
+from telemetry.catalogue import (
+    Metric,
+    autopilot,
+    broker,
+    client,
+    discovery,
+    exporter,
+    external,
+    fsm,
+    heartbeat,
+    http,
+    job,
+    leader,
+    memberlist,
+    outrider,
+    plan,
+    raft,
+    rpc,
+    runtime,
+    serf,
+    state,
+    tls,
+    worker,
+)
+from tests.telemetry.life import oracles as o
+from tests.telemetry.life.checks import (
+    All,
+    Always,
+    Averaged,
+    Check,
+    Counted,
+    Equals,
+    Logged,
+    Proven,
+    Reached,
+    Rose,
+    Timed,
+)
+from tests.telemetry.life.steps import HUGE_MB, HUGE_MHZ
+
+_WORKERS = 3 * (os.cpu_count() or 1)
+_DEQUEUES_A_SECOND = (0.5 * _WORKERS, 3.0 * _WORKERS)
+"""Each worker of the three servers asks twice a second while there is nothing to do."""
+
+FLOAT32 = 1e-6
+"""A Nomad's gauges are of single precision, and so are ours of its names."""
+
+AT_REST = Equals(o.leader_else(lambda moment: 0.0))
+
+
+def _all(*checks: Check) -> All:
+    return All(checks)
+
+
+def _averaged(oracle: Any) -> All:
+    return All((Always(0.0, 100.0), Averaged("worker", oracle, ("cpu",), off=20.0)))
+
+
+def _asked(call: str) -> All:
+    """A call that only the script makes: as often as it did, and not longer than it waited for the answers."""
+    return _all(Counted(o.asked(call)), Timed(call=call))
+
+
+def _of_tasks(field: int) -> Equals:
+    """What the processes of a task hold; tasks that ended are shown for a minute, and nothing is said of them."""
+    return Equals(
+        o.of_allocs(lambda moment, alloc: float(moment.usage[alloc][field])),
+        by=("alloc_id",),
+        off=o.MB,
+        share=0.3,
+        other=o.ANYTHING,
+    )
+
+
+def _counted(count: o.Count, *, each: bool = False, off: float = 0.0, share: float = 0.0, by: str = "") -> All:
+    return _all(Counted(count, each=each, off=off, share=share, by=by), Timed())
+
+
+def _over_rpc(*calls: str, others: bool = False) -> Counted:
+    return Counted(o.asked_over_rpc(*calls, others=others))
+
+
+_AUTOPILOT: dict[Metric, Check] = {
+    autopilot.HEALTHY: Equals(o.on_leader(lambda moment: float(o.alive(moment) == moment.voters))),
+    autopilot.FAILURE_TOLERANCE: Equals(
+        o.on_leader(lambda moment: max(0.0, float(o.alive(moment) - moment.voters // 2 - 1)))
+    ),
+}
+
+_BROKER: dict[Metric, Check] = {
+    broker.TOTAL_READY: AT_REST,
+    broker.TOTAL_UNACKED: Equals(o.leader_else(lambda moment: float(sum(moment.held.values())))),
+    broker.TOTAL_PENDING: Equals(
+        o.leader_else(lambda moment: float(len(o.evals(moment, status="pending")) - sum(moment.held.values())))
+    ),
+    broker.TOTAL_WAITING: Equals(
+        o.leader_else(lambda moment: float(len(o.evals(moment, status="pending", delayed=True))))
+    ),
+    broker.SCHEDULER_READY: Equals(o.on_leader(lambda moment: {}), by=("word",), other=0.0),
+    broker.SCHEDULER_UNACKED: Equals(
+        o.on_leader(lambda moment: {(name,): float(many) for name, many in moment.held.items() if many}),
+        by=("word",),
+        other=0.0,
+    ),
+    broker.WAIT_TIME: _counted(o.deliveries_by_job, by="job"),
+    broker.PROCESS_TIME: _counted(o.evals_by_job, by="job"),
+    broker.RESPONSE_TIME: _counted(o.evals_by_job, by="job"),
+    broker.BLOCKED_TOTAL_BLOCKED: Equals(o.leader_else(lambda moment: float(len(o.evals(moment, status="blocked"))))),
+    broker.BLOCKED_TOTAL_ESCAPED: AT_REST,
+    broker.BLOCKED_CPU: Equals(o.lacks("fast", HUGE_MHZ)),
+    broker.BLOCKED_MEMORY: Equals(o.lacks("huge", HUGE_MB)),
+    broker.BLOCKED_JOB_CPU: Equals(o.lacks_by_job("fast", HUGE_MHZ), by=("job",)),
+    broker.BLOCKED_JOB_MEMORY: Equals(o.lacks_by_job("huge", HUGE_MB), by=("job",)),
+}
+
+_HOST: dict[Metric, Check] = {
+    client.UPTIME: Equals(o.on_clients(lambda moment, place: moment.wall - moment.host.booted), off=20.0),
+    client.HOST_CPU_USER: _averaged(o.core_percent(0)),
+    client.HOST_CPU_SYSTEM: _averaged(o.core_percent(1)),
+    client.HOST_CPU_IDLE: _averaged(o.core_percent(2)),
+    client.HOST_CPU_TOTAL: _averaged(o.core_percent(None)),
+    client.HOST_CPU_TOTAL_PERCENT: _averaged(o.core_percent(None)),
+    client.HOST_CPU_TOTAL_TICKS: Averaged("worker", o.core_ticks, ("cpu",), off=400.0),
+    client.HOST_CPU_TOTAL_TICKS_COUNT: Counted(o.ticks_added_up),
+    client.HOST_MEMORY_TOTAL: Equals(o.memory("total"), share=FLOAT32),
+    client.HOST_MEMORY_AVAILABLE: Equals(o.memory("available"), share=0.1),
+    client.HOST_MEMORY_USED: Equals(o.memory("used"), share=0.2),
+    client.HOST_MEMORY_FREE: Equals(o.memory("free"), share=0.2),
+    client.HOST_DISK_SIZE: Equals(o.disk(0), by=("disk",), share=FLOAT32),
+    client.HOST_DISK_USED: Equals(o.disk(1), by=("disk",), share=0.02),
+    client.HOST_DISK_AVAILABLE: Equals(o.disk(2), by=("disk",), share=0.02),
+    client.HOST_DISK_USED_PERCENT: Equals(o.disk(3), by=("disk",), off=1.0),
+    client.HOST_DISK_INODES_PERCENT: Equals(o.disk(4), by=("disk",), off=1.0),
+}
+
+_CLIENT: dict[Metric, Check] = {
+    client.ALLOCATED_CPU: Equals(o.on_clients(lambda moment, place: o.CPU * o.live_allocs(moment, place))),
+    client.ALLOCATED_MEMORY: Equals(o.on_clients(lambda moment, place: o.MEMORY * o.live_allocs(moment, place))),
+    client.ALLOCATED_MAX_MEMORY: Equals(o.on_clients(lambda moment, place: o.MEMORY * o.live_allocs(moment, place))),
+    client.ALLOCATED_DISK: Equals(o.on_clients(lambda moment, place: float(o.DISK_MB * o.live_allocs(moment, place)))),
+    client.UNALLOCATED_CPU: Equals(o.left_over("Cpu", "CpuShares", o.CPU_MHZ)),
+    client.UNALLOCATED_MEMORY: Equals(o.left_over("Memory", "MemoryMB", o.MEMORY_MB)),
+    client.UNALLOCATED_DISK: Equals(o.left_over("Disk", "DiskMB", o.DISK_MB)),
+    client.UNALLOCATED_NETWORK: Equals(o.on_clients(o.bandwidth), by=("device",)),
+    client.ALLOCATIONS_BLOCKED: Equals(o.on_clients(lambda moment, place: 0.0)),
+    client.ALLOCATIONS_MIGRATING: Equals(o.on_clients(lambda moment, place: 0.0)),
+    client.ALLOCATIONS_PENDING: Equals(o.alloc_count("pending")),
+    client.ALLOCATIONS_RUNNING: Equals(o.alloc_count("running")),
+    client.ALLOCATIONS_TERMINAL: Equals(o.alloc_count("complete", "failed")),
+    client.TASKS_PENDING: Equals(o.task_count("pending")),
+    client.TASKS_RUNNING: Equals(o.task_count("running")),
+    client.TASKS_DEAD: Equals(o.task_count("dead")),
+    client.ALLOCS_RUNNING: Counted(o.task_events("Started")),
+    client.ALLOCS_COMPLETE: Counted(o.allocs_ended("complete")),
+    client.ALLOCS_FAILED: Counted(o.allocs_ended("failed", times=2)),
+    client.ALLOCS_RESTART: Counted(o.task_events("Restarting")),
+    client.ALLOCS_CPU_ALLOCATED: Equals(o.of_allocs(lambda moment, alloc: o.CPU), by=("alloc_id",), other=o.CPU),
+    client.ALLOCS_MEMORY_ALLOCATED: Equals(
+        o.of_allocs(lambda moment, alloc: o.MEMORY * o.MB), by=("alloc_id",), other=o.MEMORY * o.MB
+    ),
+    client.ALLOCS_CPU_USER: Averaged("worker", o.busy_percent(0), ("alloc_id",), off=2.0, share=0.5),
+    client.ALLOCS_CPU_SYSTEM: Averaged("worker", o.busy_percent(1), ("alloc_id",), off=2.0, share=0.5),
+    client.ALLOCS_CPU_TOTAL_PERCENT: Averaged("worker", o.busy_percent(None), ("alloc_id",), off=2.0, share=0.5),
+    client.ALLOCS_CPU_TOTAL_TICKS: Averaged("worker", o.busy_ticks, ("alloc_id",), off=40.0, share=0.5),
+    client.ALLOCS_CPU_TOTAL_TICKS_COUNT: Counted(o.busy_ticks_added_up),
+    # raw_exec holds nobody back.
+    client.ALLOCS_CPU_THROTTLED_PERIODS: Always(0.0, 0.0),
+    client.ALLOCS_CPU_THROTTLED_TIME: Always(0.0, 0.0),
+    client.ALLOCS_MEMORY_RSS: _of_tasks(2),
+    client.ALLOCS_MEMORY_SWAP: _of_tasks(3),
+}
+
+_PROCESS: dict[Metric, Check] = {
+    external.PROCESS_START_TIME_SECONDS: Equals(o.of_process(lambda process: process.started), off=0.05),
+    external.PROCESS_CPU_SECONDS_TOTAL: Equals(o.of_process(lambda process: process.cpu_seconds), off=1.0),
+    external.PROCESS_OPEN_FDS: Equals(o.of_process(lambda process: process.open_files), off=6.0),
+    external.PROCESS_MAX_FDS: Equals(o.of_process(lambda process: process.files_max)),
+    external.PROCESS_RESIDENT_MEMORY_BYTES: Equals(o.of_process(lambda process: process.resident), share=0.05),
+    external.PROCESS_VIRTUAL_MEMORY_BYTES: Equals(o.of_process(lambda process: process.virtual), share=0.15),
+    runtime.NUM_GOROUTINES: Equals(o.of_process(lambda process: (process.threads, process.threads + 200)), off=2.0),
+    runtime.ALLOC_BYTES: Equals(o.of_process(lambda process: process.anonymous), share=0.05),
+    runtime.SYS_BYTES: Equals(o.of_process(lambda process: process.data), share=0.15),
+    # A Python object takes some tens of bytes, and most of the heap is objects.
+    runtime.HEAP_OBJECTS: Equals(o.of_process(lambda process: (process.anonymous / 2_000, process.anonymous / 30))),
+    runtime.GC_PAUSE_NS: Timed(at_once=5),
+    runtime.TOTAL_GC_RUNS: Rose(o.collections(0.5)),
+    runtime.TOTAL_GC_PAUSE_NS: Rose(o.pauses),
+    # It grows at each collection, or the loop hangs.
+    runtime.MALLOC_COUNT: Rose(lambda record, place: (1.0, 1e9)),
+}
+
+_FSM: dict[Metric, Check] = {
+    fsm.REGISTER_NODE: _counted(o.grown_with("nomad_nomad_client_register_count"), each=True),
+    fsm.NODE_STATUS_UPDATE: Counted(o.in_step("client-lost", (2, 4)), each=True),
+    fsm.NODE_ELIGIBILITY_UPDATE: _counted(o.asked("Node.UpdateEligibility"), each=True),
+    fsm.NODE_DRAIN_UPDATE: _counted(o.asked("Node.UpdateDrain"), each=True),
+    fsm.BATCH_NODE_DRAIN_UPDATE: _counted(o.in_step("drain", 1), each=True),
+    fsm.REGISTER_JOB: _counted(o.asked("Job.Register"), each=True),
+    fsm.DEREGISTER_JOB: _counted(o.asked("Job.Deregister"), each=True),
+    fsm.UPDATE_EVAL: _all(
+        Counted(
+            o.grown_with(
+                "nomad_nomad_eval_update_count", "nomad_nomad_eval_create_count", "nomad_nomad_eval_reblock_count"
+            ),
+            each=True,
+            off=6.0,
+        ),
+        Timed(),
+    ),
+    fsm.APPLY_PLAN_RESULTS: _counted(o.grown_with("nomad_nomad_plan_apply_count"), each=True),
+    fsm.ALLOC_CLIENT_UPDATE: _counted(o.grown_with("nomad_nomad_client_update_alloc_count"), each=True),
+    fsm.ALLOC_UPDATE_DESIRED_TRANSITION: _counted(o.in_step("drain", (1, 6)), each=True),
+}
+
+_JOB: dict[Metric, Check] = {
+    heartbeat.ACTIVE: Equals(o.leader_else(lambda moment: float(sum(n["Status"] != "down" for n in moment.nodes)))),
+    heartbeat.INVALIDATE: Counted(o.in_step("client-lost", 1)),
+    http.CONNECTIONS: Equals(o.http_connections, off=3.0),
+    job.STATUS_PENDING: Equals(o.job_status("pending")),
+    job.STATUS_RUNNING: Equals(o.job_status("running")),
+    job.STATUS_DEAD: Equals(o.job_status("dead")),
+    job.SUMMARY_QUEUED: Equals(o.on_leader(o.queued), by=("job", "task_group")),
+    job.SUMMARY_STARTING: Equals(o.summary("pending"), by=("job", "task_group")),
+    job.SUMMARY_RUNNING: Equals(o.summary("running"), by=("job", "task_group")),
+    job.SUMMARY_COMPLETE: Equals(o.summary("complete"), by=("job", "task_group")),
+    job.SUMMARY_FAILED: Equals(o.summary("failed"), by=("job", "task_group")),
+    job.SUMMARY_UNKNOWN: Equals(o.summary("unknown"), by=("job", "task_group")),
+    job.SUMMARY_LOST: Equals(o.summary("lost"), by=("job", "task_group")),
+    leader.ESTABLISH_LEADERSHIP: Counted(o.in_step("leader-lost", (1, 4))),
+    leader.REVOKE_LEADERSHIP: Counted(o.in_step("lease", (1, 4))),
+    leader.BARRIER: Timed(),
+}
+
+_SERVER: dict[Metric, Check] = {
+    outrider.AGENT_INFO: Equals(lambda moment, place: {(place, moment.roles[place]): 1.0}, by=("node", "role")),
+    outrider.SERVER_HAS_LEADER: _all(Equals(o.on_servers(lambda moment, place: 1.0)), Reached("lease", most=0.0)),
+    outrider.SERVER_IS_LEADER: Equals(o.leader_else(lambda moment: 1.0)),
+    outrider.RAFT_TERM: Equals(o.stats("term")),
+    outrider.RAFT_VOTERS: Equals(o.on_servers(lambda moment, place: float(moment.voters))),
+    outrider.RAFT_VOTERS_HEALTHY: Equals(o.leader_else(lambda moment: float(o.alive(moment)), 2.0)),
+    outrider.RAFT_LAST_CONTACT_SECONDS: _all(
+        Equals(o.on_servers(lambda moment, place: (0.0, 1.0))), Reached("lease", least=1.0)
+    ),
+    outrider.RAFT_TICK_LATENESS_SECONDS: _all(Always(0.0, 120.0), Reached("lease", least=2.0)),
+    outrider.RAFT_LAST_INDEX: Equals(o.stats("last_log_index")),
+    outrider.RAFT_COMMIT_INDEX: Equals(o.stats("commit_index")),
+    outrider.RAFT_APPLIED_INDEX: Equals(o.stats("applied_index")),
+    outrider.RAFT_LOG_ENTRIES: Equals(o.on_servers(o.log_entries)),
+    outrider.RAFT_LOG_BYTES: Equals(o.on_servers(o.log_bytes), share=0.02),
+    outrider.RAFT_SNAPSHOT_AGE_SECONDS: Equals(o.on_servers(o.snapshot_age), off=5.0),
+    serf.MEMBER_JOIN: Logged("type=member-join ", off=2.0),
+    serf.MEMBER_LEFT: Logged("type=member-leave ", off=1.0),
+    serf.MEMBER_FAILED: Logged("type=member-failed ", off=1.0),
+    serf.MEMBER_FLAP: Logged("type=member-flap ", off=1.0),
+    serf.MEMBER_UPDATE: Logged("type=member-update ", off=1.0),
+    memberlist.MSG_SUSPECT: Logged("type=member-suspected ", off=2.0),
+    memberlist.NODE_INSTANCES: Reached("start", least=3.0),
+    memberlist.HEALTH_SCORE: Reached("lease", least=1.0),
+    outrider.RAFT_ELECTIONS_TOTAL: Logged("entering leader state"),
+    outrider.RAFT_LEASE_LOSSES_TOTAL: Logged("leader lease timeout"),
+    outrider.EVALUATIONS_FAILED_TOTAL: Counted(o.in_step("worker", (1, 1))),
+    outrider.NODES: Equals(o.on_servers(o.nodes), by=("status", "eligibility"), other=0.0),
+    outrider.NODES_DRAINING: _all(
+        Equals(o.on_servers(lambda moment, place: float(sum(n["Drain"] for n in moment.nodes)))),
+        Reached("drain", least=1.0),
+    ),
+    outrider.WORKER_COUNT: Equals(o.on_servers(o.cores)),
+    outrider.WORKER_BUSY_COUNT: Equals(o.on_servers(lambda moment, place: 0.0)),
+    outrider.QUEUE_DEPTH: Equals(o.on_servers(lambda moment, place: 0.0)),
+    outrider.EVALUATION_DURATION_SECONDS: _counted(o.evals_by_type, by="type"),
+    outrider.PLAN_DURATION_SECONDS: _counted(o.grown_with("nomad_nomad_plan_submit_count")),
+    outrider.RAFT_COMMIT_DURATION_SECONDS: _counted(o.entries, off=3.0),
+    outrider.CLIENT_LAST_HEARTBEAT_SECONDS: Always(0.0, 40.0),
+    outrider.CLIENT_HEARTBEAT_TTL_SECONDS: Equals(o.on_clients(lambda moment, place: (10.0, 30.0))),
+    outrider.CLIENT_SERVERS_CONNECTED: Equals(o.on_clients(o.connected_servers)),
+    outrider.METRICS_SERIES: Equals(o.series_shown, share=0.1),
+    outrider.METRICS_SERIES_REFUSED_TOTAL: Always(0.0, 0.0),
+    outrider.SINK_DROPPED_TOTAL: Always(0.0, 0.0),
+    outrider.TASK_FAILURES_TOTAL: Always(0.0, 0.0),
+}
+
+_PLAN: dict[Metric, Check] = {
+    plan.QUEUE_DEPTH: AT_REST,
+    # A real worker submits for itself; the script does so once.
+    plan.SUBMIT: _counted(
+        lambda lived, record: (
+            record.grew("nomad_nomad_worker_submit_plan_count") + record.asked["Plan.Submit"]
+            if record.is_steady
+            else None
+        )
+    ),
+    plan.EVALUATE: _counted(o.grown_with("nomad_nomad_plan_submit_count")),
+    plan.APPLY: _counted(o.grown_with("nomad_nomad_plan_submit_count"), off=1.0),
+    plan.NODE_REJECTED: Counted(o.asked("Plan.Submit", steps=("worker",))),
+    worker.DEQUEUE_EVAL: _counted(o.grown_with("nomad_nomad_eval_dequeue_count", less="Eval.Dequeue"), off=12.0),
+    worker.WAIT_FOR_INDEX: _all(Timed()),
+    worker.INVOKE_SCHEDULER: _counted(o.evals_by_type, by="word"),
+    worker.SUBMIT_PLAN: _counted(o.grown_with("nomad_nomad_plan_submit_count", less="Plan.Submit")),
+    worker.CREATE_EVAL: _counted(o.grown_with("nomad_nomad_eval_create_count")),
+    worker.UPDATE_EVAL: _counted(o.grown_with("nomad_nomad_eval_update_count")),
+    worker.REBLOCK_EVAL: _counted(o.grown_with("nomad_nomad_eval_reblock_count")),
+    worker.SEND_ACK: _counted(
+        o.grown_with("nomad_nomad_eval_ack_count", "nomad_nomad_eval_nack_count", less="Eval.Nack")
+    ),
+}
+
+_RAFT: dict[Metric, Check] = {
+    raft.STATE_CANDIDATE: Counted(o.in_step("lease", (1, 60))),
+    raft.STATE_LEADER: Logged("entering leader state", off=1.0),
+    raft.STATE_FOLLOWER: Logged("entering follower state", off=1.0),
+    raft.TRANSITION_HEARTBEAT_TIMEOUT: Counted(o.in_step("leader-lost", (1, 6))),
+    raft.TRANSITION_LEADER_LEASE_TIMEOUT: Logged("leader lease timeout", off=1.0),
+    raft.PEERS: Equals(o.on_leader(lambda moment: float(moment.voters)), may_be_gone=True),
+    raft.CANDIDATE_ELECT_SELF: Counted(o.in_step("leader-lost", (1, 12))),
+    raft.CANDIDATE_PRE_ELECT_SELF: Counted(o.in_step("leader-lost", (1, 60))),
+    raft.RPC_REQUEST_VOTE: Counted(o.in_step("leader-lost", (1, 12))),
+    raft.LEADER_LAST_CONTACT: _counted(o.per_second(1, 20)),
+    raft.LEADER_DISPATCH_LOG: _all(Timed(at_once=1)),
+    raft.LEADER_OLDEST_LOG_AGE: Equals(o.oldest_entry_ms, off=3_000.0),
+    raft.REPLICATION_APPEND_ENTRIES_LOGS: Counted(o.entries_to_followers, off=8.0),
+    raft.FSM_LAST_RESTORE_DURATION: Always(0.0, 5_000.0),
+    raft.LEADER_DISPATCH_NUM_LOGS: Always(1.0, 1_000.0),
+    raft.APPLY: Counted(o.entries, off=4.0),
+    raft.BARRIER: Counted(o.in_step("start", (1, 4))),
+    raft.COMMIT_TIME: _counted(o.entries, off=3.0),
+    raft.COMMIT_NUM_LOGS: Always(1.0, 1_000.0),
+    raft.REPLICATION_APPEND_ENTRIES_RPC: _all(Timed()),
+    raft.REPLICATION_HEARTBEAT: _counted(o.per_second(2, 25)),
+    raft.RPC_PROCESS_HEARTBEAT: _counted(o.grown_with("nomad_raft_replication_heartbeat_count"), share=0.1, off=10.0),
+    raft.RPC_APPEND_ENTRIES: _counted(
+        o.grown_with("nomad_raft_replication_heartbeat_count", "nomad_raft_replication_appendEntries_rpc_count"),
+        share=0.1,
+        off=10.0,
+    ),
+    raft.RPC_APPEND_ENTRIES_STORE_LOGS: _all(Timed()),
+    raft.RPC_APPEND_ENTRIES_PROCESS_LOGS: _all(Timed()),
+    raft.APPLIED_INDEX: Equals(o.stats("applied_index")),
+    raft.LAST_INDEX: Equals(o.stats("last_log_index")),
+    raft.FSM_APPLY: _all(Timed()),
+    raft.FSM_ENQUEUE: _all(Timed()),
+    raft.THREAD_MAIN_SATURATION: Always(0.0, 1.0),
+    raft.THREAD_FSM_SATURATION: Always(0.0, 1.0),
+    raft.SNAPSHOT_TAKE_SNAPSHOT: Counted(o.in_step("leader-lost", 2)),
+    raft.SNAPSHOT_PERSIST: Counted(o.in_step("leader-lost", 2)),
+    raft.FSM_SNAPSHOT: Counted(o.in_step("leader-lost", 2)),
+    raft.FSM_RESTORE: Counted(o.in_step("leader-lost", 1)),
+    raft.RPC_INSTALL_SNAPSHOT: Counted(o.in_step("leader-lost", 1)),
+    state.SNAPSHOT_INDEX: Equals(o.on_servers(o.newest_index)),
+}
+
+_RPC: dict[Metric, Check] = {
+    rpc.CLIENT_UPDATE_ELIGIBILITY: _asked("Node.UpdateEligibility"),
+    rpc.CLIENT_UPDATE_DRAIN: _asked("Node.UpdateDrain"),
+    rpc.CLIENT_GET_ALLOCS: _asked("Node.GetAllocs"),
+    rpc.CLIENT_GET_NODE: _asked("Node.GetNode"),
+    rpc.CLIENT_LIST: _asked("Node.List"),
+    rpc.ALLOC_GET_ALLOC: _asked("Alloc.GetAlloc"),
+    rpc.ALLOC_LIST: _asked("Alloc.List"),
+    rpc.EVAL_GET_EVAL: _asked("Eval.GetEval"),
+    rpc.EVAL_LIST: _asked("Eval.List"),
+    rpc.JOB_REGISTER: _asked("Job.Register"),
+    rpc.JOB_DEREGISTER: _asked("Job.Deregister"),
+    rpc.JOB_GET_JOB: _asked("Job.GetJob"),
+    rpc.JOB_LIST: _asked("Job.List"),
+    rpc.JOB_ALLOCATIONS: _asked("Job.Allocations"),
+    rpc.JOB_EVALUATIONS: _asked("Job.Evaluations"),
+    rpc.JOB_SUMMARY_GET_JOB_SUMMARY: _asked("Job.Summary"),
+    rpc.CLIENT_REGISTER: _all(
+        Counted(o.in_step("client-lost", (1, 3))), Counted(o.asked("Node.Register", steps=("leader-lost",)), off=3.0)
+    ),
+    rpc.CLIENT_UPDATE_STATUS: _counted(o.per_second(0.05, 0.6)),
+    rpc.CLIENT_UPDATE_ALLOC: _counted(o.in_step("jobs", (2, 60))),
+    rpc.CLIENT_GET_CLIENT_ALLOCS: _counted(o.in_step("jobs", (2, 120))),
+    rpc.ALLOC_GET_ALLOCS: _counted(o.in_step("jobs", (2, 120))),
+    rpc.EVAL_DEQUEUE: _counted(o.per_second(*_DEQUEUES_A_SECOND)),
+    rpc.EVAL_ACK: _counted(o.evals_acknowledged),
+    rpc.EVAL_CREATE: _counted(o.grown_with("nomad_nomad_worker_create_eval_count")),
+    rpc.EVAL_REBLOCK: _counted(o.grown_with("nomad_nomad_worker_reblock_eval_count")),
+    rpc.RPC_REQUEST: Counted(o.sum_of_rates, off=3.0),
+    rpc.RPC_QUERY: Counted(o.sum_of_reads, off=3.0),
+    rpc.RPC_EVAL_WRITE: Counted(
+        o.at_most("eval_dequeue", "eval_ack", "eval_nack", "eval_update", "eval_create", "eval_reblock")
+    ),
+    rpc.RPC_NODE_WRITE: _over_rpc("Node.UpdateEligibility", "Node.UpdateDrain", others=True),
+    rpc.RPC_PLAN_WRITE: Counted(o.at_most("plan_submit")),
+    rpc.EVAL_UPDATE: _counted(o.eval_updates),
+    rpc.EVAL_NACK: _counted(o.asked("Eval.Nack"), off=1.0),
+    rpc.RPC_ALLOC_LIST: _over_rpc("Alloc.List"),
+    rpc.RPC_ALLOC_READ: _over_rpc("Alloc.GetAlloc", others=True),
+    rpc.RPC_EVAL_LIST: _over_rpc("Eval.List"),
+    rpc.RPC_EVAL_READ: _over_rpc("Eval.GetEval"),
+    rpc.RPC_JOB_LIST: _over_rpc("Job.List", "Job.Allocations", "Job.Evaluations"),
+    rpc.RPC_JOB_READ: _over_rpc("Job.GetJob", "Job.Summary"),
+    rpc.RPC_JOB_WRITE: _over_rpc("Job.Register", "Job.Deregister"),
+    rpc.RPC_NODE_LIST: _over_rpc("Node.List", "Node.GetAllocs", others=True),
+    rpc.RPC_NODE_READ: _over_rpc("Node.GetNode"),
+    rpc.RPC_OPERATOR_READ: _over_rpc("Operator.ServerHealth", "Operator.RaftGetConfiguration"),
+    rpc.RPC_STATUS_READ: _over_rpc("Status.Leader", others=True),
+    rpc.RPC_STATUS_LIST: _over_rpc("Status.Peers", others=True),
+}
+
+_EXPORTER: dict[Metric, Check] = {
+    exporter.INFO: Always(1.0, 1.0),
+    # Two servers are left of three when it runs.
+    exporter.SERVERS_WATCHED: Always(2.0, 2.0),
+    exporter.SERVER_REACHABLE: Reached("neighbours", least=1.0),
+    exporter.BOOTSTRAP_EXPECT: Always(3.0, 3.0),
+    exporter.AUTOPILOT_HEALTHY: Always(0.0, 0.0),
+    exporter.AUTOPILOT_FAILURE_TOLERANCE: Always(0.0, 0.0),
+    exporter.READ_SECONDS: All((Always(0.0, 10.0), Reached("neighbours", least=1e-4))),
+}
+
+CHECKS: dict[Metric, Check] = {
+    **_AUTOPILOT,
+    **_BROKER,
+    **_HOST,
+    **_CLIENT,
+    **_PROCESS,
+    **_FSM,
+    **_JOB,
+    **_SERVER,
+    **_PLAN,
+    **_RAFT,
+    **_RPC,
+    **_EXPORTER,
+}
+"""Held against the API, the system or the script in each life."""
+
+_READERS = "tests/telemetry/exporting/test_readers.py"
+_BODIES = "tests/telemetry/exporting/test_bodies.py"
+_ENDS = Proven(
+    "tests/integration/test_tls.py::test_the_ends_of_certificates_are_measured", "against the days it was issued for"
+)
+_FOUND = Proven(
+    "tests/telemetry/scrape/test_discovery.py::test_the_targets_stay_when_the_cluster_is_gone",
+    "after one good round and one that failed 60 s later",
+)
+_LISTED = Proven(f"{_BODIES}::test_lists_are_counted_by_status", "from the recorded lists of a real Nomad")
+PROVEN: dict[Metric, Proven] = {
+    tls.CERT_EXPIRATION_SECONDS: _ENDS,
+    tls.CA_EXPIRATION_SECONDS: _ENDS,
+    discovery.TARGETS: _FOUND,
+    discovery.LIST_AGE_SECONDS: _FOUND,
+    discovery.ROUNDS_FAILED_TOTAL: _FOUND,
+    exporter.JOBS: _LISTED,
+    exporter.DEPLOYMENTS: _LISTED,
+    exporter.EVALUATIONS: _LISTED,
+    exporter.MEMBERS: Proven(
+        f"{_BODIES}::test_a_leader_says_what_our_agent_would_say", "from the recorded answers of a real Nomad"
+    ),
+    exporter.AGE_SECONDS: Proven(
+        f"{_READERS}::test_ages_grow_from_the_last_success", "against the clock that the test moves"
+    ),
+    exporter.SOURCE_AGE_SECONDS: Proven(
+        f"{_READERS}::test_a_list_that_did_not_change_is_not_read_again", "against the clock that the test moves"
+    ),
+    exporter.SOURCE_DENIED: Proven(
+        f"{_READERS}::test_what_the_token_does_not_allow_is_said_once", "of servers that deny one source"
+    ),
+    exporter.READS_TOTAL: Proven(
+        f"{_READERS}::test_a_reader_that_was_told_to_end_takes_nothing_down", "against the reads that the test made"
+    ),
+    exporter.READ_FAILURES_TOTAL: Proven(
+        f"{_READERS}::test_a_malformed_answer_is_a_failure_of_that_source_alone", "against the answers that were bad"
+    ),
+}
+"""Held against something by another test."""
+
+UNCHECKED: dict[Metric, str] = {
+    **dict.fromkeys(
+        (
+            memberlist.UDP_SENT,
+            memberlist.UDP_RECEIVED,
+            memberlist.TCP_SENT,
+            memberlist.TCP_ACCEPT,
+            memberlist.TCP_CONNECT,
+        ),
+        "bytes and streams of gossip, which nothing outside its sockets counts",
+    ),
+    **dict.fromkeys(
+        (memberlist.GOSSIP, memberlist.PROBE_NODE, memberlist.PUSH_PULL_NODE, memberlist.SIZE_LOCAL),
+        "how gossip works inside, which shows nowhere else",
+    ),
+    **dict.fromkeys(
+        (memberlist.MSG_ALIVE, memberlist.MSG_DEAD, memberlist.DEGRADED_PROBE, serf.MSGS_SENT, serf.MSGS_RECEIVED),
+        "news of gossip, of which only what is new to a member is told",
+    ),
+    **dict.fromkeys(
+        (memberlist.QUEUE_BROADCASTS, serf.QUEUE_INTENT),
+        "nearly always 0, as news leave within a second",
+    ),
+    broker.TOTAL_CANCELABLE: "0 by construction: what is superseded is cancelled with the acknowledgement",
+    broker.BLOCKED_TOTAL_QUOTA_LIMIT: "0 by construction: there are no quotas",
+    outrider.QUEUE_CAPACITY: "a constant of the program, to which nothing outside it is equal",
+    runtime.FREE_COUNT: "the collector's own count of what it freed, which nothing else keeps",
+}
+"""Why nothing is known that the value could be held against."""
