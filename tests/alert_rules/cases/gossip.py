@@ -63,6 +63,7 @@ CASES = (
             **led(_LONG),
             **_born("nomad_serf_member_failed", "s1", ((20, 1),)),
             **_alive("s1", (0, 2), (1, 2), (0, 11), state="dead"),
+            **_alive("s1", (3, 2), (2, 2), (3, 11)),
         },
         silent=(110.0, 230.0, 260.0, 300.0, 600.0),
     ),
@@ -88,7 +89,10 @@ CASES = (
         name="a server that answers is called failed by the others",
         series={
             **led(_LONG),
+            # The one that is cut off has everybody else on its list; the third has not heard yet.
             **_alive("s1", (0, 1), (1, 14), state="dead"),
+            **_alive("s3", (0, 15), state="dead"),
+            'nomad_nomad_autopilot_healthy{instance="s1"}': flat(1, _LONG),
             **_born("nomad_serf_member_failed", "s1", ((20, 1),)),
             **_born("nomad_serf_member_failed", "s2", ((20, 1), (25, 2))),
         },
