@@ -17,7 +17,7 @@ from tests.figures import record
 from tests.tools import find_or_explain
 
 SEED_VARIABLE = "OUTRIDER_MUTATION_SEED"
-SHARE = 0.1
+SHARE = 0.05
 PROMTOOLS, ABSENT = find_or_explain("promtool")
 RULES = (
     {"record": "high", "expr": "count by (cluster) (x > 5)"},

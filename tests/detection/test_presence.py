@@ -97,4 +97,4 @@ def test_deviations_are_of_what_both_export():
 
     assert [] == [metric.name for metric in metrics if not metric.exported or not metric.name.startswith("nomad_")]
     assert len(metrics) == len(set(metrics))
-    assert all((find(metric.name) or find(f"{metric.name}_count")).metric is metric for metric in metrics)
+    assert all((find(metric.names[0]) or find(f"{metric.names[0]}_count")).metric is metric for metric in metrics)

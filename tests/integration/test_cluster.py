@@ -206,14 +206,23 @@ def test_a_job_that_is_stopped_stops(driven, web):
     """
     Its tasks end on the clients.
     """
+    before = _sleepers(driven)
+
     finished = driven.outrider("job", "stop", web)
+
+    assert before, "its tasks are known by their folder"
 
     assert 0 == finished.returncode, finished.stderr + finished.stdout
     wait_until(lambda: not driven.running(web), 20, "nothing of it runs")
-    wait_until(lambda: not _sleepers(), 20, "no task is left")
+    wait_until(lambda: not _sleepers(driven), 20, "no task is left")
 
 
-def _sleepers():
+def _sleepers(driven):
+    """Return the tasks that wait on the clients of this cluster; others on the machine may have some, too."""
+    data = str(driven.cluster.settings.directory.absolute())
     return [
-        process.pid for process in psutil.process_iter(["cmdline"]) if process.info["cmdline"] == ["/bin/sleep", "3600"]
+        process.pid
+        for process in psutil.process_iter(["cmdline", "environ"])
+        if process.info["cmdline"] == ["/bin/sleep", "3600"]
+        and (process.info["environ"] or {}).get("NOMAD_TASK_DIR", "").startswith(data)
     ]
