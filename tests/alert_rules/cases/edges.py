@@ -129,7 +129,15 @@ CLIENTS = (
             recorded("outrider:clients_gone", 500.0, 2),
             recorded("outrider:clients_gone", 700.0, 1),
             recorded("outrider:clients_connected", 100.0, 2),
+            recorded("outrider:servers_gone", 100.0, 1),
+            recorded("outrider:servers_gone", 500.0, 1),
+            recorded("outrider:servers_gone", 700.0, 0),
         ),
+    ),
+    Case(
+        name="no server is a target",
+        series={'up{role="client",instance="c1"}': "1x150"},
+        recorded=(recorded("outrider:servers_gone", 100.0, 0),),
     ),
     Case(
         name="other clients of the same names",
