@@ -4,13 +4,13 @@ Gossip tells who they are and how. Where a server runs without it, as in a simul
 configuration stand for them, and one that cannot be reached is "failed".
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from agent.consensus.replicator import Peer
 from agent.gossip.bootstrap import RAFT_TAG
-from agent.gossip.members import MemberView
+from agent.gossip.members import MemberView, Status
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +54,12 @@ def member_body(member: Member) -> dict[str, Any]:
     return _body(
         f"{member.peer.name}.{member.region}", host, int(port or 0), tags, "alive" if member.alive else "failed"
     )
+
+
+def regions_of(bodies: Iterable[Mapping[str, Any]], own: str) -> list[str]:
+    """Return *own* and the regions of the members in Nomad's shape, sorted; of one whose servers left, none is."""
+    known = {str(body["Tags"].get("region", "")) for body in bodies if body["Status"] != Status.LEFT.value}
+    return sorted({own, *known} - {""})
 
 
 def gossip_body(view: MemberView) -> dict[str, Any]:

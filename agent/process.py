@@ -320,9 +320,10 @@ class AgentProcess:
         """Return the body of /v1/regions: a client asks a server."""
         if self._server is not None:
             return self._server.regions()
+        from agent.members import regions_of  # noqa: PLC0415 - a client needs no gossip
+
         answer = await self.caller.call(m.STATUS_MEMBERS, m.Request(region=self.region), HEALTH_SECONDS)
-        known = {str(member["Tags"].get("region", "")) for member in answer.members if member["Status"] != "left"}
-        return sorted({self.region, *known} - {""})
+        return regions_of(answer.members, self.region)
 
     @property
     def gossip(self) -> "Gossip | None":

@@ -27,12 +27,11 @@ from agent.endpoints.node import NodeEndpoint
 from agent.endpoints.operator import OperatorEndpoint
 from agent.endpoints.replicated import ReplicatedState
 from agent.errors import OutriderError, RequestRefused
-from agent.gossip.members import Status
 from agent.gossip.service import Gossip
 from agent.leader.duties import LeaderDuties
 from agent.leader.heartbeats import HeartbeatSettings
 from agent.leader.surroundings import Surroundings
-from agent.members import Member, gossip_body, member_body
+from agent.members import Member, gossip_body, member_body, regions_of
 from agent.model.command import AnyCommand, Result, decode_result, encode
 from agent.rpc.caller import Dispatcher
 from agent.rpc.client import RpcClient
@@ -235,10 +234,8 @@ class ServerAgent:
         return sorted(bodies, key=lambda body: str(body["Name"]))
 
     def regions(self) -> list[str]:
-        """Return the regions of which a server is known, sorted; of one whose servers left, none is."""
-        views = [] if self.gossip is None else self.gossip.members()
-        known = {view.tags.get("region", "") for view in views if view.status is not Status.LEFT}
-        return sorted({self._config.region, *known} - {""})
+        """Return the regions of which a server is known."""
+        return regions_of(self.members(), self._config.region)
 
     async def propose(self, command: AnyCommand) -> Result:
         """Replicate *command*; raises RequestRefused when the state machine refused it, else as the replicator does."""

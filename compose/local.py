@@ -280,11 +280,9 @@ class LocalCluster:
 
     def _end_tasks(self) -> None:
         """Kill the tasks that clients of this folder started: a killed client leaves them behind."""
-        own = str(self.settings.directory / "data") + "/"
-        for process in psutil.process_iter():
+        for process in tasks_below(self.settings.directory / "data"):
             with suppress(psutil.Error):
-                if process.environ().get(_TASK_VARIABLE, "").startswith(own):
-                    process.kill()
+                process.kill()
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
@@ -296,6 +294,16 @@ class LocalCluster:
             except BlockingIOError as error:
                 raise LocalError(f"another outrider command is at work in {self.settings.directory}") from error
             yield
+
+
+def tasks_below(folder: Path) -> list[psutil.Process]:
+    """Return the processes of tasks whose client keeps its data below *folder*, whether that client lives or not."""
+    own, found = f"{folder}/", []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(_TASK_VARIABLE, "").startswith(own):
+                found.append(process)
+    return found
 
 
 def holder_of(port: int) -> str:

@@ -305,7 +305,7 @@ def _check_servers(config: AgentConfig, problems: Problems) -> None:
             f"server.bootstrap_expect = {expected}, but {path} and this server, {me}, together are {len(servers)} "
             f"({names}): {remedy}",
         )
-    elif 1 < len(servers) == max(expected, len(servers)):
+    elif 1 < len(servers) >= expected:
         _check_adjacent(config, problems)
 
 

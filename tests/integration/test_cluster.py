@@ -9,6 +9,7 @@ import psutil
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from compose.local import tasks_below
 from telemetry.catalogue import CATALOGUE, Presence, Role, find, outrider
 from tests.integration.watch import wait_until
 
@@ -219,10 +220,5 @@ def test_a_job_that_is_stopped_stops(driven, web):
 
 def _sleepers(driven):
     """Return the tasks that wait on the clients of this cluster; others on the machine may have some, too."""
-    data = str(driven.cluster.settings.directory.absolute())
-    return [
-        process.pid
-        for process in psutil.process_iter(["cmdline", "environ"])
-        if process.info["cmdline"] == ["/bin/sleep", "3600"]
-        and (process.info["environ"] or {}).get("NOMAD_TASK_DIR", "").startswith(data)
-    ]
+    tasks = tasks_below(driven.cluster.settings.directory.absolute() / "data")
+    return [task.pid for task in tasks if task.cmdline() == ["/bin/sleep", "3600"]]

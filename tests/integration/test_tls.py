@@ -11,6 +11,7 @@ import subprocess
 import pytest
 import requests
 
+from compose.local import tasks_below
 from compose.local_settings import default_agent_command
 from telemetry.catalogue import Role, metrics_of
 from telemetry.catalogue.comparison import AgentState, compare, seen_names
@@ -95,6 +96,9 @@ class Cluster:
     def close(self):
         for agent in self.agents:
             agent.close()
+        # They outlive a client that is killed.
+        for task in tasks_below(self.client.folder):
+            task.kill()
 
     def outrider(self, *words, **environment):
         """Run the command line with Nomad's variables for this cluster."""
