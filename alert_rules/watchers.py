@@ -46,12 +46,17 @@ CONFIG_REJECTED = AlertSpec(
 
 NOTIFICATIONS_FAILING = AlertSpec(
     alert="OutriderNotificationsFailing",
+    # A Prometheus that was just started drops what fires until it has found its Alertmanagers, some five seconds.
     expr="""
     sum by (instance) (increase(alertmanager_notification_requests_failed_total{role="alertmanager"}[$recent])) >= $failures
     or
     sum by (instance) (increase(prometheus_notifications_errors_total{role="prometheus"}[$recent])) >= $failures
     or
-    sum by (instance) (increase(prometheus_notifications_dropped_total{role="prometheus"}[$recent])) >= $failures
+    (
+      sum by (instance) (increase(prometheus_notifications_dropped_total{role="prometheus"}[$recent])) >= $failures
+      and on (instance)
+      process_start_time_seconds{role="prometheus"} == process_start_time_seconds{role="prometheus"} offset $recent
+    )
     """,
     onset=budget.over(60.0),
     hold_seconds=0.0,

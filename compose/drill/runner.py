@@ -153,7 +153,8 @@ class FaultRunner:
         # Before its first scrape a new Prometheus is quiet, too.
         self._stage.wait(full)
         if not self._stage.until(lambda: self._stage.observer.quiet_seconds() >= full, _QUIET_SECONDS_MAX):
-            raise Unquiet(f"alerts fire although nothing was done: see {self._stage.directory}")
+            alerts = sorted({trace.alert for trace in self._stage.observer.traces() if trace.resolved_at is None})
+            raise Unquiet(f"{', '.join(alerts)} although nothing was done: see {self._stage.directory}")
 
     def _wait_arrived(self, expected: tuple[Expected, ...], began: float) -> None:
         """Wait until everything has arrived, or the longest promise and more is over."""

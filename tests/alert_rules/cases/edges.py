@@ -205,6 +205,8 @@ ROLES = (
             'prometheus_notifications_errors_total{job="elsewhere",instance="x2",alertmanager="two"}': growing(3, 600),
             'prometheus_notifications_dropped_total{job="prometheus",instance="p2"}': then((7, 20), (10, 100)),
             'prometheus_notifications_dropped_total{job="elsewhere",instance="x3"}': growing(3, 600),
+            'process_start_time_seconds{job="prometheus",instance="p2"}': flat(1_000, 600),
+            'process_start_time_seconds{job="prometheus",instance="x3"}': flat(1_000, 600),
         },
         # At 350 s the failures of 100 s are four minutes old, at 450 s six.
         fires=(fires(350.0, instance="a1"), fires(350.0, instance="p1"), fires(350.0, instance="p2")),

@@ -7,20 +7,24 @@ _PROMETHEUS = 'job="prometheus",instance="p1"'
 _ALERTMANAGER = 'job="alertmanager",instance="a1"'
 
 
+_DROPPED = f"prometheus_notifications_dropped_total{{{_PROMETHEUS}}}"
+_STARTED = f"process_start_time_seconds{{{_PROMETHEUS}}}"
+
+
 def _quiet(name: str, values: str) -> Case:
     """Return a case in which a count of failures does what is not enough."""
     return Case(
         alert="OutriderNotificationsFailing",
         name=f"two of {name}",
-        series={name: values},
-        silent=(200.0, 500.0),
+        series={name: values, _STARTED: flat(1_000, 600)},
+        silent=(200.0, 390.0, 500.0),
     )
 
 
 _FAILURES = (
     f'alertmanager_notification_requests_failed_total{{{_ALERTMANAGER},integration="webhook"}}',
     f'prometheus_notifications_errors_total{{{_PROMETHEUS},alertmanager="http://a1/api/v2/alerts"}}',
-    f"prometheus_notifications_dropped_total{{{_PROMETHEUS}}}",
+    _DROPPED,
 )
 
 CASES = (
@@ -28,11 +32,31 @@ CASES = (
         Case(
             alert="OutriderNotificationsFailing",
             name=f"six of {series}",
-            series={series: then((0, 20), (2, 6), (4, 6), (6, 120))},
-            fires=(fires(200.0),),
-            silent=(95.0, 600.0),
+            series={series: then((0, 80), (2, 6), (4, 6), (6, 120)), _STARTED: flat(1_000, 1_000)},
+            fires=(fires(500.0),),
+            silent=(395.0, 900.0),
         )
         for series in _FAILURES
+    ),
+    Case(
+        alert="OutriderNotificationsFailing",
+        name="two of three drop what fires until they have found Alertmanager, and later again; a clock was set back",
+        series={
+            _DROPPED: then((0, 20), (6, 70), (12, 100)),
+            _STARTED: then((1_000, 20), (1_100, 170)),
+            'prometheus_notifications_dropped_total{job="prometheus",instance="p2"}': then((0, 20), (6, 70), (12, 100)),
+            'process_start_time_seconds{job="prometheus",instance="p2"}': then((1_000, 20), (900, 170)),
+            'process_start_time_seconds{job="prometheus",instance="p3"}': flat(1_000, 900),
+            'process_start_time_seconds{job="elsewhere",instance="p1"}': flat(1_000, 900),
+        },
+        fires=(fires(500.0, instance="p1"), fires(500.0, instance="p2")),
+        silent=(110.0, 150.0, 390.0),
+    ),
+    Case(
+        alert="OutriderNotificationsFailing",
+        name="a Prometheus is watched first while it drops",
+        series={_DROPPED: "_x19 0 6x100", _STARTED: "_x19 1000x101"},
+        silent=(110.0, 150.0, 390.0),
     ),
     *(_quiet(series, then((0, 20), (2, 100))) for series in _FAILURES),
     Case(
