@@ -183,8 +183,8 @@ class AgentProcess:
             def failed(reason: str) -> None:
                 loop.call_soon_threadsafe(self._fail, f"the Raft thread stopped: {reason}")
 
-            def with_peers(peers: tuple[str, ...]) -> Replicator:
-                known = replace(settings, peers=peers)
+            def with_peers(peers: tuple[str, ...] | None) -> Replicator:
+                known = replace(settings, peers=peers or (), joining=peers is None)
                 return PysyncobjReplicator(known, fsm, observer, self._registry, self._clock, logger, failed)
 
             if listed:

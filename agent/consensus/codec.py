@@ -41,6 +41,8 @@ class CommandKind(IntEnum):
     REGULAR = 0
     NO_OP = 1
     """Written by each new leader, and by a barrier; the state machine never sees it."""
+    CONFIGURATION = 2
+    """The servers of the group from here on; the state machine never sees it."""
 
 
 Index = Annotated[int, msgspec.Meta(ge=0, le=2**62)]

@@ -3,28 +3,31 @@
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from agent.consensus.replicator import RaftState, Replicator, ReplicatorStatus
+from agent.consensus.replicator import Peer, RaftState, Replicator, ReplicatorStatus, Standing
 from agent.errors import NotLeader
 from telemetry.clock import Clock
 
 _NOTHING = ReplicatorStatus(
     state=RaftState.FOLLOWER, term=0, leader=None, last_index=0, commit_index=0, applied_index=0, last_term=0,
     snapshot_index=0, last_contact_seconds=None, peers=(), tick_lateness_seconds=0.0, has_quorum=False,
-    taken_at_seconds=0.0,
+    taken_at_seconds=0.0, standing=Standing.NONE,
 )  # fmt: skip
 
 
 class DeferredReplicator:
     """Implements `Replicator`; everything goes to the real one once `form` has made it."""
 
-    def __init__(self, clock: Clock, make: Callable[[tuple[str, ...]], Replicator]) -> None:
+    def __init__(self, clock: Clock, make: Callable[[tuple[str, ...] | None], Replicator]) -> None:
         self._clock = clock
         self._make = make
         self._inner: Replicator | None = None
         self._stopped = False
 
-    def form(self, peers: tuple[str, ...]) -> None:
-        """Begin with the Raft addresses *peers* of the others; raises ConfigError as `start`. Blocks for the disk."""
+    def form(self, peers: tuple[str, ...] | None) -> None:
+        """Begin with the Raft addresses *peers* of the others; None waits to be taken into a group that there is.
+
+        Raises ConfigError as `start`. Blocks for the disk.
+        """
         inner = self._make(peers)
         if not self._stopped:
             inner.start()
@@ -62,6 +65,14 @@ class DeferredReplicator:
     async def transfer_leadership(self) -> bool:
         """Hand the lead over; there is none while there is no group."""
         return self._inner is not None and await self._inner.transfer_leadership()
+
+    async def add_server(self, peer: Peer, *, voter: bool, timeout_seconds: float) -> None:
+        """Take *peer* into the group; raises NotLeader while there is none."""
+        await self._formed().add_server(peer, voter=voter, timeout_seconds=timeout_seconds)
+
+    async def remove_server(self, text: str, timeout_seconds: float) -> None:
+        """Take a server out of the group; raises NotLeader while there is none."""
+        await self._formed().remove_server(text, timeout_seconds)
 
     def collect(self) -> None:
         """Emit the gauges; none while there is no group."""

@@ -4,7 +4,7 @@ Pure, but for the lock that a proposal is claimed with.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from enum import Enum, auto
 from threading import Lock
@@ -91,6 +91,9 @@ class Links(Protocol):
 
     def identity(self, node: str) -> Hello | None:
         """Return what the node said of itself."""
+
+    def keep(self, nodes: Collection[str]) -> None:
+        """Dial *nodes* and no others from now on."""
 
     def wake(self) -> None:
         """Make the thread that steps look again; from any thread."""

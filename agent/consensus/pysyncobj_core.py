@@ -16,7 +16,15 @@ from collections.abc import Callable
 import pysyncobj.syncobj
 from pysyncobj import SyncObj, SyncObjConf
 
-from agent.consensus.codec import BATCH_BYTES_MAX, CommandKind
+from agent.consensus.codec import BATCH_BYTES_MAX, CodecError, CommandKind
+from agent.consensus.configuration import (
+    Configuration,
+    Configurations,
+    ConfiguredServer,
+    configurations_in,
+    decode_configuration,
+    encode_configuration,
+)
 from agent.consensus.engine_parts import Compaction, Links, Proposal, Timing
 from agent.consensus.pysyncobj_adapters import LinkAdapter, LogAdapter, PeerNode, SnapshotAdapter
 from agent.consensus.quorum import has_quorum, majority
@@ -29,6 +37,7 @@ from agent.consensus.replicator import (
     RaftState,
     RaftTotals,
     ReplicatorStatus,
+    Standing,
 )
 from agent.consensus.snapshot_store import Snapshot, SnapshotStore, WriteState
 from agent.consensus.wal import LogEntry, RaftLog
@@ -53,6 +62,7 @@ PRIVATES = (
     "raftMatchIndex",
     "raftNextIndex",
     "raftState",
+    "readonlyNodes",
     "sendAppendEntries",
     "serializer",
     "setCurrentTerm",
@@ -86,7 +96,8 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
     """The part of an engine that concerns this server alone.
 
     Loads log and snapshot when it is made; raises ConfigError when they are damaged. *nodes* are the addresses of the
-    other voters. Everything but `submit`, `run_soon` and `oldest_log_age_seconds` belongs to one thread.
+    other voters that the group begins with, until the log says otherwise; with *joining* there is no group yet, and
+    this server waits for one to take it in. Everything but `submit`, `run_soon` and `oldest_log_age_seconds` belongs to one thread.
     """
 
     def __init__(
@@ -105,6 +116,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         clock: Clock,
         rng: random.Random,
         logger: logging.Logger,
+        joining: bool = False,
     ) -> None:
         self._me, self._timing, self._compaction = me, timing, compaction
         self._log, self._snapshots, self._links = log, snapshots, links
@@ -113,6 +125,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._queue: deque[Proposal] = deque()
         self._tasks: deque[Callable[[], None]] = deque()
         self._waiting: dict[int, Proposal] = {}
+        self._begin_with(nodes, joining=joining)
         self._dispatched: deque[tuple[int, float]] = deque()
         self._connected: set[str] = set()
         self._reason = "started"
@@ -151,6 +164,19 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._SyncObj__raftCurrentTerm = max(log.term, log.entries[-1][2])
         self._SyncObj__votedForNodeId = log.voted_for if log.term == self._SyncObj__raftCurrentTerm else None
         self._restore(snapshots.load())
+        if self._configurations.newest_index:
+            self._configure()
+
+    def _begin_with(self, nodes: tuple[str, ...], *, joining: bool) -> None:
+        me = self._me
+        own = ConfiguredServer(me.server_id, me.name, me.raft_address, me.rpc_address, voter=True)
+        # Of the others only the address is known.
+        self._configured = {node: ConfiguredServer("", "", node, "", voter=True) for node in nodes}
+        self._configurations = Configurations(Configuration(() if joining else (own, *self._configured.values())))
+        self._standing = Standing.NONE if joining else Standing.VOTER
+        self._parting: dict[str, tuple[int, float]] = {}
+        """By node, servers that are told of their removal: the index of its entry, and until when."""
+        self._kept = {PeerNode(node) for node in nodes}
 
     def announce(self) -> None:
         """Tell that this server begins as a follower; called once, before the first step."""
@@ -190,11 +216,17 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         return len(self._queue)
 
     def peer_of(self, node: str) -> Peer:
-        """Return what is known of *node*; before its first hello only the address it is dialled at."""
+        """Return what is known of *node*: from its hello, else from the configuration, else its address alone."""
         hello = self._links.identity(node)
-        if hello is None:
-            return Peer("", node, node, "")
+        if hello is None or not self._is_itself(node):
+            known = self._configured.get(node)
+            return Peer("", node, node, "") if known is None or not known.server_id else known.peer
         return Peer(hello.server_id, hello.name, hello.raft_address, hello.rpc_address)
+
+    def _is_itself(self, node: str) -> bool:
+        """Tell whether *node* is the server that the configuration means: another may have taken its address."""
+        hello, known = self._links.identity(node), self._configured.get(node)
+        return hello is None or known is None or known.server_id in {"", hello.server_id}
 
     def status(self, tick_lateness_seconds: float) -> ReplicatorStatus:
         """Return one look at everything."""
@@ -203,8 +235,9 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         leader = self._SyncObj__raftLeader
         heard = None if self._last_heard_at is None else now - self._last_heard_at
         contacts = self._SyncObj__lastResponseTime if leading else {}
-        nodes = sorted(self._SyncObj__otherNodes, key=lambda node: str(node.id))
-        recent = sum(now - contacts[node] <= self._timing.lease_seconds for node in nodes if node in contacts)
+        voters = self._SyncObj__otherNodes
+        nodes = sorted(voters | self._learners(), key=lambda node: str(node.id))
+        recent = sum(now - contacts[node] <= self._timing.lease_seconds for node in voters if node in contacts)
         return ReplicatorStatus(
             state=self.state,
             term=self.term,
@@ -218,7 +251,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             peers=tuple(
                 PeerStatus(
                     peer=self.peer_of(node.id),
-                    voter=True,
+                    voter=node in voters,
                     connected=node.id in self._connected,
                     last_contact_seconds=now - contacts[node] if node in contacts else None,
                     match_index=self._SyncObj__raftMatchIndex.get(node) if leading else None,
@@ -226,11 +259,13 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
                 for node in nodes
             ),
             tick_lateness_seconds=tick_lateness_seconds,
-            has_quorum=has_quorum(len(nodes) + 1, recent + 1) if leading else leader is not None,
+            has_quorum=has_quorum(len(voters) + 1, recent + 1) if leading else leader is not None,
             taken_at_seconds=now,
             snapshot_age_seconds=now - self._snapshot_at,
             log_bytes=self._log.disk_bytes,
             totals=RaftTotals(int(self.totals["elections_won"]), int(self.totals["lease_losses"])),
+            standing=self._standing,
+            configuration_index=self._configurations.newest_index,
         )
 
     # What others may ask.
@@ -285,8 +320,9 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
 
     def _majority_heard_at(self) -> float:
         """Return when this leader last heard a majority: until then there was a leader to be heard, itself."""
-        contacts = sorted(self._SyncObj__lastResponseTime.values(), reverse=True)
-        needed = majority(len(self._SyncObj__otherNodes) + 1) - 1
+        voters = self._SyncObj__otherNodes
+        contacts = sorted((at for node, at in self._SyncObj__lastResponseTime.items() if node in voters), reverse=True)
+        needed = majority(len(voters) + 1) - 1
         return contacts[needed - 1] if 0 < needed <= len(contacts) else self._clock.monotonic()
 
     def _install(self, snapshot: Snapshot) -> None:
@@ -296,7 +332,11 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         first = self._log.entries[0][1]
         if not (first <= snapshot.index <= self.last_index and self._entry(snapshot.index)[2] == snapshot.term):
             self._log.reset(snapshot.index, snapshot.term)
+            self._configurations.truncate_from(1)
         # else: entries after it were answered for and stay.
+        if snapshot.configuration:
+            self._configurations.restart(snapshot.index, decode_configuration(snapshot.configuration))
+        self._configure()
         self._SyncObj__raftLastApplied = snapshot.index
         self._SyncObj__raftCommitIndex = max(self.commit_index, snapshot.index)
         self.totals["snapshots_installed"] += 1
@@ -308,6 +348,10 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._fsm.load(snapshot.state)
         took = self._observe_since(raft.FSM_RESTORE, began)
         self._recorder.set(raft.FSM_LAST_RESTORE_DURATION, float(int(took)))
+
+    def _leader_rpc_address(self) -> str:
+        leader = self._SyncObj__raftLeader
+        return "" if leader is None else self.peer_of(leader.id).rpc_address
 
     # The log.
 
@@ -334,7 +378,69 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
                 raise ConfigError(f"the Raft snapshot of index {snapshot.index} cannot be loaded: {error}") from error
             if snapshot.index > self.last_index or self._entry(snapshot.index)[2] != snapshot.term:
                 self._log.reset(snapshot.index, snapshot.term)
+        self._restore_configurations(snapshot)
         self._SyncObj__raftLastApplied = self._SyncObj__raftCommitIndex = covered
+
+    def _restore_configurations(self, snapshot: Snapshot | None) -> None:
+        try:
+            if snapshot is not None and snapshot.configuration:
+                self._configurations.restart(snapshot.index, decode_configuration(snapshot.configuration))
+            for index, configuration in configurations_in(self._log.entries):
+                if index > self._configurations.newest_index:
+                    self._configurations.append(index, configuration)
+        except CodecError as error:
+            raise ConfigError(
+                f"the Raft log or snapshot holds damage: {error}; "
+                "restore this server's data directory or remove it and rejoin"
+            ) from error
+
+    # The configuration.
+
+    def _learners(self) -> set[PeerNode]:
+        """The nodes of the configuration that do not vote."""
+        return {PeerNode(node) for node, server in self._configured.items() if not server.voter}
+
+    def _node_of(self, server: ConfiguredServer) -> str:
+        """Return the address that *server* is dialled at: the one there is a link to, else the one it advertises."""
+        if server.server_id:
+            for node in sorted(str(node.id) for node in self._kept):
+                hello = self._links.identity(node)
+                if hello is not None and hello.server_id == server.server_id:
+                    return node
+        return server.raft_address
+
+    def _configure(self) -> None:
+        """Bring nodes and links into line with the newest configuration."""
+        newest = self._configurations.newest
+        own = newest.of(self._me)
+        self._configured = {self._node_of(server): server for server in newest.servers if server != own}
+        self._standing = Standing.NONE if own is None else Standing.VOTER if own.voter else Standing.NONVOTER
+        self._SyncObj__otherNodes = {PeerNode(node) for node, server in self._configured.items() if server.voter}
+        # To pysyncobj a read-only node is one that is sent appends and has no vote.
+        self._SyncObj__readonlyNodes = self._learners() | {PeerNode(node) for node in self._parting}
+        self._keep({PeerNode(node) for node in self._remembered()})
+
+    def _remembered(self) -> set[str]:
+        """The nodes whose links and bookkeeping are kept: the leader too, which an old configuration may not name."""
+        leader = self._SyncObj__raftLeader
+        speaking = set() if leader is None or self.state is RaftState.LEADER else {str(leader.id)}
+        return {*self._configured, *self._parting, *speaking}
+
+    def _keep(self, after: set[PeerNode]) -> None:
+        """Forget nodes that went, begin with those that came, and dial all that there are."""
+        before, self._kept = self._kept, after
+        for node in before - after:
+            for known in (
+                self._SyncObj__raftNextIndex, self._SyncObj__raftMatchIndex, self._SyncObj__lastResponseTime
+            ):  # fmt: skip
+                known.pop(node, None)
+            self._SyncObj__connectedNodes.discard(node)
+            self._snapshots.cancel(str(node.id))
+        for node in after - before:
+            self._SyncObj__raftNextIndex[node] = self.last_index + 1
+            self._SyncObj__raftMatchIndex[node] = 0
+            self._SyncObj__lastResponseTime[node] = self._clock.monotonic()
+        self._links.keep({str(node.id) for node in after})
 
     def _apply_committed(self) -> bool:
         first, began = self.applied_index, self._clock.monotonic()
@@ -378,6 +484,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             self.totals["snapshots_written"] += 1
             self._snapshot_at = self._clock.monotonic()
             self._log.compact_to(max(self._log.entries[0][1], index - self._compaction.trailing))
+            self._configurations.compact_to(self._log.entries[0][1])
         elif state is WriteState.FAILED:
             self._snapshot_paused_until = self._clock.monotonic() + _SNAPSHOT_RETRY_SECONDS
             self._logger.warning("raft: cannot write a snapshot index=%d error=%r", index, str(error))
@@ -393,7 +500,9 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             self._observe_since(raft.FSM_SNAPSHOT, self._snapshot_begun_at)
             self._snapshot_frozen_at = self._clock.monotonic()
             index = self.applied_index
-            self._snapshots.begin_write(index, self._entry(index)[2], dump, self._on_snapshot_written)
+            changed_at, configuration = self._configurations.at(index)
+            encoded = encode_configuration(configuration) if changed_at else b""
+            self._snapshots.begin_write(index, self._entry(index)[2], dump, self._on_snapshot_written, encoded)
 
     def _on_snapshot_written(self) -> None:
         """Note the time, on the writer's thread, and let the Raft thread look at the outcome."""

@@ -3,7 +3,8 @@
 From pysyncobj come the state of a server, the bookkeeping of what each follower has, the sending of appends and of
 snapshots, and becoming a leader. What it gets wrong at its edges is replaced here, each with its reason: elections
 (pre-vote, votes counted by sender, a cut-off server campaigns), what a follower does with an append, acknowledgements
-that carry their term, durability before every answer, the lease. Log, snapshots and state machine are `Core`'s.
+that carry their term, durability before every answer, the lease. Log, snapshots and state machine are `Core`'s, changes
+of the group's servers `MembershipCore`'s.
 
 `step` does everything that is due, the messages come in by `on_message`; both belong to one thread. Time comes from
 the clock, randomness from *rng*, so a simulation replays a seed.
@@ -18,7 +19,9 @@ from typing import Any, assert_never
 from agent.consensus.codec import (
     AppendEntries,
     AppendReply,
+    CodecError,
     CommandKind,
+    Hello,
     InstallSnapshot,
     Message,
     PreVote,
@@ -27,10 +30,11 @@ from agent.consensus.codec import (
     TimeoutNow,
     VoteReply,
 )
+from agent.consensus.configuration import configurations_in
 from agent.consensus.pysyncobj_adapters import BACKLOG_BYTES_MAX, PeerNode
-from agent.consensus.pysyncobj_core import Core
+from agent.consensus.pysyncobj_membership import MembershipCore
 from agent.consensus.quorum import majority, majority_index
-from agent.consensus.replicator import Peer, RaftState
+from agent.consensus.replicator import Peer, RaftState, Standing
 from agent.consensus.snapshot_store import SnapshotError
 from agent.consensus.wal import LogEntry
 from agent.errors import NotLeader
@@ -48,7 +52,7 @@ class _Phase(Enum):
     VOTE = auto()
 
 
-class Engine(Core):
+class Engine(MembershipCore):
     """One server's part in the group; takes the arguments of `Core`."""
 
     def __init__(self, me: Peer, nodes: tuple[str, ...], **parts: Any) -> None:
@@ -61,7 +65,7 @@ class Engine(Core):
         self._receiving_since = -math.inf
         super().__init__(me, nodes, **parts)
         # pysyncobj drew the first timeout from the process's own generator, which no seed decides.
-        if nodes:
+        if self._SyncObj__otherNodes or self._standing is not Standing.VOTER:
             self._reset_election_deadline(self._clock.monotonic())
         else:
             self._SyncObj__raftElectionDeadline = -math.inf
@@ -73,7 +77,9 @@ class Engine(Core):
         if self.state is not RaftState.LEADER:
             return float(self._SyncObj__raftElectionDeadline)
         if not self._SyncObj__otherNodes:
-            return -math.inf if self.commit_index < self._log.durable_index else math.inf
+            if self.commit_index < self._log.durable_index:
+                return -math.inf
+            return float(self._SyncObj__newAppendEntriesTime) if self._SyncObj__readonlyNodes else math.inf
         return float(min(self._SyncObj__newAppendEntriesTime, self._lease_end(), self._lease_sample_at))
 
     def transfer_leadership(self) -> bool:
@@ -81,7 +87,11 @@ class Engine(Core):
         if self.state is not RaftState.LEADER:
             return False
         matches = self._SyncObj__raftMatchIndex
-        ready = [node for node in sorted(self._connected) if matches.get(PeerNode(node), 0) == self.last_index]
+        ready = [
+            node
+            for node in sorted(self._connected)
+            if PeerNode(node) in self._SyncObj__otherNodes and matches.get(PeerNode(node), 0) == self.last_index
+        ]
         return bool(ready) and self._links.send(ready[0], TimeoutNow(self.term))
 
     def step(self) -> None:
@@ -94,6 +104,7 @@ class Engine(Core):
             self._check_lease(now)
         if self.state is RaftState.LEADER:
             self._advance_commit(now)
+            self._part(now)
         applied = self._apply_committed()
         taken = self._take_proposals(now)
         if self.state is RaftState.LEADER and (taken or applied or now >= self._SyncObj__newAppendEntriesTime):
@@ -130,6 +141,9 @@ class Engine(Core):
 
     def on_message(self, node: str, message: Message) -> None:
         """Take a message of *node*."""
+        if isinstance(message, AppendReply | PreVoteReply | VoteReply) and not self._is_itself(node):
+            # What a new server at an old one's address has stored, or votes for, is not the old one's word.
+            return
         match message:
             case AppendEntries():
                 self._on_append(node, message)
@@ -146,7 +160,11 @@ class Engine(Core):
             case VoteReply():
                 self._on_vote_reply(node, message)
             case TimeoutNow():
-                if message.term == self.term and self._SyncObj__raftLeader == PeerNode(node):
+                if (
+                    message.term == self.term
+                    and self._SyncObj__raftLeader == PeerNode(node)
+                    and self._standing is Standing.VOTER
+                ):
                     self._reason = "leadership transfer"
                     self._stand(self._clock.monotonic(), ask_first=False)
             case _:
@@ -155,8 +173,14 @@ class Engine(Core):
     # Elections.
 
     def _run_election_timer(self, now: float) -> None:
-        if self.state is not RaftState.LEADER and now >= self._SyncObj__raftElectionDeadline:
+        if self.state is RaftState.LEADER or now < self._SyncObj__raftElectionDeadline:
+            return
+        if self._standing is Standing.VOTER:
             self._stand(now, ask_first=True)
+        else:
+            # Whoever has no vote stands for nothing: it notes that there is no leader to be heard, and waits.
+            self._reset_election_deadline(now)
+            self._set_leader(None)
 
     def _stand(self, now: float, *, ask_first: bool) -> None:
         """Begin a round of campaigning.
@@ -208,7 +232,7 @@ class Engine(Core):
         self.totals["elections_won"] += 1
         self._SyncObj__onBecomeLeader()
         self._lease_sample_at = self._clock.monotonic() + self._timing.lease_seconds
-        self._recorder.set(raft.PEERS, len(self._SyncObj__otherNodes) + 1)
+        self._recorder.set(raft.PEERS, len(self._configurations.newest.servers))
         self._observer.leader_changed(self._me)
 
     def _on_pre_vote(self, node: str, message: PreVote) -> None:
@@ -218,7 +242,7 @@ class Engine(Core):
     def _on_pre_vote_reply(self, node: str, message: PreVoteReply) -> None:
         standing = self.state is RaftState.CANDIDATE and self._phase is _Phase.PRE_VOTE
         if message.granted:
-            if standing and message.term == self.term + 1:
+            if standing and message.term == self.term + 1 and PeerNode(node) in self._SyncObj__otherNodes:
                 self._votes.add(node)  # a set: the same server counts once however often it answers
                 self._count_votes()
         elif message.voter_term > self.term:
@@ -253,6 +277,7 @@ class Engine(Core):
             and self._phase is _Phase.VOTE
             and message.granted
             and message.term == self.term
+            and PeerNode(node) in self._SyncObj__otherNodes
         ):
             self._votes.add(node)
             self._count_votes()
@@ -279,6 +304,7 @@ class Engine(Core):
             self._reset_election_deadline(self._clock.monotonic())
         self._SyncObj__setState(0)
         self._set_leader(leader)
+        self._part_no_more()
 
     def _set_leader(self, node: str | None) -> None:
         before: PeerNode | None = self._SyncObj__raftLeader
@@ -354,10 +380,6 @@ class Engine(Core):
         }
         self._SyncObj__sendAppendEntries()
 
-    def _leader_rpc_address(self) -> str:
-        leader = self._SyncObj__raftLeader
-        return "" if leader is None else self.peer_of(leader.id).rpc_address
-
     def _on_append_reply(self, node_id: str, message: AppendReply) -> None:
         # Only an answer given in this term tells what the follower holds now: pysyncobj takes any, so an answer
         # still under way from an earlier leadership would count entries that were overwritten since.
@@ -365,7 +387,8 @@ class Engine(Core):
             self._adopt(message.term)
             return
         node = PeerNode(node_id)
-        if self.state is not RaftState.LEADER or message.term < self.term or node not in self._SyncObj__otherNodes:
+        known = self._SyncObj__otherNodes | self._SyncObj__readonlyNodes
+        if self.state is not RaftState.LEADER or message.term < self.term or node not in known:
             self.totals["stale_replies"] += 1
             return
         now = self._clock.monotonic()
@@ -388,6 +411,21 @@ class Engine(Core):
             self._recorder.add(raft.REPLICATION_APPEND_ENTRIES_LOGS, message.entries, labels)
         else:
             self._recorder.observe(raft.REPLICATION_HEARTBEAT, took, labels)
+
+    # The configuration.
+
+    def admits(self, hello: Hello) -> bool:
+        """Tell whether a server that the configuration does not name may speak here.
+
+        While no leader is heard it may: what this server has of the log may be older than the other's place in the
+        group, and a vote or an append may be waiting for it. To one that is in no group, anybody may.
+        """
+        return bool(hello.server_id) and (self._standing is Standing.NONE or not self._hears_leader())
+
+    def _configure(self) -> None:
+        super()._configure()
+        if self.state is RaftState.CANDIDATE and self._standing is not Standing.VOTER:
+            self._follow(None, "no voter")
 
     # Following.
 
@@ -421,6 +459,11 @@ class Engine(Core):
         previous, entries = message.prev_index, message.entries
         if any(entry[1] != previous + 1 + number for number, entry in enumerate(entries)):
             self._logger.error("raft: ignored an append with gaps node=%s index=%d", node, previous)
+            return
+        try:
+            configurations_in(entries)
+        except CodecError as error:
+            self._logger.error("raft: ignored an append node=%s reason=%r", node, str(error))  # noqa: TRY400 - no bug
             return
         first = self._log.entries[0][1]
         if previous < first:
@@ -458,8 +501,16 @@ class Engine(Core):
                 if index <= self.commit_index:
                     raise RuntimeError(f"entry {index} of term {term} would replace a committed one")
                 self._log.truncate_from(index)
+                changed = self._configurations.truncate_from(index)
+            else:
+                changed = False
             for entry in entries[number:]:
                 self._log.append(*entry)
+            for newer, configuration in configurations_in(entries[number:]):
+                self._configurations.append(newer, configuration)
+                changed = True
+            if changed:
+                self._configure()
             return len(entries) - number
         return 0
 

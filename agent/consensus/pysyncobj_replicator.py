@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from agent.consensus.codec import COMMAND_BYTES_MAX, CommandKind
+from agent.consensus.configuration import Configuration
 from agent.consensus.engine_parts import POLL_SECONDS_MAX, Compaction, Proposal, RecentWorst, Timing
 from agent.consensus.pysyncobj_engine import Engine
 from agent.consensus.replicator import Fsm, Observer, Peer, RaftState, ReplicatorStatus
@@ -45,6 +46,8 @@ class RaftSettings:
 
     *peers* are the addresses (host:port) to dial the other voters at, this server not among them. *data_dir* None
     keeps everything in memory. *raft_multiplier* stretches all times, 1 to 10. Without *tls* all is plain text.
+    *peers* are those the group begins with: once its servers changed, the log tells who they are. With *joining* this
+    server waits for a group to take it in.
     """
 
     me: Peer
@@ -56,6 +59,7 @@ class RaftSettings:
     compaction: Compaction = field(default_factory=Compaction)
     timing: Timing = field(default_factory=Timing)
     tls: TlsKeeper | None = None
+    joining: bool = False
 
     def __post_init__(self) -> None:
         if not 0 < self.raft_multiplier <= 10:
@@ -144,8 +148,9 @@ class PysyncobjReplicator:
                 clock=self._clock,
                 rng=rng,
                 logger=self._log,
+                joining=settings.joining,
             )
-            transport.bind(engine)
+            transport.bind(engine, engine.admits)
         except BaseException:
             transport.close()
             if log is not None:
@@ -208,6 +213,32 @@ class PysyncobjReplicator:
 
         self._running().run_soon(ask)
         return await asyncio.wait_for(answer, _STOP_SECONDS)
+
+    async def add_server(self, peer: Peer, *, voter: bool, timeout_seconds: float) -> None:
+        """Take *peer* into the group, or change its vote; raises as `Replicator.add_server`."""
+        await self._reconfigure(lambda configuration: configuration.with_server(peer, voter=voter), timeout_seconds)
+
+    async def remove_server(self, text: str, timeout_seconds: float) -> None:
+        """Take the server with the id or address *text* out of the group; raises as `Replicator.remove_server`."""
+        await self._reconfigure(
+            lambda configuration: configuration.without(configuration.find(text).peer), timeout_seconds
+        )
+
+    async def _reconfigure(self, change: Callable[[Configuration], Configuration], timeout_seconds: float) -> None:
+        engine, loop = self._running(), asyncio.get_running_loop()
+        future: asyncio.Future[bytes] = loop.create_future()
+
+        def finish(result: bytes | OutriderError) -> None:
+            self._finished.setdefault(loop, []).append((future, result))
+
+        engine.run_soon(lambda: engine.reconfigure(change, finish))
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await future
+        except TimeoutError:
+            raise UnknownOutcome(
+                f"the change of the servers was not committed within {timeout_seconds:.1f} s"
+            ) from None
 
     def counters(self) -> Mapping[str, float]:
         """Return the engine's running totals for debugging; keys are stable within a release."""

@@ -47,6 +47,16 @@ class RaftTotals:
     lease_losses: int = 0
 
 
+class Standing(Enum):
+    """What a server is in the configuration of its group. Source: hashicorp/raft, `ServerSuffrage`."""
+
+    VOTER = "voter"
+    NONVOTER = "nonvoter"
+    """It is replicated to and not counted."""
+    NONE = "none"
+    """It is not in the configuration: removed, or not taken in yet."""
+
+
 FIRST_INDEX = 1
 """A new log begins with a mark here that is no entry."""
 
@@ -59,7 +69,8 @@ class ReplicatorStatus:
     first contact. `leader` is None when none is known. `taken_at_seconds` is the monotonic clock when it was taken:
     a Raft thread that hangs, or a process that was stopped, leaves an old one. `snapshot_index` is 0 and
     `snapshot_age_seconds` the time since the start while there is no snapshot. `tick_lateness_seconds` is the worst of
-    the last 15 to 30 s. `log_bytes` is the log on disk, 0 in memory.
+    the last 15 to 30 s. `log_bytes` is the log on disk, 0 in memory. `standing` is this server's own in the newest
+    configuration of its log, whose entry is `configuration_index`: 0 while the group is as it was bootstrapped.
     """
 
     state: RaftState
@@ -78,6 +89,8 @@ class ReplicatorStatus:
     snapshot_age_seconds: float = 0.0
     log_bytes: int = 0
     totals: RaftTotals = RaftTotals()
+    standing: Standing = Standing.VOTER
+    configuration_index: int = 0
 
     @property
     def log_entries(self) -> int:
@@ -117,6 +130,7 @@ TRANSITION_REASONS = (
     "leader lease timeout",
     "found leader",
     "leadership transfer",
+    "no voter",
 )
 
 
@@ -147,6 +161,19 @@ class Replicator(Protocol):
 
     async def transfer_leadership(self) -> bool:
         """Ask a follower that has the whole log to take over; False when there is none or this server does not lead."""
+
+    async def add_server(self, peer: Peer, *, voter: bool, timeout_seconds: float) -> None:
+        """Take *peer* into the group, or change its vote, and return once that is committed.
+
+        Raises NotLeader, Overloaded while another change is under way, UnknownOutcome, and RequestRefused for a change
+        that would leave too few servers that answer.
+        """
+
+    async def remove_server(self, text: str, timeout_seconds: float) -> None:
+        """Take the server with the id or address *text* out of the group; raises as `add_server`, and NotFound.
+
+        The leader itself is refused: it hands the leadership over first.
+        """
 
     def collect(self) -> None:
         """Emit the gauges that are due at each collection interval."""

@@ -7,7 +7,8 @@ nothing else: who it is is learnt from its hello on the dialled connection, and 
 peer by the server id in its hello, or by the Raft address it advertises. One accepted connection a peer: a newer one
 replaces the older, whose unread bytes are dropped, so messages never overtake each other.
 
-Whoever is not a configured peer is told so and closed, with one line in the log. Bytes that are no message close the
+Whoever is not a peer is told so and closed, with one line in the log, unless the listener admits it: to a server
+without a leader, or one that waits to be taken into a group, others may speak whose place it does not know yet. Bytes that are no message close the
 connection. What a peer does not read is held up to a limit, then its connection is dropped.
 
 With TLS, a connection is handed to `Handshakes` before anything is said on it, and comes back when both sides have
@@ -20,9 +21,8 @@ import random
 import selectors
 import socket
 import ssl
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from enum import Enum, auto
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from agent.consensus.codec import (
@@ -40,6 +40,7 @@ from agent.consensus.codec import (
     decode_message,
     encode_frame,
 )
+from agent.consensus.connections import Dial, Incoming, Outgoing
 from agent.consensus.handshakes import Handshakes, Outcome
 from agent.consensus.resolver import Resolver, split_address
 from agent.consensus.streams import Stream, TlsStream
@@ -97,41 +98,6 @@ class TransportSettings:
     tls: TlsKeeper | None = None
 
 
-class _Dial(Enum):
-    IDLE = auto()
-    CONNECTING = auto()
-    SECURING = auto()
-    GREETING = auto()
-    OPEN = auto()
-
-
-@dataclass(slots=True)
-class _Outgoing:
-    node: str
-    deadline: float
-    """When idle, the next attempt; else, until open, when the attempt is given up."""
-    state: _Dial = _Dial.IDLE
-    stream: Stream | None = None
-    handshake: int = 0
-    """Its number while it is secured: `stream` is then in other hands."""
-    reader: FrameReader = field(default_factory=FrameReader)
-    unsent: bytearray = field(default_factory=bytearray)
-    hello: Hello | None = None
-    complaint: str = ""
-    """What was logged last about this peer: each trouble is logged once, not at each attempt."""
-
-
-@dataclass(slots=True, eq=False)
-class _Incoming:
-    stream: Stream | None
-    """None while it is secured."""
-    address: str
-    deadline: float
-    reader: FrameReader = field(default_factory=FrameReader)
-    node: str | None = None
-    handshake: int = 0
-
-
 class TcpTransport:
     """The TCP links of one server. Everything but `wake` belongs to one thread."""
 
@@ -144,9 +110,11 @@ class TcpTransport:
         self._resolver = Resolver()
         self._selector = selectors.DefaultSelector()
         now = clock.monotonic()
-        self._outgoing = {node: _Outgoing(node, deadline=now) for node in settings.peers}
-        self._incoming: set[_Incoming] = set()
+        self._outgoing = {node: Outgoing(node, deadline=now) for node in settings.peers}
+        self._incoming: set[Incoming] = set()
         self._identities: dict[str, Hello] = {}
+        self._guests: set[str] = set()
+        self._admits: Callable[[Hello], bool] = lambda _hello: False
         self._refused: set[str] = set()
         self._refusals = Refusals("raft: refused a connection from", logger)
         self._handshakes = Handshakes(settings.tls, clock, logger, self.wake) if settings.tls is not None else None
@@ -159,9 +127,13 @@ class TcpTransport:
             ("bytes_sent", "bytes_received", "frames_malformed", "connections_refused", "connections_dropped"), 0.0
         )
 
-    def bind(self, listener: Listener) -> None:
-        """Listen on the bind address and report to *listener*; raises ConfigError when the address is not free."""
-        self._listener = listener
+    def bind(self, listener: Listener, admits: Callable[[Hello], bool] = lambda _hello: False) -> None:
+        """Listen on the bind address and report to *listener*; raises ConfigError when the address is not free.
+
+        *admits* tells whether a server of the region that is no configured peer may speak here: a guest, which is
+        dialled back at the address it advertises while its connection lasts.
+        """
+        self._listener, self._admits = listener, admits
         address = self._settings.bind_address
         try:
             host, port = split_address(address)
@@ -188,27 +160,50 @@ class TcpTransport:
 
     def connected(self, node: str) -> bool:
         """Tell whether messages to *node* are sent."""
-        return self._outgoing[node].state is _Dial.OPEN
+        return node in self._outgoing and self._outgoing[node].state is Dial.OPEN
+
+    def keep(self, nodes: Collection[str]) -> None:
+        """Dial *nodes* and no others from now on; what is connected to others is closed, guests included."""
+        now = self._clock.monotonic()
+        for node in [node for node in self._outgoing if node not in nodes]:
+            for peer in [peer for peer in self._incoming if peer.node == node]:
+                peer.node = None  # sent away, not lost: no word to the listener
+                self._forget(peer)
+            self._remove(node)
+        for node in nodes:
+            self._guests.discard(node)
+            if node not in self._outgoing:
+                self._outgoing[node] = Outgoing(node, deadline=now)
+        self._refused.clear()
+
+    def _remove(self, node: str) -> None:
+        link = self._outgoing[node]
+        link.complaint = gone = "it is no peer any more"  # no trouble to be logged
+        self._drop(link, gone)
+        del self._outgoing[node]
+        self._identities.pop(node, None)
+        self._guests.discard(node)
 
     def send(self, node: str, message: Message) -> bool:
         """Send *message* if *node* is connected; tells whether it was at least buffered."""
-        link = self._outgoing[node]
-        if link.state is not _Dial.OPEN:
+        link = self._outgoing.get(node)
+        if link is None or link.state is not Dial.OPEN:
             return False
         frame = encode_frame(message)
         if len(link.unsent) + len(frame) > SEND_BUFFER_BYTES_MAX:
             self._drop(link, f"it left {len(link.unsent)} bytes unread")
             return False
         self._write(link, frame)
-        return link.state is _Dial.OPEN
+        return link.state is Dial.OPEN
 
     def backlog(self, node: str) -> int:
         """Return the bytes buffered here that *node* has not taken; those in the kernel do not count."""
-        return len(self._outgoing[node].unsent)
+        link = self._outgoing.get(node)
+        return 0 if link is None else len(link.unsent)
 
     def next_deadline(self) -> float:
         """Return when `poll` has something to do of its own, on the monotonic clock."""
-        deadlines = [link.deadline for link in self._outgoing.values() if link.state is not _Dial.OPEN]
+        deadlines = [link.deadline for link in self._outgoing.values() if link.state is not Dial.OPEN]
         deadlines += [peer.deadline for peer in self._incoming if peer.node is None]
         return min(deadlines, default=float("inf"))
 
@@ -235,7 +230,7 @@ class TcpTransport:
         """Close every socket; idempotent."""
         for link in self._outgoing.values():
             self._close_socket(link.stream)
-            link.stream, link.state = None, _Dial.IDLE
+            link.stream, link.state = None, Dial.IDLE
         for peer in self._incoming:
             self._close_socket(peer.stream)
         self._incoming.clear()
@@ -251,16 +246,16 @@ class TcpTransport:
 
     def _run_deadlines(self) -> None:
         now = self._clock.monotonic()
-        for link in self._outgoing.values():
-            if link.state is not _Dial.OPEN and link.deadline <= now:
-                if link.state is _Dial.IDLE:
+        for link in list(self._outgoing.values()):
+            if link.state is not Dial.OPEN and link.deadline <= now:
+                if link.state is Dial.IDLE:
                     self._dial(link, now)
                 else:
                     self._drop(link, "no answer")
         for peer in [peer for peer in self._incoming if peer.node is None and peer.deadline <= now]:
             self._forget(peer)
 
-    def _dial(self, link: _Outgoing, now: float) -> None:
+    def _dial(self, link: Outgoing, now: float) -> None:
         host, port = split_address(link.node)
         address = self._resolver.take(host)
         link.deadline = now + self._rng.uniform(*self._settings.retry_seconds)
@@ -277,12 +272,12 @@ class TcpTransport:
         if status not in {0, errno.EINPROGRESS}:
             self._drop(link, errno.errorcode.get(status, str(status)))
             return
-        link.state, link.deadline = _Dial.CONNECTING, now + _HANDSHAKE_SECONDS
+        link.state, link.deadline = Dial.CONNECTING, now + _HANDSHAKE_SECONDS
         self._selector.register(
             plain, selectors.EVENT_READ | selectors.EVENT_WRITE, lambda mask: self._on_connected(link, plain, mask)
         )
 
-    def _on_connected(self, link: _Outgoing, plain: socket.socket, mask: int) -> None:
+    def _on_connected(self, link: Outgoing, plain: socket.socket, mask: int) -> None:
         status = plain.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         if status:
             self._drop(link, errno.errorcode.get(status, str(status)))
@@ -291,26 +286,26 @@ class TcpTransport:
             if self._handshakes is None:
                 self._greet_dialled(link, plain)
             else:
-                link.state, link.stream = _Dial.SECURING, None
+                link.state, link.stream = Dial.SECURING, None
                 link.handshake = self._handshakes.begin(plain, is_server=False, deadline=link.deadline)
                 link.deadline += _OUTCOME_SECONDS
 
-    def _greet_dialled(self, link: _Outgoing, stream: Stream) -> None:
+    def _greet_dialled(self, link: Outgoing, stream: Stream) -> None:
         """Begin to speak on a connection whose far side is known as far as it can be."""
-        link.state, link.stream, link.handshake = _Dial.GREETING, stream, 0
+        link.state, link.stream, link.handshake = Dial.GREETING, stream, 0
         self._selector.register(stream, selectors.EVENT_READ, lambda mask: self._on_dialled(link, mask))
         # In TLS 1.3 the listening side judges last: its hello is its consent, and words before it would hide its reason.
         if self._handshakes is None:
             self._write(link, encode_frame(self._settings.hello))
 
-    def _on_dialled(self, link: _Outgoing, mask: int) -> None:
+    def _on_dialled(self, link: Outgoing, mask: int) -> None:
         if mask & selectors.EVENT_WRITE and link.unsent:
             self._write(link, b"")
         # A TLS stream may wait for room before it reads on.
         if link.stream is not None and (mask & selectors.EVENT_READ or _wants_write(link.stream)):
             self._read_dialled(link)
 
-    def _read_dialled(self, link: _Outgoing) -> None:
+    def _read_dialled(self, link: Outgoing) -> None:
         assert link.stream is not None
         try:
             data = link.stream.recv(_READ_BYTES)
@@ -333,7 +328,7 @@ class TcpTransport:
             self.counters["frames_malformed"] += 1
             self._drop(link, f"it does not speak this protocol: {error}")
 
-    def _on_answer(self, link: _Outgoing, answer: Handshake) -> None:
+    def _on_answer(self, link: Outgoing, answer: Handshake) -> None:
         match answer:
             case Hello():
                 trouble = self._trouble_with(answer)
@@ -349,14 +344,14 @@ class TcpTransport:
                         self._write(link, encode_frame(self._settings.hello))
             case Refused():
                 self._drop(link, f"it refused: {answer.reason}")
-            case Accepted() if link.hello is not None and link.state is _Dial.GREETING:
-                link.state, link.complaint = _Dial.OPEN, ""
+            case Accepted() if link.hello is not None and link.state is Dial.GREETING:
+                link.state, link.complaint = Dial.OPEN, ""
                 self._log.info("raft: connected node=%s name=%s", link.node, link.hello.name)
                 self._report().on_connected(link.node)
             case Accepted():
                 self._drop(link, "it accepted before it said who it is")
 
-    def _write(self, link: _Outgoing, frame: bytes) -> None:
+    def _write(self, link: Outgoing, frame: bytes) -> None:
         assert link.stream is not None
         waiting = bool(link.unsent)
         try:
@@ -378,7 +373,7 @@ class TcpTransport:
         self.counters["bytes_sent"] += sent
         self._watch(link)
 
-    def _watch(self, link: _Outgoing) -> None:
+    def _watch(self, link: Outgoing) -> None:
         """Let the selector report what *link* waits for."""
         assert link.stream is not None
         waits = bool(link.unsent) or _wants_write(link.stream)
@@ -387,13 +382,13 @@ class TcpTransport:
         if key.events != wanted:
             self._selector.modify(link.stream, wanted, key.data)
 
-    def _drop(self, link: _Outgoing, why: str) -> None:
-        was_open = link.state is _Dial.OPEN
+    def _drop(self, link: Outgoing, why: str) -> None:
+        was_open = link.state is Dial.OPEN
         if link.handshake and self._handshakes is not None:
             self._handshakes.abandon(link.handshake)
             link.handshake = 0
         self._close_socket(link.stream)
-        link.stream, link.hello, link.state = None, None, _Dial.IDLE
+        link.stream, link.hello, link.state = None, None, Dial.IDLE
         link.unsent = bytearray()
         link.deadline = self._clock.monotonic() + self._rng.uniform(*self._settings.retry_seconds)
         if why != link.complaint:
@@ -418,7 +413,7 @@ class TcpTransport:
             return
         accepted.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         accepted.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        peer = _Incoming(accepted, f"{address[0]}:{address[1]}", self._clock.monotonic() + _HANDSHAKE_SECONDS)
+        peer = Incoming(accepted, f"{address[0]}:{address[1]}", self._clock.monotonic() + _HANDSHAKE_SECONDS)
         self._incoming.add(peer)
         if self._handshakes is None:
             self._greet_accepted(peer, accepted)
@@ -427,7 +422,7 @@ class TcpTransport:
             peer.handshake = self._handshakes.begin(accepted, is_server=True, deadline=peer.deadline)
             peer.deadline += _OUTCOME_SECONDS
 
-    def _greet_accepted(self, peer: _Incoming, stream: Stream) -> None:
+    def _greet_accepted(self, peer: Incoming, stream: Stream) -> None:
         """Say hello to who connected, now that it is known as far as it can be."""
         peer.stream, peer.handshake = stream, 0
         self._selector.register(stream, selectors.EVENT_READ, lambda _mask: self._on_readable(peer))
@@ -457,7 +452,7 @@ class TcpTransport:
             peer.deadline = now + _HANDSHAKE_SECONDS
             self._greet_accepted(peer, outcome.stream)
 
-    def _on_readable(self, peer: _Incoming) -> None:
+    def _on_readable(self, peer: Incoming) -> None:
         assert peer.stream is not None
         try:
             data = peer.stream.recv(_READ_BYTES)
@@ -486,11 +481,11 @@ class TcpTransport:
             )
             self._forget(peer)
 
-    def _greet(self, peer: _Incoming, hello: Handshake) -> bool:
+    def _greet(self, peer: Incoming, hello: Handshake) -> bool:
         if not isinstance(hello, Hello):
             raise CodecError(f"the first frame is {type(hello).__name__}, not a hello")
         trouble = self._trouble_with(hello)
-        node = None if trouble else self._node_of(hello)
+        node = None if trouble else self._node_of(hello) or self._guest(hello)
         if node is None:
             trouble = trouble or f"{hello.name} ({hello.server_id}, {hello.raft_address}) is not a configured peer"
             self.counters["connections_refused"] += 1
@@ -509,7 +504,7 @@ class TcpTransport:
         self._answer(peer, Accepted())
         return peer in self._incoming
 
-    def _answer(self, peer: _Incoming, answer: Handshake) -> None:
+    def _answer(self, peer: Incoming, answer: Handshake) -> None:
         # A few hundred bytes into an empty send buffer: it takes them whole or the connection is dead.
         assert peer.stream is not None
         try:
@@ -517,7 +512,7 @@ class TcpTransport:
         except OSError:
             self._forget(peer)
 
-    def _forget(self, peer: _Incoming) -> None:
+    def _forget(self, peer: Incoming) -> None:
         if peer not in self._incoming:
             return
         self._incoming.discard(peer)
@@ -526,6 +521,8 @@ class TcpTransport:
         self._close_socket(peer.stream)
         if peer.node is not None:
             self._report().on_silent(peer.node)
+            if peer.node in self._guests:
+                self._remove(peer.node)
 
     # Who is who.
 
@@ -547,6 +544,20 @@ class TcpTransport:
         if hello.raft_address in self._outgoing and hello.raft_address not in self._identities:
             return hello.raft_address
         return None
+
+    def _guest(self, hello: Hello) -> str | None:
+        """Take *hello* for that of a guest, if it may be one, and return its node."""
+        node = hello.raft_address
+        if node in self._outgoing or not self._admits(hello):
+            return None
+        try:
+            split_address(node)
+        except ValueError:
+            return None
+        self._log.info("raft: admitted a server that is no peer yet name=%s node=%s", hello.name, node)
+        self._guests.add(node)
+        self._outgoing[node] = Outgoing(node, deadline=self._clock.monotonic())
+        return node
 
     def _taken(self, server_id: str, node: str) -> bool:
         return any(known.server_id == server_id for other, known in self._identities.items() if other != node)

@@ -64,11 +64,11 @@ class SimSnapshots(SnapshotStore):
         self._incoming, self._outgoing, self._done = None, {}, False
         return None if self._blob is None else decode_snapshot(self._blob)
 
-    def begin_write(self, index, term, dump, finished):
+    def begin_write(self, index, term, dump, finished, configuration=b""):
         from agent.consensus.snapshot_store import Snapshot, encode_snapshot
 
         self._writing, self._done = index, True
-        self._keep(index, encode_snapshot(Snapshot(index, term, dump())))
+        self._keep(index, encode_snapshot(Snapshot(index, term, dump(), configuration)))
         finished()
 
     def poll_write(self):
@@ -120,6 +120,9 @@ class Server:
     def identity(self, node) -> Hello:
         return hello_of(f"id-{node}", node, (node, node), "global")
 
+    def keep(self, nodes):
+        """Nothing to do: every server of the world is connected to every other."""
+
     def wake(self):
         self.step_at = self.world.clock.monotonic()
 
@@ -157,9 +160,10 @@ class Server:
         self.engine.announce()
 
     def make_engine(self, fsm, observer, recorder):
+        joining = self.name not in self.world.founders
         return Engine(
             Peer(f"id-{self.name}", self.name, self.name, self.name),
-            tuple(name for name in self.world.names if name != self.name),
+            () if joining else tuple(name for name in self.world.founders if name != self.name),
             timing=self.world.timing,
             compaction=self.world.compaction,
             log=self.log,
@@ -171,6 +175,7 @@ class Server:
             clock=self.world.clock,
             rng=random.Random(f"{self.world.seed}:{self.name}:{self.boots}"),
             logger=logging.getLogger("raft-world"),
+            joining=joining,
         )
 
     def die(self):
@@ -198,13 +203,15 @@ class RaftWorld:
     make_server = Server
     timing = Timing()
 
-    def __init__(self, seed, size=3, loss=0.0, reorder=False, compaction=None):
-        print(f"raft world: seed={seed} size={size} loss={loss} reorder={reorder}")
+    def __init__(self, seed, size=3, loss=0.0, reorder=False, compaction=None, joiners=0):
+        """*size* servers form the group; *joiners* more are there and wait to be taken in."""
+        print(f"raft world: seed={seed} size={size} loss={loss} reorder={reorder} joiners={joiners}")
         self.seed, self.loss, self.reorder = seed, loss, reorder
         self.rng = random.Random(f"world:{seed}")
         self.clock = ManualClock()
         self.compaction = compaction or Compaction()
-        self.names = [f"s{number + 1}" for number in range(size)]
+        self.names = [f"s{number + 1}" for number in range(size + joiners)]
+        self.founders = self.names[:size]
         self.cut = set()
         self.paused = set()
         self.leaders = {}
@@ -280,9 +287,15 @@ class RaftWorld:
 
         server.engine.submit(Proposal(CommandKind.REGULAR, command, finish))
 
-    def check_converged(self):
-        """Assert that every running server applied every write that was answered for, at its index, once."""
-        for server in self.servers.values():
+    def reconfigure(self, name, change):
+        """Ask the server *name* for the configuration that *change* makes; return the list its outcome goes to."""
+        server, outcome = self.servers[name], []
+        server.engine.run_soon(lambda: server.engine.reconfigure(change, outcome.append))
+        return outcome
+
+    def check_converged(self, group=None):
+        """Assert that every server, or those of *group*, applied every write that was answered for, once."""
+        for server in (self.servers[name] for name in group or self.names):
             applied = dict(server.commands)
             assert len(applied) == len(server.commands), f"{server.name} applied an index twice"
             for command, index in self.acked.items():

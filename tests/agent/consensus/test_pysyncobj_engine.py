@@ -362,7 +362,7 @@ def test_a_snapshot_that_cannot_be_written_is_not_tried_at_every_step(monkeypatc
     alone.engine._compaction = Compaction(threshold=1, trailing=1)
     tries = []
 
-    def begin_write(_index, _term, _dump, finished):
+    def begin_write(_index, _term, _dump, finished, _configuration):
         tries.append(1)
         finished()
 

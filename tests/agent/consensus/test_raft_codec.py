@@ -116,12 +116,12 @@ def test_every_private_that_is_used_exists():
 
     import pysyncobj.syncobj
 
-    from agent.consensus import pysyncobj_core, pysyncobj_engine
+    from agent.consensus import pysyncobj_core, pysyncobj_engine, pysyncobj_membership
 
     source = inspect.getsource(pysyncobj.syncobj)
     used = {
         name
-        for module in (pysyncobj_core, pysyncobj_engine)
+        for module in (pysyncobj_core, pysyncobj_engine, pysyncobj_membership)
         for name in re.findall(r"_SyncObj__(\w+)", Path(module.__file__).read_text(encoding="utf-8"))
     }
 

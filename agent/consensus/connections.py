@@ -1,0 +1,48 @@
+"""What the transport keeps of each connection, dialled or accepted."""
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from agent.consensus.codec import FrameReader, Hello
+from agent.consensus.streams import Stream
+
+
+class Dial(Enum):
+    """How far a connection that this server dials is."""
+
+    IDLE = auto()
+    CONNECTING = auto()
+    SECURING = auto()
+    GREETING = auto()
+    OPEN = auto()
+
+
+@dataclass(slots=True)
+class Outgoing:
+    """The connection that is sent on."""
+
+    node: str
+    deadline: float
+    """When idle, the next attempt; else, until open, when the attempt is given up."""
+    state: Dial = Dial.IDLE
+    stream: Stream | None = None
+    handshake: int = 0
+    """Its number while it is secured: `stream` is then in other hands."""
+    reader: FrameReader = field(default_factory=FrameReader)
+    unsent: bytearray = field(default_factory=bytearray)
+    hello: Hello | None = None
+    complaint: str = ""
+    """What was logged last about this peer: each trouble is logged once, not at each attempt."""
+
+
+@dataclass(slots=True, eq=False)
+class Incoming:
+    """A connection that is listened on; `node` is None until it said who it is."""
+
+    stream: Stream | None
+    """None while it is secured."""
+    address: str
+    deadline: float
+    reader: FrameReader = field(default_factory=FrameReader)
+    node: str | None = None
+    handshake: int = 0
