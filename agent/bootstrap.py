@@ -1,4 +1,4 @@
-"""Waits until gossip has found the servers that are expected, and begins Raft with them. Shell.
+"""Waits until gossip has found the servers that are expected, or a group that there is, and begins Raft. Shell.
 
 The choice is on the disk before it is told, and again once the group has begun: a server that starts again needs nobody's
 word.
@@ -13,7 +13,7 @@ import msgspec
 from agent.client.files import write_atomically
 from agent.consensus.deferred import DeferredReplicator
 from agent.errors import ConfigError
-from agent.gossip.bootstrap import TAG, Choice, Waiting, agreed, choose
+from agent.gossip.bootstrap import TAG, Choice, Waiting, agreed, choose, joinable
 from agent.gossip.service import Gossip
 
 LOOK_SECONDS = 0.2
@@ -39,11 +39,15 @@ class Bootstrap:
 
     async def run(self, gossip: Gossip, replicator: DeferredReplicator) -> None:
         """Return once Raft has begun; raises ConfigError when it cannot."""
-        if self._choice is not None:
+        if self._choice is not None and self._choice.peers:
             gossip.add_tags({TAG: self._choice.tag})
         while self._choice is None or not self._choice.formed:
             views = gossip.members()
             chosen = self._choice
+            if joinable(chosen, self._own_id, self._region, views):
+                await self._keep(Choice({}, formed=True))
+                gossip.add_tags({TAG: ""})
+                break
             found = choose(views, self._region, self._expect) if chosen is None else agreed(chosen, self._own_id, views)
             if isinstance(found, Choice):
                 await self._keep(found)
@@ -51,6 +55,11 @@ class Bootstrap:
             else:
                 self._say(found)
                 await asyncio.sleep(LOOK_SECONDS)
+        assert self._choice is not None
+        if not self._choice.peers:
+            self._logger.info("bootstrap: there is a group: waiting for its leader to take this server in")
+            await asyncio.to_thread(replicator.form, None)
+            return
         peers = tuple(address for peer, address in sorted(self._choice.peers.items()) if peer != self._own_id)
         self._logger.info("bootstrap: the servers are found: peers=%s", ",".join(peers))
         await asyncio.to_thread(replicator.form, peers)

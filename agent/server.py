@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from agent.config.schema import AgentConfig
 from agent.consensus.engine_parts import Timing
-from agent.consensus.replicator import Fsm, Observer, Peer, RaftState, Replicator, ReplicatorStatus
+from agent.consensus.replicator import Fsm, Observer, Peer, RaftState, Replicator, ReplicatorStatus, Standing
 from agent.endpoints.alloc import AllocEndpoint
 from agent.endpoints.context import Context
 from agent.endpoints.dispatch import Dispatch, Remote
@@ -24,14 +24,16 @@ from agent.endpoints.evaluation import EvalEndpoint
 from agent.endpoints.health import HealthWatch, others
 from agent.endpoints.job import JobEndpoint
 from agent.endpoints.node import NodeEndpoint
-from agent.endpoints.operator import OperatorEndpoint
+from agent.endpoints.operator import Group, OperatorEndpoint
 from agent.endpoints.replicated import ReplicatedState
 from agent.errors import OutriderError, RequestRefused
 from agent.gossip.service import Gossip
+from agent.leader.autopilot import Settings
 from agent.leader.duties import LeaderDuties
 from agent.leader.heartbeats import HeartbeatSettings
 from agent.leader.surroundings import Surroundings
 from agent.members import Member, gossip_body, member_body, regions_of
+from agent.membership import Membership
 from agent.model.command import AnyCommand, Result, decode_result, encode
 from agent.rpc.caller import Dispatcher
 from agent.rpc.client import RpcClient
@@ -52,6 +54,14 @@ RETRY_ESTABLISH_SECONDS = 0.2
 """Pause before a leader whose barrier failed tries again."""
 
 RPC_STOP_GRACE_SECONDS = 0.2
+
+LEAVE_RAFT_SECONDS = 3.0
+"""How long a server that leaves waits until the leader has removed it; a Nomad's was out of Raft after 1.4 s."""
+
+LEAVE_LOOK_SECONDS = 0.1
+
+HAND_OVER_SECONDS = 3.0
+"""Several elections: whoever was asked to take over and did not in this time is not going to."""
 
 MakeReplicator = Callable[[Fsm, Observer], Replicator]
 
@@ -140,6 +150,7 @@ class ServerAgent:
             float(config.server.raft_multiplier),
             self._serf_status,
         )
+        self._membership = self._make_membership()
         self._remote = outside.remote
         self.context = self._context()
         self.caller = Dispatch(self.context, self._handlers(), self._remote, identity.peer.rpc_address)
@@ -156,6 +167,8 @@ class ServerAgent:
             await self.gossip.start()
         await self._loop.run_in_executor(None, self.replicator.start)
         self._tasks.spawn("server-leadership", self._leadership_loop, restart=True)
+        if self._membership is not None:
+            self._tasks.spawn("server-membership", self._membership.run, restart=True)
         schedulers = self._config.server.enabled_schedulers
         listed = ", ".join(f'"{name}"' for name in schedulers)
         self._logger.info("starting scheduling worker(s): num_workers=%d schedulers=[%s]", len(self.workers), listed)
@@ -180,9 +193,9 @@ class ServerAgent:
             await self._established.wait()
 
     async def leave(self) -> None:
-        """Tell the members, hand the lead over, and return once both is done.
+        """Tell the members, hand the lead over, and return once both is done and the leader took this server's vote.
 
-        The voters stay as configured. Has no deadline.
+        Has no deadline of its own, but for the vote: without a leader nobody takes it.
         """
         told = asyncio.create_task(self.gossip.leave(), name="gossip: leave") if self.gossip is not None else None
         try:
@@ -190,6 +203,11 @@ class ServerAgent:
         finally:
             if told is not None:
                 await told
+        for _ in range(round(LEAVE_RAFT_SECONDS / LEAVE_LOOK_SECONDS)):
+            status = self.status()
+            if self._membership is None or status.standing is Standing.NONE or not status.peers:
+                return
+            await asyncio.sleep(LEAVE_LOOK_SECONDS)
 
     async def _hand_over(self) -> None:
         if self._leads_in is None:
@@ -199,6 +217,22 @@ class ServerAgent:
             return
         # The successor may need this server's vote: with one of three dead nobody else could give it.
         await self._deposed.wait()
+
+    async def _hand_over_surely(self) -> None:
+        """Return once this server leads no more; raises RequestRefused when nobody can take over."""
+        if self._leads_in is not None:
+            if not await self.replicator.transfer_leadership():
+                raise RequestRefused("the leadership cannot be handed over: no follower has the whole log; try again")
+            async with asyncio.timeout(HAND_OVER_SECONDS):
+                await self._deposed.wait()
+
+    async def _remove_peer(self, text: str, timeout_seconds: float) -> None:
+        """Remove the server with the id or address *text*, and keep it out until it has been away."""
+        named = [e.peer for e in self.status().peers if text in {e.peer.server_id, e.peer.rpc_address}]
+        if self._membership is not None:
+            for peer in named:
+                self._membership.send_away(peer.server_id)
+        await self.replicator.remove_server(text, timeout_seconds)
 
     # --- what others ask ------------------------------------------------------------------------------------------
 
@@ -278,13 +312,22 @@ class ServerAgent:
 
     def _handlers(self) -> "dict[Any, Any]":
         context = self.context
+        group = Group(lambda: self.caller, self._hand_over_surely, self._remove_peer)
         return {
             **NodeEndpoint(context).handlers(),
             **JobEndpoint(context).handlers(),
             **AllocEndpoint(context).handlers(),
             **EvalEndpoint(context).handlers(),
-            **OperatorEndpoint(context, self._identity.peer, self.health.response, self.members).handlers(),
+            **OperatorEndpoint(context, self._identity.peer, self.health.response, self.members, group).handlers(),
         }
+
+    def _make_membership(self) -> Membership | None:
+        if self.gossip is None:
+            return None
+        return Membership(
+            self._identity.peer, self._config.region, self.gossip, self.replicator, self.health,
+            lambda: self.duties.established, Settings, self._clock, logging.getLogger("nomad.autopilot"),
+        )  # fmt: skip
 
     def _make_workers(self) -> list[Worker]:
         count = self._config.server.num_schedulers

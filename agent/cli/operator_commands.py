@@ -8,7 +8,7 @@ import click
 from agent.cli.dashes import DashedGroup
 from agent.cli.formats import boolean, stamp
 from agent.cli.gossip_commands import gossip
-from agent.cli.session import World, show_json, told, uses_api
+from agent.cli.session import World, fail, show_json, told, uses_api
 from agent.cli.tables import columns
 from telemetry.nomad_api import NomadApi
 
@@ -23,7 +23,7 @@ operator.add_command(gossip)
 
 @operator.group(cls=DashedGroup)
 def raft() -> None:
-    """Look at the Raft cluster."""
+    """Look at the Raft cluster, and remove servers that are gone."""
 
 
 @raft.command("list-peers")
@@ -45,6 +45,22 @@ def list_peers(api: NomadApi, _world: World, *, stale: bool, as_json: bool) -> N
         for peer in sorted(found["Servers"], key=lambda peer: (peer["Node"], peer["ID"]))
     ]  # fmt: skip
     click.echo(columns([("Node", "ID", "Address", "State", "Voter", "RaftProtocol"), *rows]))
+
+
+@raft.command("remove-peer")
+@click.option("--peer-id", default="", help="The ID of the server, as list-peers shows it.")
+@click.option("--peer-address", default="", help="The address of the server, as list-peers shows it.")
+@uses_api
+def remove_peer(api: NomadApi, _world: World, *, peer_id: str, peer_address: str) -> None:
+    """Remove a server from the Raft configuration: one that is gone for good and was not removed by itself.
+
+    A server that runs comes back into the configuration once it restarts, or another server leads.
+    """
+    if bool(peer_id) == bool(peer_address):
+        fail("Error removing peer: name it either with -peer-id or with -peer-address")
+    with told("Error removing peer"):
+        api.delete("/v1/operator/raft/peer", {"id": peer_id} if peer_id else {"address": peer_address})
+    click.echo(f'Removed peer with {"id" if peer_id else "address"} "{peer_id or peer_address}"')
 
 
 @operator.group(cls=DashedGroup)

@@ -60,6 +60,11 @@ class HealthWatch:
         """Return the last judgement; empty before the first one."""
         return self._response
 
+    def healthy_seconds(self, key: str) -> float | None:
+        """Return how long the server *key* has been judged healthy; None for one that is not, or was not judged."""
+        healthy, since = self._since.get(key, (False, 0.0))
+        return max(0.0, self._clock.wall() - since) if healthy else None
+
     def _views(self, status: ReplicatorStatus) -> list[tuple[ServerView, Peer]]:
         own = ServerView(self._key(self._own), True, True, 0.0, status.last_index, is_leader=True)
         return [(own, self._own), *((self._view(entry), entry.peer) for entry in others(status, self._own))]

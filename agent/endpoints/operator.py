@@ -1,12 +1,29 @@
 """Servers: who leads, who votes, who is healthy. Source: nomad/status_endpoint.go, nomad/operator_endpoint.go."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
-from agent.consensus.replicator import Peer, ReplicatorStatus
+import msgspec
+
+from agent.consensus.replicator import Peer, ReplicatorStatus, Standing
 from agent.endpoints.context import Context, Handlers
 from agent.endpoints.health import others
+from agent.errors import NotFound, RequestRefused
 from agent.rpc import methods as m
+from agent.rpc.caller import Caller
+
+CHANGE_SECONDS = 5.0
+"""Deadline of a change of the servers, as of any write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """What changes the servers of the group. `hand_over` returns once this server leads no more."""
+
+    caller: Callable[[], Caller]
+    hand_over: Callable[[], Awaitable[None]]
+    remove: Callable[[str, float], Awaitable[None]]
 
 
 class OperatorEndpoint:
@@ -18,11 +35,13 @@ class OperatorEndpoint:
         own: Peer,
         health: Callable[[], m.AutopilotHealthResponse],
         members: Callable[[], list[dict[str, Any]]],
+        group: Group,
     ) -> None:
         self._context = context
         self._own = own
         self._health = health
         self._members = members
+        self._group = group
 
     def handlers(self) -> Handlers:
         """Return what answers which method."""
@@ -32,6 +51,7 @@ class OperatorEndpoint:
             m.STATUS_PEERS: self.peers,
             m.STATUS_MEMBERS: self.members,
             m.OPERATOR_RAFT_CONFIGURATION: self.raft_configuration,
+            m.OPERATOR_RAFT_REMOVE_PEER: self.remove_peer,
             m.OPERATOR_SERVER_HEALTH: self.server_health,
         }
 
@@ -50,7 +70,8 @@ class OperatorEndpoint:
         """Return the gRPC addresses of all servers in the configuration."""
         del request
         status = self._context.status()
-        peers = [self._own.rpc_address, *(entry.peer.rpc_address for entry in others(status, self._own))]
+        own = [] if status.standing is Standing.NONE else [self._own.rpc_address]
+        peers = [*own, *(entry.peer.rpc_address for entry in others(status, self._own))]
         return self._fresh(m.StatusPeersResponse(peers=peers))
 
     async def members(self, request: m.Request) -> m.MembersResponse:
@@ -62,9 +83,27 @@ class OperatorEndpoint:
         """Return the Raft configuration."""
         del request
         status = self._context.status()
-        voters = [(self._own, True), *((entry.peer, entry.voter) for entry in others(status, self._own))]
+        own = [] if status.standing is Standing.NONE else [(self._own, status.standing is Standing.VOTER)]
+        voters = [*own, *((entry.peer, entry.voter) for entry in others(status, self._own))]
         servers = [_raft_server(peer, voter, status, self._context.region) for peer, voter in voters]
         return self._fresh(m.RaftConfigurationResponse(servers=servers))
+
+    async def remove_peer(self, request: m.RaftPeerRequest) -> m.Response:
+        """Remove a server; the leader itself hands the leadership over, and the next one removes it."""
+        text = request.id or request.address
+        if not text or (request.id and request.address):
+            raise RequestRefused("name the server to remove either by its id or by its address", 400)
+        if text in {self._own.server_id, self._own.rpc_address, self._own.raft_address}:
+            if not others(self._context.status(), self._own):
+                raise RequestRefused("this is the only server of the group, and is not removed")
+            await self._group.hand_over()
+            onward = msgspec.structs.replace(request, forwarded=False)
+            return await self._group.caller().call(m.OPERATOR_RAFT_REMOVE_PEER, onward, CHANGE_SECONDS)
+        try:
+            await self._group.remove(text, CHANGE_SECONDS)
+        except NotFound as error:
+            raise RequestRefused(f"{'id' if request.id else 'address'} {error}") from error
+        return self._fresh(m.Response())
 
     async def server_health(self, request: m.Request) -> m.AutopilotHealthResponse:
         """Return autopilot's last judgement; empty for a moment after an election, as on Nomad."""

@@ -19,12 +19,18 @@ TAG = "boot"
 RAFT_TAG = "raft"
 """host:port of a server's Raft listener; a Nomad has it on the port of the RPC."""
 
+GROUP_TAG = "group"
+"""Not empty while a server is of a group that has a leader: others that look for a group wait to be taken in."""
+
 _FORMED = ":formed"
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """The servers of a group, Raft addresses by id; `formed` once the group has begun."""
+    """The servers of a group, Raft addresses by id; `formed` once the group has begun.
+
+    None of them is the choice to be taken into a group that there is.
+    """
 
     peers: Mapping[str, str]
     formed: bool = False
@@ -64,6 +70,27 @@ def choose(views: Sequence[MemberView], region: str, expect: int) -> Choice | Wa
     if len(peers) < expect:
         return Waiting(f"two servers have the same id: {names}; was a data_dir copied?")
     return Choice(peers)
+
+
+def joinable(choice: Choice | None, own_id: str, region: str, views: Sequence[MemberView]) -> bool:
+    """Tell whether to wait for a group that there is, instead of forming one.
+
+    Without a choice, when a live server of the region is of a group; else only when one of the chosen is, of another:
+    no server ever changes its choice, so that the one made here can become no group any more.
+    """
+    for view in views:
+        if (
+            view.status is not Status.ALIVE
+            or view.tags.get("region") != region
+            or view.tags.get("id") in {None, own_id}
+        ):
+            continue
+        chosen = choice is None or (
+            view.tags["id"] in choice.peers and view.tags.get(TAG) != Choice(choice.peers, formed=True).tag
+        )
+        if chosen and view.tags.get(GROUP_TAG):
+            return True
+    return False
 
 
 def agreed(choice: Choice, own_id: str, views: Sequence[MemberView]) -> Choice | Waiting:

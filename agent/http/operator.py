@@ -1,11 +1,18 @@
-"""For operators: /v1/operator/raft/configuration and /v1/operator/autopilot/health."""
+"""For operators: /v1/operator/raft/configuration and /raft/peer, /v1/operator/autopilot/health."""
 
 from aiohttp import web
 
+from agent.errors import RequestRefused
 from agent.http.api import AgentApi
 from agent.http.query import CALL_TIMEOUT_SECONDS, read_query
-from agent.http.reply import Reply, get, json_reply
-from agent.rpc.methods import OPERATOR_RAFT_CONFIGURATION, OPERATOR_SERVER_HEALTH, Request
+from agent.http.reply import Reply, Route, get, json_reply
+from agent.rpc.methods import (
+    OPERATOR_RAFT_CONFIGURATION,
+    OPERATOR_RAFT_REMOVE_PEER,
+    OPERATOR_SERVER_HEALTH,
+    RaftPeerRequest,
+    Request,
+)
 
 
 async def raft_configuration(api: AgentApi, request: web.Request) -> Reply:
@@ -13,6 +20,21 @@ async def raft_configuration(api: AgentApi, request: web.Request) -> Reply:
     query = read_query(api, request)
     response = await api.caller.call(OPERATOR_RAFT_CONFIGURATION, Request(**query.options()), CALL_TIMEOUT_SECONDS)
     return json_reply({"Index": 0, "Servers": response.servers})
+
+
+async def remove_peer(api: AgentApi, request: web.Request) -> Reply:
+    """Remove the server that `?id=` or `?address=` names from the Raft configuration; the answer has no body."""
+    query = read_query(api, request)
+    server_id, address = request.query.get("id", ""), request.query.get("address", "")
+    if not server_id and not address:
+        raise RequestRefused(
+            "Must specify either ?id with the server's ID or ?address with IP:port of peer to remove", 400
+        )
+    if server_id and address:
+        raise RequestRefused("Must specify only one of ?id or ?address", 400)
+    asked = RaftPeerRequest(region=query.region, id=server_id, address=address)
+    await api.caller.call(OPERATOR_RAFT_REMOVE_PEER, asked, CALL_TIMEOUT_SECONDS)
+    return Reply(b"", content_type="")
 
 
 async def autopilot_health(api: AgentApi, request: web.Request) -> Reply:
@@ -35,5 +57,6 @@ async def autopilot_health(api: AgentApi, request: web.Request) -> Reply:
 
 ROUTES = (
     get("/v1/operator/raft/configuration", raft_configuration),
+    Route("/v1/operator/raft/peer", {"DELETE": remove_peer}),
     get("/v1/operator/autopilot/health", autopilot_health),
 )

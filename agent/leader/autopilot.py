@@ -1,9 +1,11 @@
-"""Health of the servers as the leader sees it. Source: hashicorp/raft-autopilot; Nomad, operator autopilot health.
+"""The servers as the leader sees them: who is healthy, and who is taken in, gets a vote, or is removed. Pure.
 
-Removing dead servers and promoting stable ones comes with dynamic membership; this part only judges.
+Source: hashicorp/raft-autopilot; Nomad, operator autopilot health, and nomad/leader.go, reconcileMember.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import Enum, auto
 
 from agent.consensus.quorum import failures_tolerated
 
@@ -12,6 +14,13 @@ LAST_CONTACT_THRESHOLD_SECONDS = 0.2
 
 MAX_TRAILING_LOGS = 250
 """Nomad's `max_trailing_logs`."""
+
+SERVER_STABILIZATION_SECONDS = 10.0
+"""Nomad's `server_stabilization_time`: how long a server is healthy before it gets a vote."""
+
+DEAD_SECONDS = 30.0
+"""How long gossip calls a server failed before it is removed: gossip notices within 8 s, a restart takes as long, and
+should cost nobody a vote. A Nomad, whose gossip takes 38 s, removed a killed server after 44 s."""
 
 INTERVAL_SECONDS = 2.0
 """How often the leader judges, as Nomad does."""
@@ -57,3 +66,105 @@ def _healthy(server: ServerView, leader_last_index: int, last_contact_seconds_ma
         return False
     fresh = server.last_contact_seconds <= last_contact_seconds_max
     return fresh and leader_last_index - server.last_index <= MAX_TRAILING_LOGS
+
+
+class Step(Enum):
+    """One change of the group."""
+
+    ADD = auto()
+    """Without a vote."""
+    PROMOTE = auto()
+    REMOVE = auto()
+
+
+class Word(Enum):
+    """What gossip says of a server."""
+
+    ALIVE = "alive"
+    LEFT = "left"
+    FAILED = "failed"
+    UNKNOWN = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A server of the region, as gossip and Raft know it together.
+
+    `word` is what gossip has said for `word_seconds`; `voter` is None for a server that is not in the configuration;
+    `healthy_seconds` is None while autopilot judges it unhealthy, or has not judged it. `may_join` is False for one that
+    is of another group, or was removed by an operator and has not been away since.
+    """
+
+    key: str
+    raft_address: str
+    word: Word
+    word_seconds: float
+    voter: bool | None
+    healthy_seconds: float | None
+    is_leader: bool = False
+    may_join: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What an operator may set. `min_quorum` is the least number of voters that dead-server cleanup leaves."""
+
+    cleanup_dead_servers: bool = True
+    server_stabilization_seconds: float = SERVER_STABILIZATION_SECONDS
+    min_quorum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """A step, the server it is about, and why, for the log."""
+
+    step: Step
+    key: str
+    reason: str
+
+
+def decide(servers: Sequence[Standing], settings: Settings) -> Decision | None:
+    """Return the next change of the group, None when there is none to make: one at a time, and removals first."""
+    members = [server for server in servers if server.voter is not None and not server.is_leader]
+    for server in members:
+        if server.word is Word.LEFT:
+            return Decision(Step.REMOVE, server.key, "it left")
+    newcomers = [s for s in servers if s.voter is None and s.word is Word.ALIVE and s.may_join]
+    addresses = {server.raft_address for server in newcomers}
+    for server in members:
+        if server.raft_address in addresses and server.word is not Word.ALIVE:
+            return Decision(Step.REMOVE, server.key, "another server has its address")
+    dead = _dead(servers, settings)
+    if dead is not None:
+        return Decision(Step.REMOVE, dead.key, "it is dead")
+    for server in members:
+        healthy = server.healthy_seconds
+        if server.voter is False and healthy is not None and healthy >= settings.server_stabilization_seconds:
+            return Decision(Step.PROMOTE, server.key, f"healthy for {settings.server_stabilization_seconds:g} s")
+    for server in newcomers:
+        return Decision(Step.ADD, server.key, "gossip found it")
+    return None
+
+
+def _dead(servers: Sequence[Standing], settings: Settings) -> Standing | None:
+    """Return a failed server that may be removed: those without a vote at any time, of the voters never half at once.
+
+    Source: raft-autopilot, pruneDeadServers: at most (voters - 1) / 2, so that those that are left are the majority.
+    """
+    if not settings.cleanup_dead_servers:
+        return None
+    dead = [
+        server
+        for server in servers
+        if server.voter is not None
+        and server.word is Word.FAILED
+        and server.word_seconds >= DEAD_SECONDS
+        and server.healthy_seconds is None
+    ]
+    for server in dead:
+        if not server.voter:
+            return server
+    voters = sum(server.voter is True for server in servers)
+    if not dead or len(dead) > (voters - 1) // 2 or voters - 1 < settings.min_quorum:
+        return None
+    return dead[0]

@@ -408,9 +408,19 @@ class MembersResponse(Response, frozen=True, kw_only=True):
 
 STATUS_PING = Method("Status.Ping", Request, Response, Access.LOCAL)
 STATUS_LEADER = Method("Status.Leader", Request, StatusLeaderResponse, Access.READ)
+
+
+class RaftPeerRequest(Request, frozen=True, kw_only=True):
+    """An operator removes a server from the Raft configuration, named by its id or by its address."""
+
+    id: str = ""
+    address: str = ""
+
+
 STATUS_PEERS = Method("Status.Peers", Request, StatusPeersResponse, Access.READ)
 STATUS_MEMBERS = Method("Status.Members", Request, MembersResponse, Access.LOCAL)
 OPERATOR_RAFT_CONFIGURATION = Method("Operator.RaftGetConfiguration", Request, RaftConfigurationResponse, Access.READ)
+OPERATOR_RAFT_REMOVE_PEER = Method("Operator.RaftRemovePeer", RaftPeerRequest, Response, Access.WRITE)
 OPERATOR_SERVER_HEALTH = Method("Operator.ServerHealth", Request, AutopilotHealthResponse, Access.READ)
 
 METHODS: dict[str, Method[Any, Any]] = {

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.gossip.bootstrap import RAFT_TAG, TAG, Choice, Waiting, agreed, choose
+from agent.gossip.bootstrap import GROUP_TAG, RAFT_TAG, TAG, Choice, Waiting, agreed, choose, joinable
 from agent.gossip.members import MemberView, Status
 from agent.gossip.wire import Address
 
@@ -94,3 +94,29 @@ def test_there_is_one_group_at_most_whatever_each_server_sees(count):
         began += bool(formed)
         assert len({tuple(sorted(choice.peers)) for choice in formed.values()}) <= 1, f"seed {seed}"
     assert began or count > 3
+
+
+def test_a_server_that_finds_a_group_waits_to_be_taken_in():
+    """
+    Whether others of its kind are enough for a group of their own or not; itself, other regions and the dead are no group.
+    """
+    member = _view(1, **{GROUP_TAG: "1"})
+
+    assert joinable(None, "id-4", "global", [member, *THREE[1:], _view(4)])
+    assert not joinable(None, "id-4", "global", [*THREE, _view(4)])
+    assert not joinable(None, "id-1", "global", [member])
+    assert not joinable(None, "id-4", "west", [member])
+    assert not joinable(None, "id-4", "global", [replace(member, status=Status.FAILED)])
+
+
+def test_a_choice_is_given_up_only_when_one_of_the_chosen_is_of_another_group():
+    """
+    A group of strangers is no reason, nor is one of the chosen that has begun with this very choice.
+    """
+    choice = choose(THREE, "global", 3)
+    stranger, member = _view(9, **{GROUP_TAG: "1"}), _view(2, **{GROUP_TAG: "1"})
+    begun = _view(2, **{GROUP_TAG: "1", TAG: replace(choice, formed=True).tag})
+
+    assert not joinable(choice, "id-1", "global", [*THREE, stranger])
+    assert not joinable(choice, "id-1", "global", [begun])
+    assert joinable(choice, "id-1", "global", [member])
