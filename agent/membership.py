@@ -15,7 +15,8 @@ from agent.gossip.bootstrap import GROUP_TAG, RAFT_TAG
 from agent.gossip.members import MemberView, Status
 from agent.gossip.service import Gossip
 from agent.leader import autopilot
-from agent.leader.autopilot import Decision, Settings, Step, Word
+from agent.leader.autopilot import Decision, Step, Word
+from agent.model.autopilot import AutopilotConfig
 from telemetry.clock import Clock
 
 LOOK_SECONDS = 0.5
@@ -41,7 +42,7 @@ class Membership:
         replicator: Replicator,
         health: HealthWatch,
         leads: Callable[[], bool],
-        settings: Callable[[], Settings],
+        config: Callable[[], AutopilotConfig],
         clock: Clock,
         logger: logging.Logger,
     ) -> None:
@@ -51,7 +52,7 @@ class Membership:
         self._replicator = replicator
         self._health = health
         self._leads = leads
-        self._settings = settings
+        self._config = config
         self._clock = clock
         self._logger = logger
         self._tag = ""
@@ -97,7 +98,7 @@ class Membership:
             for view in self._gossip.members()
             if view.tags.get("region") == self._region and view.tags.get("id") and view.tags.get(RAFT_TAG)
         }
-        decision = autopilot.decide(self._servers(status, views), self._settings())
+        decision = autopilot.decide(self._servers(status, views), self._config())
         if decision is None:
             return
         try:

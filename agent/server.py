@@ -28,7 +28,6 @@ from agent.endpoints.operator import Group, OperatorEndpoint
 from agent.endpoints.replicated import ReplicatedState
 from agent.errors import OutriderError, RequestRefused
 from agent.gossip.service import Gossip
-from agent.leader.autopilot import Settings
 from agent.leader.duties import LeaderDuties
 from agent.leader.heartbeats import HeartbeatSettings
 from agent.leader.surroundings import Surroundings
@@ -149,6 +148,7 @@ class ServerAgent:
             config.region,
             float(config.server.raft_multiplier),
             self._serf_status,
+            lambda: self.replicated.state.autopilot,
         )
         self._membership = self._make_membership()
         self._remote = outside.remote
@@ -326,7 +326,7 @@ class ServerAgent:
             return None
         return Membership(
             self._identity.peer, self._config.region, self.gossip, self.replicator, self.health,
-            lambda: self.duties.established, Settings, self._clock, logging.getLogger("nomad.autopilot"),
+            lambda: self.duties.established, lambda: self.replicated.state.autopilot, self._clock, logging.getLogger("nomad.autopilot"),
         )  # fmt: skip
 
     def _make_workers(self) -> list[Worker]:

@@ -1,10 +1,11 @@
-"""`outrider operator`: Raft, autopilot, metrics, and gossip by `gossip_commands`."""
+"""`outrider operator`: Raft, autopilot, metrics; gossip by `gossip_commands`, settings by `autopilot_commands`."""
 
 import json
 from typing import Any
 
 import click
 
+from agent.cli.autopilot_commands import get_config, set_config
 from agent.cli.dashes import DashedGroup
 from agent.cli.formats import boolean, stamp
 from agent.cli.gossip_commands import gossip
@@ -65,7 +66,11 @@ def remove_peer(api: NomadApi, _world: World, *, peer_id: str, peer_address: str
 
 @operator.group(cls=DashedGroup)
 def autopilot() -> None:
-    """Look at autopilot."""
+    """Look at autopilot, and change its settings."""
+
+
+autopilot.add_command(get_config)
+autopilot.add_command(set_config)
 
 
 @autopilot.command("health")

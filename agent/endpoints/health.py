@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from agent.config.units import format_duration
 from agent.consensus.replicator import Peer, PeerStatus, RaftState, ReplicatorStatus
-from agent.leader.autopilot import INTERVAL_SECONDS, ServerView, Verdict, judge
+from agent.leader.autopilot import DEFAULTS, INTERVAL_SECONDS, ServerView, Verdict, judge
+from agent.model.autopilot import AutopilotConfig
 from agent.model.times import rfc3339_seconds
 from agent.rpc import methods as m
 from telemetry.catalogue import autopilot as metrics
@@ -25,6 +26,7 @@ class HealthWatch:
         region: str,
         raft_multiplier: float = 1.0,
         serf_status: Callable[[Peer], str] = lambda _: "",
+        config: Callable[[], AutopilotConfig] = lambda: DEFAULTS,
     ) -> None:
         self._own = own
         self._status = status
@@ -34,6 +36,7 @@ class HealthWatch:
         self._region = region
         self._raft_multiplier = raft_multiplier
         self._serf_status = serf_status
+        self._config = config
         self._next_round = 0.0
         self._since: dict[str, tuple[bool, float]] = {}
         self._response = m.AutopilotHealthResponse()
@@ -51,7 +54,7 @@ class HealthWatch:
             return
         self._next_round = now + INTERVAL_SECONDS
         views = self._views(status)
-        verdict = judge(tuple(view for view, _ in views), status.last_index, self._raft_multiplier)
+        verdict = judge(tuple(view for view, _ in views), status.last_index, self._raft_multiplier, self._config())
         self._recorder.set(metrics.HEALTHY, float(verdict.healthy))
         self._recorder.set(metrics.FAILURE_TOLERANCE, float(verdict.failure_tolerance))
         self._response = self._body(status, verdict, views)

@@ -10,8 +10,10 @@ from agent.consensus.replicator import Peer, ReplicatorStatus, Standing
 from agent.endpoints.context import Context, Handlers
 from agent.endpoints.health import others
 from agent.errors import NotFound, RequestRefused
+from agent.model.command import UpdateAutopilot
 from agent.rpc import methods as m
 from agent.rpc.caller import Caller
+from agent.state.fsm import CHANGED_STATUS
 
 CHANGE_SECONDS = 5.0
 """Deadline of a change of the servers, as of any write."""
@@ -52,6 +54,8 @@ class OperatorEndpoint:
             m.STATUS_MEMBERS: self.members,
             m.OPERATOR_RAFT_CONFIGURATION: self.raft_configuration,
             m.OPERATOR_RAFT_REMOVE_PEER: self.remove_peer,
+            m.OPERATOR_AUTOPILOT_CONFIG: self.autopilot_config,
+            m.OPERATOR_AUTOPILOT_SET_CONFIG: self.set_autopilot_config,
             m.OPERATOR_SERVER_HEALTH: self.server_health,
         }
 
@@ -104,6 +108,25 @@ class OperatorEndpoint:
         except NotFound as error:
             raise RequestRefused(f"{'id' if request.id else 'address'} {error}") from error
         return self._fresh(m.Response())
+
+    async def autopilot_config(self, request: m.Request) -> m.AutopilotConfigResponse:
+        """Return the settings of autopilot."""
+        del request
+        return self._fresh(m.AutopilotConfigResponse(config=self._context.state.autopilot))
+
+    async def set_autopilot_config(self, request: m.AutopilotSetConfigRequest) -> m.AutopilotSetConfigResponse:
+        """Change the settings of autopilot, or not, when they were changed since the index that the request names."""
+        context = self._context
+        command = UpdateAutopilot(
+            request_id=context.new_id(), at=context.now_ns(), config=request.config, check_index=request.check_index
+        )
+        try:
+            result = await context.propose(command)
+        except RequestRefused as error:
+            if error.status != CHANGED_STATUS:
+                raise
+            return self._fresh(m.AutopilotSetConfigResponse(updated=False))
+        return context.fresh(m.AutopilotSetConfigResponse(), result.index)
 
     async def server_health(self, request: m.Request) -> m.AutopilotHealthResponse:
         """Return autopilot's last judgement; empty for a moment after an election, as on Nomad."""

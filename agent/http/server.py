@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from agent.errors import ConfigError, OutriderError, RequestRefused
-from agent.http import agent, allocations, evaluations, jobs, metrics, nodes, operator, pages, status
+from agent.http import agent, allocations, autopilot, evaluations, jobs, metrics, nodes, operator, pages, status
 from agent.http.api import AgentApi
 from agent.http.failures import INVALID_METHOD, failure_reply
 from agent.http.guard import Door, HttpLimits
@@ -20,7 +20,7 @@ from telemetry.recorder import Recorder
 
 ROUTES: tuple[Route, ...] = (
     *agent.ROUTES, *status.ROUTES, *nodes.ROUTES, *jobs.ROUTES, *allocations.ROUTES, *evaluations.ROUTES,
-    *operator.ROUTES, *metrics.ROUTES, *pages.ROUTES,
+    *operator.ROUTES, *autopilot.ROUTES, *metrics.ROUTES, *pages.ROUTES,
 )  # fmt: skip
 
 GZIP_BYTES_MIN = 1024

@@ -8,15 +8,9 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from agent.consensus.quorum import failures_tolerated
+from agent.model.autopilot import AutopilotConfig
 
-LAST_CONTACT_THRESHOLD_SECONDS = 0.2
-"""Nomad's `last_contact_threshold`, at raft_multiplier 1."""
-
-MAX_TRAILING_LOGS = 250
-"""Nomad's `max_trailing_logs`."""
-
-SERVER_STABILIZATION_SECONDS = 10.0
-"""Nomad's `server_stabilization_time`: how long a server is healthy before it gets a vote."""
+DEFAULTS = AutopilotConfig()
 
 DEAD_SECONDS = 30.0
 """How long gossip calls a server failed before it is removed: gossip notices within 8 s, a restart takes as long, and
@@ -47,25 +41,31 @@ class Verdict:
     healthy_ids: frozenset[str]
 
 
-def judge(servers: tuple[ServerView, ...], leader_last_index: int, raft_multiplier: float = 1.0) -> Verdict:
+def judge(
+    servers: tuple[ServerView, ...],
+    leader_last_index: int,
+    raft_multiplier: float = 1.0,
+    config: AutopilotConfig = DEFAULTS,
+) -> Verdict:
     """Return which of *servers* are healthy, and how many more voters may fail before the quorum is lost.
 
     Heartbeats come as much more seldom as *raft_multiplier* says, and contacts are as much older.
     """
-    threshold = LAST_CONTACT_THRESHOLD_SECONDS * raft_multiplier
-    healthy = frozenset(server.server_id for server in servers if _healthy(server, leader_last_index, threshold))
+    threshold = config.last_contact_threshold / 1e9 * raft_multiplier
+    oldest = leader_last_index - config.max_trailing_logs
+    healthy = frozenset(server.server_id for server in servers if _healthy(server, oldest, threshold))
     voters = [server for server in servers if server.voter]
     tolerance = failures_tolerated(len(voters), sum(server.server_id in healthy for server in voters))
     return Verdict(len(healthy) == len(servers), tolerance, healthy)
 
 
-def _healthy(server: ServerView, leader_last_index: int, last_contact_seconds_max: float) -> bool:
+def _healthy(server: ServerView, last_index_min: int, last_contact_seconds_max: float) -> bool:
     if server.is_leader:
         return True
     if not server.alive or server.last_contact_seconds is None:
         return False
     fresh = server.last_contact_seconds <= last_contact_seconds_max
-    return fresh and leader_last_index - server.last_index <= MAX_TRAILING_LOGS
+    return fresh and server.last_index >= last_index_min
 
 
 class Step(Enum):
@@ -106,15 +106,6 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
-class Settings:
-    """What an operator may set. `min_quorum` is the least number of voters that dead-server cleanup leaves."""
-
-    cleanup_dead_servers: bool = True
-    server_stabilization_seconds: float = SERVER_STABILIZATION_SECONDS
-    min_quorum: int = 0
-
-
-@dataclass(frozen=True, slots=True)
 class Decision:
     """A step, the server it is about, and why, for the log."""
 
@@ -123,7 +114,7 @@ class Decision:
     reason: str
 
 
-def decide(servers: Sequence[Standing], settings: Settings) -> Decision | None:
+def decide(servers: Sequence[Standing], config: AutopilotConfig) -> Decision | None:
     """Return the next change of the group, None when there is none to make: one at a time, and removals first."""
     members = [server for server in servers if server.voter is not None and not server.is_leader]
     for server in members:
@@ -134,24 +125,24 @@ def decide(servers: Sequence[Standing], settings: Settings) -> Decision | None:
     for server in members:
         if server.raft_address in addresses and server.word is not Word.ALIVE:
             return Decision(Step.REMOVE, server.key, "another server has its address")
-    dead = _dead(servers, settings)
+    dead = _dead(servers, config)
     if dead is not None:
         return Decision(Step.REMOVE, dead.key, "it is dead")
     for server in members:
         healthy = server.healthy_seconds
-        if server.voter is False and healthy is not None and healthy >= settings.server_stabilization_seconds:
-            return Decision(Step.PROMOTE, server.key, f"healthy for {settings.server_stabilization_seconds:g} s")
+        if server.voter is False and healthy is not None and healthy >= config.server_stabilization_time / 1e9:
+            return Decision(Step.PROMOTE, server.key, f"healthy for {config.server_stabilization_time / 1e9:g} s")
     for server in newcomers:
         return Decision(Step.ADD, server.key, "gossip found it")
     return None
 
 
-def _dead(servers: Sequence[Standing], settings: Settings) -> Standing | None:
+def _dead(servers: Sequence[Standing], config: AutopilotConfig) -> Standing | None:
     """Return a failed server that may be removed: those without a vote at any time, of the voters never half at once.
 
     Source: raft-autopilot, pruneDeadServers: at most (voters - 1) / 2, so that those that are left are the majority.
     """
-    if not settings.cleanup_dead_servers:
+    if not config.cleanup_dead_servers:
         return None
     dead = [
         server
@@ -165,6 +156,6 @@ def _dead(servers: Sequence[Standing], settings: Settings) -> Standing | None:
         if not server.voter:
             return server
     voters = sum(server.voter is True for server in servers)
-    if not dead or len(dead) > (voters - 1) // 2 or voters - 1 < settings.min_quorum:
+    if not dead or len(dead) > (voters - 1) // 2 or voters - 1 < config.min_quorum:
         return None
     return dead[0]

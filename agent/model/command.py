@@ -9,6 +9,7 @@ from typing import ClassVar
 import msgspec
 
 from agent.model.alloc import Allocation
+from agent.model.autopilot import AutopilotConfig
 from agent.model.base import AllocID, EvalID, Model, NodeID
 from agent.model.evaluation import Evaluation
 from agent.model.job import Job
@@ -142,6 +143,13 @@ class DeleteEvals(Command, tag="delete_eval", frozen=True):
     alloc_ids: list[AllocID]
 
 
+class UpdateAutopilot(Command, tag="autopilot", frozen=True):
+    """An operator changes autopilot; with `check_index` only if the settings were last modified at it."""
+
+    config: AutopilotConfig
+    check_index: int | None = None
+
+
 class Noop(Command, tag="noop", frozen=True):
     """Changes nothing; committed by a new leader, so that it knows what is committed."""
 
@@ -161,6 +169,7 @@ AnyCommand = (
     | ApplyPlanResults
     | UpdateAllocsFromClient
     | DeleteEvals
+    | UpdateAutopilot
     | Noop
 )
 

@@ -9,6 +9,7 @@ from enum import Enum
 from typing import Any, Generic, TypeVar
 
 from agent.model.alloc import Allocation, AllocStub
+from agent.model.autopilot import AutopilotConfig
 from agent.model.base import DEFAULT_NAMESPACE, AllocID, EvalID, JobID, Model, NodeID
 from agent.model.evaluation import Evaluation
 from agent.model.job import Job, JobSummary
@@ -417,10 +418,33 @@ class RaftPeerRequest(Request, frozen=True, kw_only=True):
     address: str = ""
 
 
+class AutopilotConfigResponse(Response, frozen=True, kw_only=True):
+    """The settings of autopilot."""
+
+    config: AutopilotConfig = AutopilotConfig()
+
+
+class AutopilotSetConfigRequest(Request, frozen=True, kw_only=True):
+    """An operator changes autopilot; with `check_index` only if the settings were last modified at it."""
+
+    config: AutopilotConfig
+    check_index: int | None = None
+
+
+class AutopilotSetConfigResponse(Response, frozen=True, kw_only=True):
+    """`updated` is False when the settings were not those of the index that was asked for."""
+
+    updated: bool = True
+
+
 STATUS_PEERS = Method("Status.Peers", Request, StatusPeersResponse, Access.READ)
 STATUS_MEMBERS = Method("Status.Members", Request, MembersResponse, Access.LOCAL)
 OPERATOR_RAFT_CONFIGURATION = Method("Operator.RaftGetConfiguration", Request, RaftConfigurationResponse, Access.READ)
 OPERATOR_RAFT_REMOVE_PEER = Method("Operator.RaftRemovePeer", RaftPeerRequest, Response, Access.WRITE)
+OPERATOR_AUTOPILOT_CONFIG = Method("Operator.AutopilotGetConfiguration", Request, AutopilotConfigResponse, Access.READ)
+OPERATOR_AUTOPILOT_SET_CONFIG = Method(
+    "Operator.AutopilotSetConfiguration", AutopilotSetConfigRequest, AutopilotSetConfigResponse, Access.WRITE
+)
 OPERATOR_SERVER_HEALTH = Method("Operator.ServerHealth", Request, AutopilotHealthResponse, Access.READ)
 
 METHODS: dict[str, Method[Any, Any]] = {

@@ -57,6 +57,7 @@ class Draft:
         self.live_allocs = state.live_allocs.mutate()
         self.open_evals = state.open_evals.mutate()
         self.usage = state.node_usage.mutate()
+        self.autopilot = state.autopilot
         self._tables: set[Table] = set()
         # Dictionaries, for they keep the order of the changes.
         self._nodes: dict[NodeID, None] = {}
@@ -157,7 +158,8 @@ class Draft:
             evals_by_id=self.evals.finish(), allocs_by_id=self.allocs.finish(), node_allocs=self.node_allocs.finish(),
             job_allocs=self.job_allocs.finish(), eval_allocs=self.eval_allocs.finish(),
             job_evals=self.job_evals.finish(), live_allocs=self.live_allocs.finish(),
-            open_evals=self.open_evals.finish(), node_usage=self.usage.finish(), results=results,
+            open_evals=self.open_evals.finish(), node_usage=self.usage.finish(),
+            autopilot=self.autopilot, results=results,
             request_order=order, requests_seen=seen,
         ), changes  # fmt: skip
 

@@ -8,6 +8,8 @@ it. A request that was applied already gives its first result again and changes 
 from dataclasses import dataclass, replace
 from typing import assert_never
 
+import msgspec
+
 from agent.model.command import (
     AnyCommand,
     ApplyPlanResults,
@@ -20,6 +22,7 @@ from agent.model.command import (
     Result,
     UpdateAllocDesiredTransition,
     UpdateAllocsFromClient,
+    UpdateAutopilot,
     UpdateEvals,
     UpdateNodeDrain,
     UpdateNodeEligibility,
@@ -37,6 +40,9 @@ __all__ = ["Applied", "apply", "apply_bytes", "dump", "load"]
 
 REFUSED_STATUS = 500
 """The HTTP status of a refusal that Nomad gives no other for."""
+
+CHANGED_STATUS = 412
+"""The status of a change that was asked for on the condition of an index, and came too late."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,10 +116,22 @@ def _carry_out(draft: Draft, command: AnyCommand) -> Result:
                 draft.remove_eval(eval_id)
             for alloc_id in command.alloc_ids:
                 draft.remove_alloc(alloc_id)
+        case UpdateAutopilot():
+            return _update_autopilot(draft, command)
         case Noop():
             pass
         case _:
             assert_never(command)
+    return Result(index=draft.index)
+
+
+def _update_autopilot(draft: Draft, command: UpdateAutopilot) -> Result:
+    known = draft.autopilot
+    if command.check_index not in {None, known.modify_index}:
+        error = f"autopilot was last changed at index {known.modify_index}, not at {command.check_index}"
+        return Result(index=draft.index, error=error, status=CHANGED_STATUS)
+    created = known.create_index or draft.index
+    draft.autopilot = msgspec.structs.replace(command.config, create_index=created, modify_index=draft.index)
     return Result(index=draft.index)
 
 

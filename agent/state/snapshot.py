@@ -11,6 +11,7 @@ import msgspec
 from immutables import Map
 
 from agent.model.alloc import Allocation
+from agent.model.autopilot import AutopilotConfig
 from agent.model.base import JobKey, Model
 from agent.model.evaluation import Evaluation
 from agent.model.job import Job, JobSummary
@@ -37,6 +38,7 @@ class _Image(Model, frozen=True):
     alloc_jobs: list[int]
     requests: list[tuple[str, bytes]]
     requests_seen: int
+    autopilot: AutopilotConfig = AutopilotConfig()
 
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
@@ -60,6 +62,7 @@ def dump(state: State) -> bytes:
         job_pool=pool.jobs,
         requests=[(id_, state.results[id_]) for _, id_ in sorted(state.request_order.items())],
         requests_seen=state.requests_seen,
+        autopilot=state.autopilot,
     )
     payload = _ENCODER.encode(image)
     return MAGIC + bytes((VERSION,)) + zlib.crc32(payload).to_bytes(4, "big") + payload
@@ -108,6 +111,7 @@ def _rebuild(image: _Image) -> State:
         results=Map(dict(image.requests)),
         request_order=Map({first + place: id_ for place, (id_, _) in enumerate(image.requests)}),
         requests_seen=image.requests_seen,
+        autopilot=image.autopilot,
     )
 
 

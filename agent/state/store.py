@@ -12,6 +12,7 @@ from typing import TypeVar
 from immutables import Map
 
 from agent.model.alloc import Allocation
+from agent.model.autopilot import AutopilotConfig
 from agent.model.base import AllocID, EvalID, JobKey, NodeID
 from agent.model.evaluation import Evaluation
 from agent.model.job import Job, JobSummary
@@ -68,6 +69,7 @@ class State:
     """How many evaluations of a job are not terminal; absent for none."""
     node_usage: Map[str, Usage] = field(default_factory=Map)
     """What the non-terminal allocations of a node take; absent for nothing. Keeps a fit O(1)."""
+    autopilot: AutopilotConfig = field(default_factory=AutopilotConfig)
     results: Map[str, bytes] = field(default_factory=Map)
     """The encoded result of each of the last REQUESTS_MAX requests."""
     request_order: Map[int, str] = field(default_factory=Map)

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from agent.leader.autopilot import DEAD_SECONDS, Decision, Settings, Standing, Step, Word, decide
+from agent.leader.autopilot import DEAD_SECONDS, DEFAULTS, Decision, Standing, Step, Word, decide
+from agent.model.autopilot import AutopilotConfig
 
 
 def member(name, *, voter=True, word=Word.ALIVE, for_seconds=100.0, healthy=100.0, leader=False):
@@ -24,22 +25,19 @@ THREE = (LEADER, member("b"), member("c"))
 FIVE = (*THREE, member("d"), member("e"))
 
 
-DEFAULT = Settings()
-
-
-def steps(servers, settings=DEFAULT):
+def steps(servers, settings=DEFAULTS):
     decision = decide(servers, settings)
     return None if decision is None else (decision.step, decision.key)
 
 
 def test_a_stable_group_is_left_alone():
     """Nothing to do while all live and vote."""
-    assert decide(THREE, Settings()) is None
+    assert decide(THREE, DEFAULTS) is None
 
 
 def test_a_server_that_gossip_found_is_added_without_a_vote():
     """It is replicated to first."""
-    assert Decision(Step.ADD, "d", "gossip found it") == decide((*THREE, found("d")), Settings())
+    assert Decision(Step.ADD, "d", "gossip found it") == decide((*THREE, found("d")), DEFAULTS)
 
 
 @pytest.mark.parametrize("changes", [{"may_join": False}, {"word": Word.FAILED}, {"word": Word.LEFT}])
@@ -56,7 +54,7 @@ def test_a_server_votes_once_it_was_healthy_for_long_enough(healthy, expected):
 
 def test_how_long_is_enough_can_be_set():
     """A longer stabilization time is waited for."""
-    settings = Settings(server_stabilization_seconds=30.0)
+    settings = AutopilotConfig(server_stabilization_time=30_000_000_000)
 
     assert steps((*THREE, member("d", voter=False, healthy=29.0)), settings) is None
     assert (Step.PROMOTE, "d") == steps((*THREE, member("d", voter=False, healthy=30.0)), settings)
@@ -67,7 +65,7 @@ def test_a_server_that_left_is_removed_at_once(voter):
     """Whatever the setting for dead servers: it said so itself."""
     left = member("c", word=Word.LEFT, for_seconds=0.0, voter=voter)
 
-    assert (Step.REMOVE, "c") == steps((*THREE[:2], left), Settings(cleanup_dead_servers=False))
+    assert (Step.REMOVE, "c") == steps((*THREE[:2], left), AutopilotConfig(cleanup_dead_servers=False))
 
 
 def test_the_leader_is_never_removed_by_itself():
@@ -83,7 +81,7 @@ def test_a_dead_server_of_three_is_removed_after_a_while(seconds, expected):
 
 def test_dead_servers_stay_when_an_operator_wants_so():
     """cleanup_dead_servers = false."""
-    assert steps((*THREE[:2], dead("c")), Settings(cleanup_dead_servers=False)) is None
+    assert steps((*THREE[:2], dead("c")), AutopilotConfig(cleanup_dead_servers=False)) is None
 
 
 def test_two_dead_of_five_are_removed_and_three_are_left():
@@ -104,8 +102,8 @@ def test_never_half_of_the_voters_are_removed(servers):
 
 def test_min_quorum_is_a_floor():
     """Dead-server cleanup leaves at least as many voters as the operator says."""
-    assert steps((*THREE[:2], dead("c")), Settings(min_quorum=3)) is None
-    assert (Step.REMOVE, "c") == steps((*THREE[:2], dead("c")), Settings(min_quorum=2))
+    assert steps((*THREE[:2], dead("c")), AutopilotConfig(min_quorum=3)) is None
+    assert (Step.REMOVE, "c") == steps((*THREE[:2], dead("c")), AutopilotConfig(min_quorum=2))
 
 
 def test_a_dead_server_without_a_vote_goes_whatever_the_others_do():
