@@ -88,6 +88,9 @@ _TOTALS = (
 _SNAPSHOT_RETRY_SECONDS = 30.0
 """After a snapshot could not be written (a full disk), the log grows for this long before the next attempt."""
 
+_RECOVERY_SECONDS = 60.0
+"""For the snapshot of an outage recovery."""
+
 _APPLY_BUDGET_SECONDS = 0.05
 """Applying stops here until the next step, so that a long replay holds up no heartbeat."""
 
@@ -393,6 +396,28 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
                 f"the Raft log or snapshot holds damage: {error}; "
                 "restore this server's data directory or remove it and rejoin"
             ) from error
+
+    def recover(self, configuration: Configuration) -> None:
+        """Make *configuration* the group's on an operator's word, before the first step; raises ConfigError.
+
+        The whole log counts as committed, and becomes a snapshot that holds the configuration: an entry of its own
+        could stand where another server has a different one of the same term. Source: hashicorp/raft, RecoverCluster.
+        """
+        self._SyncObj__raftCommitIndex = self.last_index
+        while self._apply_committed():
+            pass
+        index, term = self.last_index, self._entry(self.last_index)[2]
+        encoded = encode_configuration(configuration)
+        self._snapshots.begin_write(index, term, self._fsm.dump(), lambda: None, encoded)
+        self._snapshots.wait(_RECOVERY_SECONDS)
+        state, _, error = self._snapshots.poll_write()
+        if state is not WriteState.DONE:
+            raise ConfigError(f"the servers of peers.json cannot be written into a snapshot: {error or 'no end of it'}")
+        self._log.reset(index, term)
+        self._configurations = Configurations(configuration)
+        self._configurations.restart(index, configuration)
+        self._configure()
+        self._logger.warning("raft: recovered by peers.json index=%d servers=%d", index, len(configuration.servers))
 
     # The configuration.
 

@@ -18,11 +18,12 @@ from agent.consensus.codec import COMMAND_BYTES_MAX, CommandKind
 from agent.consensus.configuration import Configuration
 from agent.consensus.engine_parts import POLL_SECONDS_MAX, Compaction, Proposal, RecentWorst, Timing
 from agent.consensus.pysyncobj_engine import Engine
+from agent.consensus.recovery import FILE, read_peers
 from agent.consensus.replicator import Fsm, Observer, Peer, RaftState, ReplicatorStatus
 from agent.consensus.resolver import split_address
 from agent.consensus.snapshot_store import SnapshotStore
 from agent.consensus.transport import TcpTransport, TransportSettings, hello_of
-from agent.consensus.wal import FileLog, MemoryLog, RaftLog
+from agent.consensus.wal import FileLog, MemoryLog, RaftLog, sync_folder
 from agent.errors import ConfigError, NotLeader, OutriderError, Overloaded, RequestRefused, UnknownOutcome
 from agent.tls.contexts import TlsKeeper
 from telemetry.catalogue import raft
@@ -150,6 +151,7 @@ class PysyncobjReplicator:
                 logger=self._log,
                 joining=settings.joining,
             )
+            self._recover(engine)
             transport.bind(engine, engine.admits)
         except BaseException:
             transport.close()
@@ -292,6 +294,17 @@ class PysyncobjReplicator:
             return FileLog(folder / "raft", self._clock), SnapshotStore(folder / "raft" / "snapshot")
         except OSError as error:
             raise ConfigError(f"{folder / 'raft'}: the Raft log cannot be opened: {error}") from error
+
+    def _recover(self, engine: Engine) -> None:
+        """Carry out the operator's word on who the servers are, if there is one, and remove it."""
+        if self._settings.data_dir is None:
+            return
+        path = self._settings.data_dir / "raft" / FILE
+        configuration = read_peers(path, self._settings.me)
+        if configuration is not None:
+            engine.recover(configuration)
+            path.unlink()
+            sync_folder(path.parent)
 
     # In the Raft thread.
 

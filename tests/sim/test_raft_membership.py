@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from agent.consensus.configuration import decode_configuration
+from agent.consensus.configuration import Configuration, ConfiguredServer, decode_configuration
 from agent.consensus.engine_parts import Compaction
 from agent.consensus.replicator import Peer, RaftState, Standing
 from agent.errors import NotLeader, Overloaded, RequestRefused
@@ -375,3 +375,28 @@ def test_nothing_answered_for_is_lost_while_servers_come_and_go(seed):
     group = members(world.leader())
     assert 1 == len({tuple(voters(world.servers[name])) for name in group})
     world.check_converged(group)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_what_is_left_of_a_group_is_recovered_by_an_operators_word(seed):
+    """Of five, three are lost for good: the two that are left are told that they are the group, and keep every write."""
+    world = begun(seed, size=5, compaction=Compaction(threshold=30, trailing=3))
+    for number in range(50):
+        world.propose(world.leader().name, b"write-%d" % number)
+        world.run(0.02)
+    world.run(1)
+    for name in world.names:
+        world.crash(name)
+    left = random.Random(seed).sample(world.names, 2)
+    group = Configuration(tuple(ConfiguredServer(f"id-{name}", "", name, "", voter=True) for name in sorted(left)))
+
+    for name in left:
+        world.start(name)
+        world.servers[name].engine.recover(group)
+    world.run_until(lambda: settled(world), within=5)
+    world.propose(world.leader().name, b"after")
+    world.run(1)
+
+    assert [sorted(left)] * 2 == [voters(world.servers[name]) for name in left]
+    assert {b"write-0", b"write-49", b"after"} <= set(world.acked)
+    world.check_converged(left)
