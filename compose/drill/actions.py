@@ -29,6 +29,12 @@ def chosen(stage: Stage, targets: Targets) -> tuple[str, ...]:
     return targets.choose(stage.servers, stage.leader(), stage.rng)
 
 
+def leader_last(stage: Stage) -> tuple[str, ...]:
+    """Return the servers in the order in which all of them are restarted: with one election, not one for each."""
+    leader = stage.leader()
+    return (*(name for name in stage.servers if name != leader), leader)
+
+
 class Momentary(Action):
     """An action that is over when it has been done."""
 
@@ -154,8 +160,7 @@ class RollingRestart(Momentary):
 
     def inject(self, stage: Stage) -> None:
         """Restart one after the other; the next one waits until there is a leader and all are well."""
-        leader = stage.leader()
-        for name in (*(name for name in stage.servers if name != leader), leader):
+        for name in leader_last(stage):
             local(stage).terminate(name)
             stage.wait(self.away_seconds)
             stage.revive()
@@ -397,8 +402,8 @@ class NoSchedulers(Action):
     jobs: int
 
     def inject(self, stage: Stage) -> None:
-        """Restart the servers in turn, and register."""
-        for name in stage.servers:
+        """Restart the servers in turn, the leader last, and register."""
+        for name in leader_last(stage):
             local(stage).reconfigure(name, schedules=False)
             local(stage).wait_well()
         for number in range(self.jobs):

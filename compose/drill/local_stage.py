@@ -287,8 +287,10 @@ class LocalStage(Watched):
         self._changed[name] = not (prometheus_metrics and schedules)
 
     def reconfigure_all(self) -> None:
-        """Give every server that was changed the configuration it had, one after the other."""
-        for name in [name for name, is_changed in self._changed.items() if is_changed]:
+        """Give every server that was changed the configuration it had, one after the other, the leader last."""
+        changed = [name for name, is_changed in self._changed.items() if is_changed]
+        leader = self.leader() if changed else ""
+        for name in sorted(changed, key=lambda name: name == leader):
             self.reconfigure(name)
             self.leader()
 
