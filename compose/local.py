@@ -18,6 +18,7 @@ import psutil
 
 from compose.local_config import options_of, recall, remember, write_configuration
 from compose.local_settings import LOOPBACK, LocalRole, LocalSettings, port_option
+from compose.local_tls import credential_flags, make_certificates
 from compose.probes import Probes
 from compose.processes import POLL_SECONDS, ProcessTable, Running, Sleep
 from compose.tools import Tool, find_tool, web_assets
@@ -90,6 +91,7 @@ class LocalCluster:
                 self._check_ports(name)
             if is_fresh:
                 self._empty_folder()
+                make_certificates(self.settings, self._clock.wall())
                 write_configuration(self.settings)
                 remember(self.settings)
             started: list[str] = []
@@ -219,7 +221,9 @@ class LocalCluster:
             named = (f"{server.name}={LOOPBACK}:{server.http}" for server in settings.server_agents)
             servers = (word for name in named for word in ("-server", name))
             listen = f"{LOOPBACK}:{settings.exporter_port}"
-            commands[LocalRole.EXPORTER.value] = (*outrider, "exporter", *servers, "-listen", listen)
+            commands[LocalRole.EXPORTER.value] = (
+                *outrider, "exporter", *servers, "-listen", listen, *credential_flags(settings)
+            )  # fmt: skip
         resend = settings.resend_delay_seconds
         commands[LocalRole.PROMETHEUS.value] = (
             str(prometheus),
@@ -271,7 +275,7 @@ class LocalCluster:
     def _empty_folder(self) -> None:
         """Remove what an earlier cluster left: a fresh one must not meet former members, alerts or notifications."""
         folder = self.settings.directory
-        for name in ("data", "logs", "config", "agents"):
+        for name in ("data", "logs", "config", "agents", "tls"):
             shutil.rmtree(folder / name, ignore_errors=True)
         self.record.unlink(missing_ok=True)
         self._table.forget()

@@ -1,5 +1,6 @@
 """`outrider up`, `down` and `ps`: the local cluster from the command line."""
 
+import shlex
 import shutil
 import signal
 import sys
@@ -54,6 +55,9 @@ def _interval(name: str, seconds: float, text: str) -> Callable[[_F], _F]:
 @click.option("--alertmanager-port", default=_SHIPPED.alertmanager_port, show_default=True)
 @click.option("--receiver-port", default=_SHIPPED.receiver_port, show_default=True)
 @click.option("--exporter-port", type=int, help="Run `outrider exporter`, too, at this port.")
+@click.option(
+    "--tls", is_flag=True, help="Let agents speak mutual TLS, with a CA and certificates of the cluster's own."
+)
 @_interval("--scrape-interval", _SHIPPED.scrape_interval_seconds, "How often Prometheus asks each agent.")
 @_interval("--evaluation-interval", _SHIPPED.evaluation_interval_seconds, "How often it looks at the rules.")
 @_interval("--group-wait", _SHIPPED.group_wait_seconds, "Alertmanager's wait before a first notification.")
@@ -121,7 +125,6 @@ def screen(cluster: LocalCluster) -> str:
     settings = cluster.settings
     leader = cluster.leader()
     pid = None if leader is None else cluster.pid(leader)
-    first = settings.server_agents[0]
     outrider = _outrider()
     elsewhere = dir_option(settings.directory)
     attempts = (
@@ -155,8 +158,7 @@ def screen(cluster: LocalCluster) -> str:
             f"                  http://{LOOPBACK}:{settings.receiver_port}/",
             f"  alerts          {cluster.probes.alerts_page()}",
             f"  Alertmanager    http://{LOOPBACK}:{settings.alertmanager_port}/",
-            f"  metrics         http://{LOOPBACK}:{first.http}/v1/metrics?format=prometheus",
-            f"  members         {outrider} server members -address=http://{LOOPBACK}:{first.http}",
+            *_asking(settings, outrider),
             f"  logs            {_relative(settings.directory / 'logs')}/",
             "",
             *attempts,
@@ -164,6 +166,30 @@ def screen(cluster: LocalCluster) -> str:
             f"  {outrider} down{elsewhere}",
         ]
     )
+
+
+def _asking(settings: LocalSettings, outrider: str) -> list[str]:
+    """Return where agents' metrics and members are, and with which certificates they are asked where TLS is spoken."""
+    address = settings.url(settings.server_agents[0])
+    files = settings.tls_files
+    if files is None:
+        return [
+            f"  metrics         {address}/v1/metrics?format=prometheus",
+            f"  members         {outrider} server members -address={address}",
+        ]
+    named = {
+        "NOMAD_ADDR": address,
+        "NOMAD_CACERT": shlex.quote(_relative(files.authority)),
+        "NOMAD_CLIENT_CERT": shlex.quote(_relative(files.certificate(files.command_line))),
+        "NOMAD_CLIENT_KEY": shlex.quote(_relative(files.key(files.command_line))),
+    }
+    return [
+        "  agents          speak TLS, and ask everybody for a certificate; this is yours:",
+        *(f"                  export {name}={value}" for name, value in named.items()),
+        '  metrics         curl --cacert "$NOMAD_CACERT" --cert "$NOMAD_CLIENT_CERT" --key "$NOMAD_CLIENT_KEY" \\',
+        '                       "$NOMAD_ADDR/v1/metrics?format=prometheus"',
+        f"  members         {outrider} server members",
+    ]
 
 
 def dir_option(directory: Path) -> str:

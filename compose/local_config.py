@@ -73,6 +73,7 @@ def outrider_yaml(settings: LocalSettings) -> str:
     document = {
         "cluster": settings.cluster,
         **_regions(settings),
+        **_scrape(settings),
         "prometheus": f"{LOOPBACK}:{settings.prometheus_port}",
         "alertmanager": f"{LOOPBACK}:{settings.alertmanager_port}",
         "scrape_interval": format_duration(settings.scrape_interval_seconds),
@@ -109,6 +110,15 @@ def _regions(settings: LocalSettings) -> dict[str, Any]:
         "expected_servers": settings.far_servers,
     }
     return {"regions": [{"name": settings.region, **near}, {"name": settings.far_region, **far}]}
+
+
+def _scrape(settings: LocalSettings) -> dict[str, Any]:
+    """Return how agents that speak TLS are scraped; nothing for others. Certificates are for 127.0.0.1, too."""
+    files = settings.tls_files
+    if files is None:
+        return {}
+    pair = {"cert_file": str(files.certificate(files.command_line)), "key_file": str(files.key(files.command_line))}
+    return {"scrape": {"scheme": "https", "ca_file": str(files.authority), **pair}}
 
 
 def _target(settings: LocalSettings, agent: LocalAgent) -> dict[str, str]:

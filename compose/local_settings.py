@@ -67,6 +67,40 @@ class LocalAgent:
         return {"http": self.http, "rpc": self.rpc, "serf": self.serf, "raft": self.raft}
 
 
+@dataclass(frozen=True, slots=True)
+class TlsFiles:
+    """Where the certificates of a cluster that speaks TLS lie: those of each agent by its name, keys beside them.
+
+    The authority and the pair of people and Prometheus have the names that `outrider tls` gives them.
+    """
+
+    folder: Path
+    region: str
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of the authority that signed all others."""
+        return self.folder / "nomad-agent-ca.pem"
+
+    @property
+    def authority_key(self) -> Path:
+        """Its key, for renewals; whoever has it can join the cluster."""
+        return self.folder / "nomad-agent-ca-key.pem"
+
+    @property
+    def command_line(self) -> str:
+        """The name of the pair that people and Prometheus show."""
+        return f"{self.region}-cli-nomad"
+
+    def certificate(self, name: str) -> Path:
+        """Return the file of the certificate of the agent *name*, or of `command_line`."""
+        return self.folder / f"{name}.pem"
+
+    def key(self, name: str) -> Path:
+        """Return the file of its key."""
+        return self.folder / f"{name}-key.pem"
+
+
 def default_agent_command() -> tuple[str, ...]:
     """Return how the installed `outrider` is run: by its script beside the interpreter, else through the module."""
     script = Path(sys.executable).with_name("outrider")
@@ -110,6 +144,8 @@ class LocalSettings:
     group_interval_seconds: float = 60.0
     resend_delay_seconds: float | None = None
     """How soon Prometheus repeats a firing alert to Alertmanager; None leaves Prometheus' own minute."""
+    tls: bool = False
+    """Whether agents speak TLS, mutual everywhere, with certificates of the cluster's own."""
     log_level: str = "INFO"
     leave_on_interrupt: bool = False
     routes: Mapping[tuple[str, str], int] = field(default_factory=dict)
@@ -169,6 +205,15 @@ class LocalSettings:
     def client_agents(self) -> tuple[LocalAgent, ...]:
         """The clients alone."""
         return tuple(agent for agent in self.agents if agent.role is LocalRole.CLIENT)
+
+    @property
+    def tls_files(self) -> TlsFiles | None:
+        """Where its certificates lie; None for a cluster without TLS."""
+        return TlsFiles(self.directory.absolute() / "tls", self.region) if self.tls else None
+
+    def url(self, agent: LocalAgent) -> str:
+        """Return the address of the HTTP API of *agent*."""
+        return f"{'https' if self.tls else 'http'}://{LOOPBACK}:{agent.http}"
 
     @property
     def ports(self) -> dict[str, tuple[int, ...]]:
@@ -272,6 +317,24 @@ telemetry {{
   publish_node_metrics       = true
   disable_hostname           = true
   collection_interval        = "1s"
+}}
+{_tls_block(settings, agent)}"""
+
+
+def _tls_block(settings: LocalSettings, agent: LocalAgent) -> str:
+    """Return how *agent* speaks TLS; nothing where none is spoken."""
+    files = settings.tls_files
+    if files is None:
+        return ""
+    return f"""
+tls {{
+  http                   = true
+  rpc                    = true
+  verify_server_hostname = true
+  verify_https_client    = true
+  ca_file                = {_quote(str(files.authority))}
+  cert_file              = {_quote(str(files.certificate(agent.name)))}
+  key_file               = {_quote(str(files.key(agent.name)))}
 }}
 """
 

@@ -5,7 +5,7 @@ Every question has a short deadline and every answer is a value: a part that doe
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 import requests
@@ -69,7 +69,7 @@ class Probes:
         by_port |= {port: by_name[name] for name, port in self.settings.rpc_routes.items()}
         votes: Counter[LocalAgent] = Counter()
         for server in among if among is not None else self.settings.server_agents:
-            address = self._ask(f"http://{LOOPBACK}:{server.http}/v1/status/leader?stale", str)
+            address = self._ask(f"{self.settings.url(server)}/v1/status/leader?stale", str)
             named = by_port.get(_port_of(address or "") or 0)
             if named is not None:
                 votes[named] += 1
@@ -78,7 +78,7 @@ class Probes:
     def ready_clients(self) -> frozenset[str]:
         """Return the names of the clients that the cluster calls ready; empty without a leader."""
         for server in self.settings.server_agents:
-            nodes = self._ask(f"http://{LOOPBACK}:{server.http}/v1/nodes", list[_Node])
+            nodes = self._ask(f"{self.settings.url(server)}/v1/nodes", list[_Node])
             if nodes is not None:
                 return frozenset(node.name for node in nodes if node.status == "ready")
         return frozenset()
@@ -125,10 +125,18 @@ class Probes:
     def _ask(self, url: str, kind: type[_T]) -> _T | None:
         """Return the decoded answer, None when there is none or it is not of that *kind*."""
         try:
-            answer = self.session.get(url, timeout=ASK_TIMEOUT_SECONDS)
+            answer = self.session.get(url, timeout=ASK_TIMEOUT_SECONDS, **self._shown())
             return msgspec.json.decode(answer.content, type=kind) if answer.ok else None
-        except (requests.RequestException, msgspec.MsgspecError):
+        except (OSError, msgspec.MsgspecError):  # what requests raises is an OSError, as a file that is missing is
             return None
+
+    def _shown(self) -> dict[str, Any]:
+        """Return whom to trust and what to show where agents speak TLS."""
+        files = self.settings.tls_files
+        if files is None:
+            return {}
+        pair = str(files.certificate(files.command_line)), str(files.key(files.command_line))
+        return {"verify": str(files.authority), "cert": pair}
 
 
 def _port_of(address: str) -> int | None:

@@ -1,15 +1,14 @@
 """The work of a cluster under drill: jobs registered, changed and stopped through any server's HTTP API."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
-from compose.local_settings import LOOPBACK, LocalAgent
 from telemetry.nomad_api import ApiError, ApiFailure, ApiSettings, NomadApi
 
 SLEEP = ("/bin/sleep", "86400")
 FAIL = ("/bin/false",)
-_TIMEOUT_SECONDS = 10.0
+TIMEOUT_SECONDS = 10.0
+"""For one answer of a server."""
 _MILLION_MHZ = 1_000_000
 """More than any node has."""
 
@@ -47,7 +46,7 @@ def endless_batch_job(name: str) -> dict[str, Any]:
 class Jobs:
     """Registers and stops jobs at *servers*, asking one after the other; remembers what it registered."""
 
-    def __init__(self, servers: Sequence[LocalAgent]) -> None:
+    def __init__(self, servers: Sequence[ApiSettings]) -> None:
         self._servers = tuple(servers)
         self._names: set[str] = set()
 
@@ -76,11 +75,11 @@ class Jobs:
         )
 
 
-def anywhere(servers: Sequence[LocalAgent], ask: Callable[[NomadApi], T]) -> T:
+def anywhere(servers: Sequence[ApiSettings], ask: Callable[[NomadApi], T]) -> T:
     """Return what *ask* gets from the first of *servers* that answers; raises ApiFailure when none does or one refuses."""
     failure: ApiFailure | None = None
     for server in servers:
-        with _api(server) as api:
+        with NomadApi(server) as api:
             try:
                 return ask(api)
             except ApiError:
@@ -90,10 +89,3 @@ def anywhere(servers: Sequence[LocalAgent], ask: Callable[[NomadApi], T]) -> T:
     if failure is None:
         raise ValueError("there is no server to ask")
     raise failure
-
-
-@contextmanager
-def _api(server: LocalAgent) -> Iterator[NomadApi]:
-    settings = ApiSettings(address=f"http://{LOOPBACK}:{server.http}", timeout_seconds=_TIMEOUT_SECONDS)
-    with NomadApi(settings) as api:
-        yield api

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from alert_rules.settings import RuleSettings, Times
 from compose.drill.fault import Setup, Stage, Unable
-from compose.drill.jobs import Jobs, job
+from compose.drill.jobs import TIMEOUT_SECONDS, Jobs, job
 from compose.drill.network import Network
 from compose.drill.nodes import Nodes
 from compose.drill.observe import Observer, RecordTail
@@ -31,6 +31,7 @@ from compose.local_settings import (
     default_agent_command,
     server_config,
 )
+from compose.local_tls import api_of
 from compose.settings import load_settings
 from compose.tools import TOOLS_FOLDER
 from telemetry.clock import Clock
@@ -92,8 +93,9 @@ class LocalStage(Watched):
         )
         self.cluster = LocalCluster(complete, clock, pause)
         self.watching = Watching(self.cluster)
-        self.jobs = Jobs(complete.server_agents)
-        self.nodes = Nodes(complete.server_agents)
+        apis = [api_of(self.cluster.settings, server, TIMEOUT_SECONDS) for server in complete.server_agents]
+        self.jobs = Jobs(apis)
+        self.nodes = Nodes(apis)
         self.observer = Observer(self.prometheus_url, RecordTail(self.cluster.record), clock)
 
     # --- life -----------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from typing import Any
 
 from compose.drill.jobs import anywhere
 from compose.local import LocalError
-from compose.local_settings import LocalAgent
+from telemetry.nomad_api import ApiSettings
 
 _NANOSECONDS = 1_000_000_000
 
@@ -17,7 +17,7 @@ class Nodes:
     a client that is not ready.
     """
 
-    def __init__(self, servers: Sequence[LocalAgent]) -> None:
+    def __init__(self, servers: Sequence[ApiSettings]) -> None:
         self._servers = tuple(servers)
         self._drained: set[str] = set()
 
