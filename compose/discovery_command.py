@@ -12,13 +12,14 @@ from types import FrameType
 
 import click
 
+from compose.api_access import named, with_access
 from compose.build_command import DEFAULT_FILE, DEFAULT_OUT
 from compose.receiver import split_address
 from compose.settings import Settings, load_settings
 from compose.yaml_reader import SettingsError
 from telemetry.clock import SystemClock
 from telemetry.nomad_api import ApiSettings, NomadApi
-from telemetry.scrape.access import REGION, ROLE, Access
+from telemetry.scrape.access import Access
 from telemetry.scrape.discovery import ROUND_SECONDS, TIMEOUT_SECONDS, Discovery, Place
 from telemetry.scrape.duration import format_duration, parse_duration
 from telemetry.scrape.endpoint import DiscoveryServer, read_found, write_found
@@ -152,9 +153,8 @@ def _discovery(
     base = _api_settings(access)
 
     def connect(region: str, address: str) -> NomadApi:
-        server_name = access.server_name.replace(ROLE, "server").replace(REGION, region)
         url = f"{access.scheme}://{address}"
-        return NomadApi(replace(base, address=url, tls_server_name=base.tls_server_name or server_name))
+        return NomadApi(replace(named(base, access.server_name_of("server", region)), address=url))
 
     return Discovery(
         settings.description,
@@ -179,15 +179,7 @@ def _api_settings(access: Access) -> ApiSettings:
         ) from error
     except ValueError as error:
         raise click.ClickException(str(error)) from error
-    has_own = bool(given.client_cert)
-    return replace(
-        given,
-        token=token,
-        ca_cert=given.ca_cert or access.ca_file,
-        client_cert=given.client_cert if has_own else access.cert_file,
-        client_key=given.client_key if has_own else access.key_file,
-        timeout_seconds=TIMEOUT_SECONDS,
-    )
+    return replace(with_access(given, access), token=token, timeout_seconds=TIMEOUT_SECONDS)
 
 
 _NOT_OURS = frozenset({"NOMAD_ADDR", "NOMAD_REGION", "NOMAD_NAMESPACE"})

@@ -31,6 +31,8 @@ outrider check catalogue --address http://10.0.0.11:4646 # every series of an ag
 It only reads. Each finding says what was seen, where, why it matters and what to do; `--json` gives them as objects. An
 *error* keeps something from working, a *warning* will. The exit code is 0 when there is nothing to say, 1 when there is,
 and 2 when nothing could be looked at. Where ACLs are on, `--token` needs `agent:read`, `node:read` and `operator:read`.
+Agents that speak TLS are asked with the files that `scrape` in outrider.yaml names; `--ca-cert`, `--client-cert` and
+`--client-key`, or Nomad's variables, come first.
 """
 
 

@@ -2,12 +2,13 @@
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import click
 
 from alert_rules.settings import ExpectedRegion, RuleSettings
+from compose.api_access import named, with_access
 from compose.build_command import DEFAULT_FILE
 from compose.check import report
 from compose.check.check import looked_at
@@ -21,6 +22,7 @@ from compose.yaml_reader import SettingsError
 from telemetry.catalogue.comparison import Difference, Problem, compare, required
 from telemetry.catalogue.metric import Role
 from telemetry.nomad_api import ApiSettings
+from telemetry.scrape.access import Access
 from telemetry.scrape.description import AgentRole
 
 SECOND_LOOK_SECONDS = 5.0
@@ -85,10 +87,15 @@ def gathered(
 ) -> Facts:
     """Ask everything that is named, and return what was said."""
     configured = () if settings is None else _configured(settings, file)
+    access = Access() if settings is None else settings.description.access
+    api = with_access(api, access)
     if addresses or not configured:
         wanted = [Wanted(address) for address in addresses or (api.address,)]
     else:
-        wanted = [Wanted(url_of(each.address, api), _place(each), each.region) for each in configured]
+        wanted = [
+            Wanted(url_of(each.address, api, is_https=access.is_https), _place(each), each.region, each.server_name)
+            for each in configured
+        ]
     agents = ask_agents(wanted, api)
     watchers = prometheus or (
         [f"http://{address}" for address in settings.description.prometheus_servers] if settings is not None else []
@@ -96,7 +103,7 @@ def gathered(
     rules = settings.rules if settings is not None else _shipped(agents)
     return Facts(
         agents=agents,
-        regions=_regions(agents, api),
+        regions=_regions(agents, api, {each.address: each.server_name for each in wanted}),
         prometheus=tuple(ask_prometheus(url) for url in watchers),
         configured=configured,
         needed=needed_series(rules),
@@ -108,13 +115,13 @@ def gathered(
     )
 
 
-def _regions(agents: Sequence[AgentFacts], api: ApiSettings) -> tuple[RegionFacts, ...]:
-    """Ask one agent of each region, a server where one answers."""
+def _regions(agents: Sequence[AgentFacts], api: ApiSettings, names: Mapping[str, str]) -> tuple[RegionFacts, ...]:
+    """Ask one agent of each region, a server where one answers; *names* has for a URL the name in its certificate."""
     asked: dict[str, AgentFacts] = {}
     for agent in sorted(agents, key=lambda each: Role.SERVER not in each.roles):
         if agent.answered:
             asked.setdefault(agent.region, agent)
-    return tuple(ask_region(name, agent.address, api) for name, agent in asked.items())
+    return tuple(ask_region(name, agent.address, named(api, names[agent.address])) for name, agent in asked.items())
 
 
 _LONGEST_SECONDS = 15.0
@@ -138,9 +145,11 @@ def _configured(settings: Settings, file: Path) -> tuple[Configured, ...]:
             role=_ROLES[role],
             place=f"{file}:{line_of(target.address)}",
             region=f"{region.cluster}/{region.name}",
+            server_name=settings.description.access.server_name_of(role.value, region.name),
         )
         for region in settings.description.regions
-        for role in AgentRole
+        # An exporter is no agent: it is not asked.
+        for role in _ROLES
         for target in region.targets(role)
     )
 

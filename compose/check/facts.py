@@ -197,13 +197,14 @@ class PrometheusFacts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Configured:
-    """An agent that outrider.yaml names, and where it does."""
+    """An agent that outrider.yaml names, where it does, and which name its certificate must have."""
 
     name: str
     address: str
     role: Role
     place: str
     region: str
+    server_name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

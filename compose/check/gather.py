@@ -7,6 +7,7 @@ from typing import Any
 
 import requests
 
+from compose.api_access import named
 from compose.check.facts import AgentFacts, PrometheusFacts, RegionFacts, ScrapeTarget
 from telemetry.clock import Clock, SystemClock
 from telemetry.nomad_api import ApiFailure, ApiSettings, NomadApi, with_overrides
@@ -42,11 +43,15 @@ def ask_agent(
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """An agent that is to be asked: its URL, how findings name it, and the region that the settings put it in."""
+    """An agent that is to be asked: its URL, how findings name it, the region that the settings put it in.
+
+    *server_name* is the name that its certificate must have; empty for its address.
+    """
 
     address: str
     place: str = ""
     group: str = ""
+    server_name: str = ""
 
 
 def ask_agents(wanted: Sequence[Wanted], api: ApiSettings, clock: Clock | None = None) -> tuple[AgentFacts, ...]:
@@ -54,7 +59,12 @@ def ask_agents(wanted: Sequence[Wanted], api: ApiSettings, clock: Clock | None =
     if not wanted:
         return ()
     with ThreadPoolExecutor(max_workers=min(_AT_ONCE_MAX, len(wanted)), thread_name_prefix="check") as threads:
-        return tuple(threads.map(lambda each: ask_agent(each.address, api, clock, each.place, each.group), wanted))
+        return tuple(
+            threads.map(
+                lambda each: ask_agent(each.address, named(api, each.server_name), clock, each.place, each.group),
+                wanted,
+            )
+        )
 
 
 def ask_region(name: str, address: str, api: ApiSettings) -> RegionFacts:

@@ -45,7 +45,7 @@ def asks_agents(command: Callable[..., None]) -> Callable[..., None]:
     return decorated
 
 
-def url_of(address: str, api: ApiSettings) -> str:
-    """Return the URL of an agent at host:port: https where a CA or a certificate is chosen."""
-    is_tls = bool(api.ca_cert or api.ca_path or api.client_cert or api.tls_skip_verify)
+def url_of(address: str, api: ApiSettings, *, is_https: bool) -> str:
+    """Return the URL of an agent at host:port: https where the settings say so, or a CA or a certificate is chosen."""
+    is_tls = is_https or bool(api.ca_cert or api.ca_path or api.client_cert or api.tls_skip_verify)
     return f"{'https' if is_tls else 'http'}://{address}"

@@ -50,14 +50,17 @@ class Access:
         """Tell whether each region needs settings of its own."""
         return REGION in self.server_name
 
+    def server_name_of(self, role: str, region: str) -> str:
+        """Return the name that the certificate of an agent must have; empty where its address is looked for in it."""
+        return self.server_name.replace(ROLE, role).replace(REGION, region)
+
     def client(self, role: str = "", region: str = "") -> dict[str, Any]:
         """Return the settings of a HTTP client in Prometheus' words, without the scheme."""
-        server_name = self.server_name.replace(ROLE, role).replace(REGION, region)
         texts = {
             "ca_file": self.ca_file,
             "cert_file": self.cert_file,
             "key_file": self.key_file,
-            "server_name": server_name,
+            "server_name": self.server_name_of(role, region),
         }
         config: dict[str, Any] = {}
         if self.token_header:

@@ -23,8 +23,11 @@ class Answer:
 
 
 @contextlib.contextmanager
-def serving(paths):
-    """Serve *paths*, path to Answer or to a function that makes one, on a port of the system's choice; yield the URL."""
+def serving(paths, context=None):
+    """Serve *paths*, path to Answer or to a function that makes one, on a port of the system's choice; yield the URL.
+
+    With a *context* over TLS.
+    """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -42,10 +45,12 @@ def serving(paths):
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    if context is not None:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
     thread.start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"{'https' if context else 'http'}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         thread.join()

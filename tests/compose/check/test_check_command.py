@@ -13,6 +13,7 @@ from compose.check.gather import ask_region
 from compose.check.needed import rule_names
 from telemetry.clock import SystemClock
 from telemetry.nomad_api import ApiSettings
+from tests.certificates import Authority, plain_context
 from tests.compose.check.fakes import Answer, agent_paths, exposition, serving
 
 SLOW = ("nomad_raft_commitTime", "nomad_raft_leader_dispatchLog", "nomad_raft_boltdb_storeLogs")
@@ -64,14 +65,16 @@ def prometheus_paths(targets, rules=SHIPPED):
 class World:
     """Three servers and two clients on loopback, their Prometheus, and a settings file that names them."""
 
-    def __init__(self, stack, folder, *, interval="5s", client=None, left_out=()):
+    def __init__(self, stack, folder, *, interval="5s", client=None, left_out=(), authority=None, more=()):
         roles = {"s1": "follower", "s2": "leader", "s3": "follower", "c1": "client", "c2": "client"}
         self.urls = {}
         for name, role in roles.items():
             body = json.loads(agent_paths(role)["/v1/agent/self"].body)
             body["config"]["NodeName"] = name
             paths = client if name == "c1" and client else agent_paths(role, text=rested(role), body=body)
-            self.urls[name] = stack.enter_context(serving(paths))
+            word = "client" if name.startswith("c") else "server"
+            context = authority and plain_context(authority.certificate(word), server_side=True)
+            self.urls[name] = stack.enter_context(serving(paths, context))
         words = {name: "client" if name.startswith("c") else "server" for name in roles}
         targets = [target(self.urls[name], name, words[name], interval) for name in roles if name not in left_out]
         self.prometheus = stack.enter_context(serving(prometheus_paths(targets)))
@@ -83,6 +86,7 @@ class World:
                 for name, url in self.urls.items()
                 if words[name] == word
             ]
+        lines += more
         self.file = folder / "outrider.yaml"
         self.file.write_text("\n".join(lines) + "\n")
 
@@ -109,6 +113,69 @@ def test_a_healthy_cluster_has_nothing_to_say(world):
     [line] = done.output.splitlines()
     assert line.startswith("checked ")
     assert line.endswith(" things on 5 agents: nothing to say")
+
+
+def scrape(authority, server_name):
+    """Return the section of settings that reaches agents with certificates of *authority*."""
+    own = authority.certificate("cli")
+    return [
+        "scrape:",
+        "  scheme: https",
+        f"  ca_file: {own.ca}",
+        f"  cert_file: {own.certificate}",
+        f"  key_file: {own.key}",
+        f'  server_name: "{server_name}"',
+    ]
+
+
+def test_agents_that_speak_tls_are_asked_as_the_settings_say(world, tmp_path):
+    """
+    Over https, with its certificate, and each under the name of its role and region; nothing is exported before.
+    """
+    authority = Authority(tmp_path / "tls")
+
+    done = world(authority=authority, more=scrape(authority, "{role}.{region}.nomad")).check()
+
+    assert 0 == done.exit_code, done.output
+    assert done.output.endswith(" things on 5 agents: nothing to say\n")
+
+
+def test_an_agent_with_another_name_is_not_believed(world, tmp_path):
+    """
+    A certificate of the right authority for somebody else is an error that says so.
+    """
+    authority = Authority(tmp_path / "tls")
+
+    done = world(authority=authority, more=scrape(authority, "server.{region}.nomad")).check()
+
+    assert 1 == done.exit_code
+    refused = [line for line in done.output.splitlines() if "it does not answer" in line]
+    assert ["c1", "c2"] == [line.split()[1] for line in refused]
+    assert "is not valid for 'server.global.nomad'" in refused[0]
+
+
+def test_what_an_operator_gives_comes_before_the_settings(world, tmp_path, monkeypatch):
+    """
+    An authority in NOMAD_CACERT is trusted instead of that in the file.
+    """
+    authority, other = Authority(tmp_path / "tls"), Authority(tmp_path / "tls", "other")
+    made = world(authority=authority, more=scrape(authority, "{role}.{region}.nomad"))
+    monkeypatch.setenv("NOMAD_CACERT", str(other.file))
+
+    done = made.check()
+
+    assert 2 == done.exit_code
+    assert "failed to verify certificate" in done.output
+
+
+def test_an_exporter_in_the_settings_is_no_agent(world):
+    """
+    It has no API of an agent and is not asked.
+    """
+    done = world(more=["exporters:", '  - {name: exporter, address: "127.0.0.1:1"}']).check()
+
+    assert 0 == done.exit_code, done.output
+    assert done.output.endswith(" things on 5 agents: nothing to say\n")
 
 
 def test_two_things_set_wrong_are_two_findings_with_their_places(world):
