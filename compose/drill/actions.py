@@ -463,6 +463,37 @@ class CutScrapes(Action):
 
 
 @dataclass(frozen=True, slots=True)
+class ShortCertificate(Action):
+    """Servers are given certificates that end in *seconds*, by SIGHUP; nothing that is connected is closed."""
+
+    targets: Who
+    seconds: float
+
+    def inject(self, stage: Stage) -> None:
+        """Replace and reload."""
+        for name in chosen(stage, self.targets):
+            local(stage).certificates.give(name, self.seconds)
+
+    def heal(self, stage: Stage) -> None:
+        """Renew them, as the runbook says."""
+        local(stage).certificates.give_back()
+
+
+@dataclass(frozen=True, slots=True)
+class RenewCertificates(Momentary):
+    """Every agent is given a new certificate by SIGHUP, one after the other, the leader last; and so is Prometheus."""
+
+    def inject(self, stage: Stage) -> None:
+        """Replace and reload; the next one waits until all are well."""
+        leader = stage.leader()
+        certificates = local(stage).certificates
+        certificates.renew_command_line()
+        for name in (*(name for name in (*stage.servers, *stage.clients) if name != leader), leader):
+            certificates.give(name)
+            local(stage).wait_well()
+
+
+@dataclass(frozen=True, slots=True)
 class Reload(Momentary):
     """Prometheus reads its unchanged configuration again."""
 

@@ -146,6 +146,7 @@ class Setup(Enum):
     TWO_REGIONS = "two regions"
     SLOW_DISKS = "disks that can be slowed"
     EXPORTER = "an exporter beside the servers"
+    TLS = "agents that speak mutual TLS"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alert_rules.settings import RuleSettings, Times
+from compose.drill.certificates import Certificates
 from compose.drill.fault import Setup, Stage, Unable
 from compose.drill.jobs import TIMEOUT_SECONDS, Jobs, job
 from compose.drill.network import Network
@@ -96,6 +97,7 @@ class LocalStage(Watched):
         apis = [api_of(self.cluster.settings, server, TIMEOUT_SECONDS) for server in complete.server_agents]
         self.jobs = Jobs(apis)
         self.nodes = Nodes(apis)
+        self.certificates = Certificates(self.cluster, pause.until, clock)
         self.observer = Observer(self.prometheus_url, RecordTail(self.cluster.record), clock)
 
     # --- life -----------------------------------------------------------------------------------------------------
@@ -147,6 +149,7 @@ class LocalStage(Watched):
         self.resume()
         self.revive()
         self.reconfigure_all()
+        self.certificates.give_back()
 
     def rule_settings(self) -> RuleSettings:
         """Return what the rules of its Prometheus are generated from."""
@@ -352,6 +355,7 @@ def _plain_settings(settings: StageSettings) -> LocalSettings:
         group_wait_seconds=times.group_wait_seconds,
         group_interval_seconds=times.group_interval_seconds,
         resend_delay_seconds=settings.resend_delay_seconds,
+        tls=settings.setup is Setup.TLS,
         leave_on_interrupt=True,
         agent_command=settings.agent_command or default_agent_command(),
     )

@@ -3,20 +3,19 @@
 from collections.abc import Mapping
 
 from compose.drill.fault import Fault, Later
+from compose.drill.faults_of_certificates import CERTIFICATE_FAULTS
 from compose.drill.faults_of_others import CLIENT_FAULTS, WATCHING_FAULTS, WORK_FAULTS
 from compose.drill.faults_of_servers import SERVER_FAULTS
 
-FAULTS: tuple[Fault, ...] = (*SERVER_FAULTS, *CLIENT_FAULTS, *WORK_FAULTS, *WATCHING_FAULTS)
+FAULTS: tuple[Fault, ...] = (*SERVER_FAULTS, *CLIENT_FAULTS, *WORK_FAULTS, *CERTIFICATE_FAULTS, *WATCHING_FAULTS)
 """In the order of the scoreboard."""
 
 _MEMBERSHIP = "changes of membership: autopilot removes the dead and promotes the stable"
-_TLS = "certificates for the clusters of the drill, which speak no TLS"
 
 LATER: tuple[Later, ...] = (
     Later(name="leave-follower on 5 servers", needs="changes of membership: who leaves is a voter no more"),
     Later(name="leave-leader on 5 servers", needs="changes of membership: who leaves is a voter no more"),
     Later(name="pruned-to-three-then-one-lost", needs=_MEMBERSHIP),
-    Later(name="certificate-near-expiry", needs=_TLS),
 )
 
 WITHOUT_FAULT: Mapping[str, str] = {
@@ -36,8 +35,6 @@ WITHOUT_FAULT: Mapping[str, str] = {
     "NomadMembersDisagree": "every cut that relays can make has a member called failed, which silences it",
     "NomadMetricsFrozen": "takes an agent whose collection hangs while it answers",
     "NomadScrapeSlow": "takes an agent that answers late",
-    "NomadCertificateExpiring": _TLS,
-    "NomadCertificateAlmostExpired": _TLS,
     "NomadVersionSkew": "takes two versions of the agent",
     "OutriderRulesFailing": "takes a rule that fails when it is evaluated; those that ship are tried on both versions",
     "OutriderNotificationsFailing": "the receiver that fails is the one that would be told",

@@ -1,5 +1,6 @@
 """The drill for real: a verdict that is ok, one that is missing on purpose, and an interrupt that leaves nothing behind."""
 
+import json
 import os
 import random
 import signal
@@ -9,11 +10,15 @@ from itertools import count
 
 import psutil
 import pytest
+from click.testing import CliRunner
 
+from compose.check.command import check_group
+from compose.discovery_command import discovery_group
 from compose.drill.churn import Churn
 from compose.drill.command import exit_code
 from compose.drill.drill import Drill, DrillSettings, jobs_of
-from compose.drill.fault import one
+from compose.drill.fault import Setup, one
+from compose.drill.jobs import job
 from compose.drill.judge import Verdict
 from compose.drill.local_stage import LocalStage, StageSettings
 from compose.drill.matrix import find
@@ -114,46 +119,6 @@ def test_a_drill_tells_what_arrived_from_what_did_not(tmp_path, prometheus_tools
     record("drill.client_down_received", line.trace.received_at[0])
 
 
-def test_clients_of_a_drill_are_drained_and_given_back(tmp_path, prometheus_tools):
-    """
-    A drain that cannot end lasts until it is healed; one of churn ends by itself, and neither is told to anybody.
-    """
-    clock = SystemClock()
-    pause = Pause(clock)
-    settings = StageSettings(
-        directory=tmp_path / "stage",
-        ports=PortBlocks(PORT_BASE).take(),
-        servers=3,
-        clients=2,
-        times=times_of(fast=True),
-        resend_delay_seconds=1.0,
-        tools=prometheus_tools,
-    )
-    stage = LocalStage(settings, random.Random(SEED), pause, clock)
-    action = find("drained-too-long").action
-    stage.open()
-    try:
-        stage.wait_well()
-        action.inject(stage)
-        (stuck,) = stage.jobs.clients_of("endless")
-        (other,) = set(stage.clients) - {stuck}
-        moved = stage.until(lambda: set(stage.jobs.clients_of("web")) == {other}, DRAIN_SECONDS_MAX)
-        still = (stage.nodes.drains(stuck), stage.jobs.clients_of("endless"))
-        action.heal(stage)
-        healed = stage.nodes.drains(stuck)
-        Churn(stage, random.Random(SEED), lambda _: None, clock).drain(other)
-        drained = (stage.nodes.drains(other), stage.jobs.clients_of("web"))
-        told = stage.observer.notifications
-    finally:
-        stage.close()
-
-    assert moved
-    assert (True, (stuck,)) == still
-    assert not healed
-    assert (False, 0) == (drained[0], told)
-    assert {stuck} == set(drained[1])
-
-
 def replace_runs(board, runs):
     """Return *board* as it would be with *runs* alone."""
     from compose.drill.scoreboard import overall
@@ -199,3 +164,92 @@ def test_healthy_change_is_silent(tmp_path, prometheus_tools):
     assert "ok: 0 alerts and " in finished.stdout
     assert "  0:" in finished.stdout
     assert [] == processes_below(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory, prometheus_tools):
+    """
+    An open stage of three servers and two clients that speak TLS, behind relays; its tests leave it as it was.
+    """
+    clock = SystemClock()
+    settings = StageSettings(
+        directory=tmp_path_factory.mktemp("drill") / "stage",
+        ports=PortBlocks(PORT_BASE).take(),
+        servers=3,
+        clients=2,
+        times=times_of(fast=True),
+        resend_delay_seconds=1.0,
+        setup=Setup.TLS,
+        tools=prometheus_tools,
+    )
+    made = LocalStage(settings, random.Random(SEED), Pause(clock), clock)
+    made.open()
+    try:
+        made.wait_well()
+        yield made
+    finally:
+        made.close()
+
+
+def test_clients_of_a_drill_are_drained_and_given_back(stage):
+    """
+    A drain that cannot end lasts until it is healed; one of churn ends by itself, and neither is told to anybody.
+    """
+    before = stage.observer.notifications
+    action = find("drained-too-long").action
+
+    action.inject(stage)
+    (stuck,) = stage.jobs.clients_of("endless")
+    (other,) = set(stage.clients) - {stuck}
+    moved = stage.until(lambda: set(stage.jobs.clients_of("web")) == {other}, DRAIN_SECONDS_MAX)
+    still = (stage.nodes.drains(stuck), stage.jobs.clients_of("endless"))
+    action.heal(stage)
+    healed = stage.nodes.drains(stuck)
+    Churn(stage, random.Random(SEED), lambda _: None, SystemClock()).drain(other)
+    drained = (stage.nodes.drains(other), stage.jobs.clients_of("web"))
+
+    assert moved
+    assert (True, (stuck,)) == still
+    assert not healed
+    assert (False, before) == (drained[0], stage.observer.notifications)
+    assert {stuck} == set(drained[1])
+
+
+def test_certificates_of_a_drill_are_seen_to_end_and_renewed(stage):
+    """
+    A short one makes its alert pending; healed, it is over. All are renewed without a word, and everybody still works.
+    """
+    clock = SystemClock()
+    before = stage.observer.notifications
+    short, renewal = find("certificate-expires-today").action, find("certificates-renewed").action
+    shown = {name: stage.certificates.shown(name) for name in (*stage.servers, *stage.clients)}
+
+    stage.observer.begin(clock.wall())
+    short.inject(stage)
+    pending = stage.until(
+        lambda: "NomadCertificateAlmostExpired" in {trace.alert for trace in stage.observer.traces()}, 30
+    )
+    short.heal(stage)
+    over = stage.until(lambda: stage.observer.quiet_seconds() > 2, 30)
+    renewal.inject(stage)
+    stage.jobs.register(job("after", count=1))
+    runs = stage.until(lambda: len(stage.jobs.clients_of("after")) == 1, 30)
+
+    assert (True, True, True) == (pending, over, runs)
+    assert not {b"", *shown.values()} & {stage.certificates.shown(name) for name in shown}
+    assert before == stage.observer.notifications
+
+
+def test_the_commands_ask_a_cluster_that_speaks_tls(stage, tmp_path):
+    """
+    Check and discovery find their certificates in its settings; nobody has to name them.
+    """
+    file = str(stage.directory / "outrider.yaml")
+
+    checked = CliRunner().invoke(check_group, ["-f", file, "--json"])
+    found = CliRunner().invoke(discovery_group, ["write", "--once", "-f", file, "-o", str(tmp_path)])
+
+    body = json.loads(checked.stdout)
+    assert 5 == body["agents"]
+    assert not {"answers", "targets", "members"} & {finding["check"] for finding in body["findings"]}
+    assert 0 == found.exit_code, found.output

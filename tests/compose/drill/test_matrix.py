@@ -170,7 +170,7 @@ def test_the_list_shows_every_fault_and_what_it_brings():
     assert re.search(r"^kill-leader +3  NomadQuorumAtRisk within \d+m?\d*s?$", shown, re.MULTILINE)
     assert re.search(r"^kill-leader +5  NomadServerDown within ", shown, re.MULTILINE)
     assert re.search(r"^transfer +5  nothing$", shown, re.MULTILINE)
-    assert re.search(r"^certificate-near-expiry +not yet: needs certificates", shown, re.MULTILINE)
+    assert re.search(r"^pruned-to-three-then-one-lost +not yet: needs changes of membership", shown, re.MULTILINE)
     assert max(len(line) for line in shown.splitlines()) <= 140
 
 
