@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from agent.consensus.engine_parts import POLL_SECONDS_MAX, Timing
-from agent.consensus.replicator import RaftState, ReplicatorStatus
+from agent.consensus.replicator import RaftState, ReplicatorStatus, Standing
 from agent.leader.duties import LeaderDuties
 from agent.leader.plan_queue import DEPTH_MAX
 from agent.model.job import GroupSummary, Job, JobStatus
@@ -93,7 +93,8 @@ class ServerObserver:
         me = self._server
         yield Sampled(outrider.SERVER_IS_LEADER, float(leads), me)
         yield Sampled(outrider.SERVER_HAS_LEADER, float(leads or hears), me)
-        yield Sampled(outrider.RAFT_VOTERS, float(1 + sum(entry.voter for entry in status.peers)), me)
+        voters = _own_vote(status) + sum(entry.voter for entry in status.peers)
+        yield Sampled(outrider.RAFT_VOTERS, float(voters), me)
         yield Sampled(outrider.RAFT_VOTERS_HEALTHY, float(self._voters_healthy(status, age, hears=hears)), me)
         yield Sampled(outrider.RAFT_LAST_CONTACT_SECONDS, self._last_contact(status) + age, me)
         yield from self._log(status, age)
@@ -145,7 +146,7 @@ class ServerObserver:
 
     def _voters_healthy(self, status: ReplicatorStatus, age: float, *, hears: bool) -> int:
         if status.state is not RaftState.LEADER:
-            return 1 + int(hears)
+            return _own_vote(status) + int(hears)
         return 1 + sum(
             entry.voter
             and entry.last_contact_seconds is not None
@@ -158,10 +159,12 @@ class ServerObserver:
         if status.state is not RaftState.LEADER:
             # Never heard is not 0: a server that starts into a cluster without a leader must not look fresh.
             return float("inf") if status.last_contact_seconds is None else status.last_contact_seconds
-        needed = (1 + len(status.peers)) // 2
         heard = sorted(
-            float("inf") if entry.last_contact_seconds is None else entry.last_contact_seconds for entry in status.peers
+            float("inf") if entry.last_contact_seconds is None else entry.last_contact_seconds
+            for entry in status.peers
+            if entry.voter
         )
+        needed = (1 + len(heard)) // 2
         return heard[needed - 1] if needed else 0.0
 
     def _queues(self) -> None:
@@ -204,3 +207,8 @@ class ServerObserver:
         labels = (entry.id, entry.namespace, group, entry.parent_id, "")
         for metric, count in _SUMMARIES:
             self._recorder.set(metric, float(count(counts)), labels)
+
+
+def _own_vote(status: ReplicatorStatus) -> int:
+    """One for a server that votes itself, none for one that was removed or waits to be taken in."""
+    return int(status.standing is Standing.VOTER)

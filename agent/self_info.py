@@ -6,7 +6,7 @@ from typing import Any
 
 from agent.config.schema import AgentConfig
 from agent.config.units import format_duration
-from agent.consensus.replicator import Peer, RaftState, ReplicatorStatus
+from agent.consensus.replicator import Peer, RaftState, ReplicatorStatus, Standing
 from agent.tls.settings import TlsSettings
 from telemetry.stanza import TelemetryConfig
 
@@ -132,7 +132,7 @@ def server_stats(
             "commit_index": str(status.commit_index),
             "applied_index": str(status.applied_index),
             "last_snapshot_index": str(status.snapshot_index),
-            "num_peers": str(len(status.peers)),
+            "num_peers": str(sum(entry.voter for entry in status.peers)),
             "last_contact": "never" if contact is None else f"{contact * 1000:.3f}ms" if contact else "0",
             "latest_configuration": _configuration(status, own),
         },
@@ -152,5 +152,11 @@ def runtime_stats(threads: int, cpus: int) -> Mapping[str, str]:
 
 
 def _configuration(status: ReplicatorStatus, own: Peer) -> str:
-    peers = [own, *(entry.peer for entry in status.peers)]
-    return "[" + " ".join(f"{{Suffrage:Voter ID:{peer.server_id} Address:{peer.rpc_address}}}" for peer in peers) + "]"
+    servers = [(entry.peer, entry.voter) for entry in status.peers]
+    if status.standing is not Standing.NONE:
+        servers.insert(0, (own, status.standing is Standing.VOTER))
+    listed = (
+        f"{{Suffrage:{'Voter' if voter else 'Nonvoter'} ID:{peer.server_id} Address:{peer.rpc_address}}}"
+        for peer, voter in servers
+    )
+    return "[" + " ".join(listed) + "]"

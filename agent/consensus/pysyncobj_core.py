@@ -100,7 +100,8 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
 
     Loads log and snapshot when it is made; raises ConfigError when they are damaged. *nodes* are the addresses of the
     other voters that the group begins with, until the log says otherwise; with *joining* there is no group yet, and
-    this server waits for one to take it in. Everything but `submit`, `run_soon` and `oldest_log_age_seconds` belongs to one thread.
+    this server waits for one to take it in. Everything but `submit`, `run_soon` and `oldest_log_age_seconds` belongs to
+    one thread.
     """
 
     def __init__(

@@ -8,8 +8,8 @@ peer by the server id in its hello, or by the Raft address it advertises. One ac
 replaces the older, whose unread bytes are dropped, so messages never overtake each other.
 
 Whoever is not a peer is told so and closed, with one line in the log, unless the listener admits it: to a server
-without a leader, or one that waits to be taken into a group, others may speak whose place it does not know yet. Bytes that are no message close the
-connection. What a peer does not read is held up to a limit, then its connection is dropped.
+without a leader, or one that waits to be taken into a group, others may speak whose place it does not know yet. Bytes
+that are no message close the connection. What a peer does not read is held up to a limit, then its connection is dropped.
 
 With TLS, a connection is handed to `Handshakes` before anything is said on it, and comes back when both sides have
 proved to be servers of the region: until then no frame is sent, and none is decoded.
