@@ -60,6 +60,7 @@ class Membership:
         self._since: dict[str, tuple[Word, float]] = {}
         self._sent_away: dict[str, float] = {}
         self._members: dict[str, Peer] = {}
+        self._learning: dict[str, float] = {}
         self._trouble = ""
 
     async def run(self) -> None:
@@ -71,6 +72,7 @@ class Membership:
                 await self._lead()
             else:
                 self._since.clear()
+                self._learning.clear()
                 self._sent_away.clear()
 
     def send_away(self, server_id: str) -> None:
@@ -130,6 +132,8 @@ class Membership:
         }
         self._members = {key: entry.peer for key, entry in entries.items()}
         own = self._standing(self._own.server_id, self._own, views, voter=True, is_leader=True)
+        now = self._clock.monotonic()
+        self._learning = {key: self._learning.get(key, now) for key, entry in entries.items() if not entry.voter}
         members = [self._standing(key, entry.peer, views, voter=entry.voter) for key, entry in entries.items()]
         strangers = [
             self._standing(key, _peer_of(view), views, voter=None)
@@ -154,10 +158,17 @@ class Membership:
             word=word,
             word_seconds=now - since,
             voter=voter,
-            healthy_seconds=None if voter is None else self._health.healthy_seconds(_key(peer)),
+            healthy_seconds=None if voter is None else self._healthy_seconds(key, peer),
             is_leader=is_leader,
             may_join=view is not None and self._may_join(key, view),
         )
+
+    def _healthy_seconds(self, key: str, peer: Peer) -> float | None:
+        """Return how long a server has been healthy: at most since it was added, whatever it was in a former life."""
+        healthy = self._health.healthy_seconds(_key(peer))
+        if healthy is None or key not in self._learning:
+            return healthy
+        return min(healthy, self._clock.monotonic() - self._learning[key])
 
     def _may_join(self, key: str, view: MemberView) -> bool:
         sent_away_at = self._sent_away.get(key)

@@ -219,12 +219,15 @@ class ServerAgent:
         await self._deposed.wait()
 
     async def _hand_over_surely(self) -> None:
-        """Return once this server leads no more; raises RequestRefused when nobody can take over."""
-        if self._leads_in is not None:
-            if not await self.replicator.transfer_leadership():
-                raise RequestRefused("the leadership cannot be handed over: no follower has the whole log; try again")
-            async with asyncio.timeout(HAND_OVER_SECONDS):
-                await self._deposed.wait()
+        """Return once this server leads no more and has laid down the duties; raises RequestRefused when it cannot."""
+        if self._leads_in is not None and not await self.replicator.transfer_leadership():
+            raise RequestRefused("the leadership cannot be handed over: no follower has the whole log; try again")
+        for _ in range(round(HAND_OVER_SECONDS / LEAVE_LOOK_SECONDS)):
+            # Until then a request that is passed on would come back here: the duties outlast the lead by a moment.
+            if self._leads_in is None and not self.duties.established:
+                return
+            await asyncio.sleep(LEAVE_LOOK_SECONDS)
+        raise RequestRefused("the leadership was not taken over by another server; try again")
 
     async def _remove_peer(self, text: str, timeout_seconds: float) -> None:
         """Remove the server with the id or address *text*, and keep it out until it has been away."""

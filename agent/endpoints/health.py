@@ -58,6 +58,9 @@ class HealthWatch:
         self._recorder.set(metrics.HEALTHY, float(verdict.healthy))
         self._recorder.set(metrics.FAILURE_TOLERANCE, float(verdict.failure_tolerance))
         self._response = self._body(status, verdict, views)
+        # Whoever was away begins anew.
+        judged = {view.server_id for view, _ in views}
+        self._since = {key: since for key, since in self._since.items() if key in judged}
 
     def response(self) -> m.AutopilotHealthResponse:
         """Return the last judgement; empty before the first one."""

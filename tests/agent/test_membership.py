@@ -115,13 +115,26 @@ def test_a_newcomer_is_added_promoted_and_removed_when_it_leaves(world):
     world.views.append(view("s4"))
 
     assert [("add", "id-s4")] == world.look()
-    world.healthy["id-s4"] = 9.0
-    assert 1 == len(world.look())
+    world.look()
+    world.healthy["id-s4"] = 9.9
+    assert 1 == len(world.look(20))
     world.healthy["id-s4"] = 10.0
     assert ("promote", "id-s4") == world.look()[-1]
     world.views[-1] = view("s4", Status.LEFT)
     assert ("remove", "id-s4") == world.look()[-1]
     assert 3 == len(world.look())
+
+
+def test_health_of_a_former_life_gives_no_vote(world):
+    """
+    A server that left and is back within a round of autopilot's is still judged healthy, since long ago.
+    """
+    world.peers = [("s2", True)]
+
+    assert [("add", "id-s3")] == world.look()
+    world.look()
+    assert 1 == len(world.look(9.9))
+    assert ("promote", "id-s3") == world.look(0.1)[-1]
 
 
 def test_a_dead_server_is_removed_when_it_was_long_enough(world):

@@ -174,7 +174,8 @@ def test_a_server_is_taken_in_without_a_vote_and_then_with_one():
     world = begun(seed=6, joiners=1)
     world.propose(world.leader().name, b"before")
     world.run(1)
-    joiner = world.servers["s4"]
+    joiner, leader = world.servers["s4"], world.leader()
+    term = leader.engine.term
     assert 0 == joiner.engine.term
 
     change(world, adding("s4", voter=False))
@@ -185,6 +186,8 @@ def test_a_server_is_taken_in_without_a_vote_and_then_with_one():
     assert [False] == [p.voter for p in world.leader().engine.status(0.0).peers if p.peer.server_id == "id-s4"]
 
     change(world, adding("s4", voter=True))
+    world.run(20)
+    assert (leader, term) == (world.leader(), leader.engine.term)
     for lost in [server for server in followers(world) if server is not joiner][:1]:
         world.crash(lost.name)
     world.propose(world.leader().name, b"after")
