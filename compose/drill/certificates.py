@@ -8,11 +8,11 @@ from collections.abc import Callable
 from compose.local import LocalCluster, LocalError
 from compose.local_settings import LOOPBACK
 from compose.local_tls import CERTIFICATE_SECONDS, files_of, renew_certificate
-from compose.probes import ASK_TIMEOUT_SECONDS
 from telemetry.clock import Clock
 
-_READ_SECONDS = 10.0
+_READ_SECONDS = 30.0
 """For an agent to read its files and show what is in them, on a busy machine."""
+_HANDSHAKE_SECONDS = 5.0
 
 Until = Callable[[Callable[[], bool], float], object]
 """Waits until a condition holds, at most for seconds, and returns what is true when it did."""
@@ -65,7 +65,7 @@ class Certificates:
             context = ssl.create_default_context(cafile=files.authority)
             context.load_cert_chain(files.certificate(files.command_line), files.key(files.command_line))
             with (
-                socket.create_connection((LOOPBACK, agent.http), ASK_TIMEOUT_SECONDS) as plain,
+                socket.create_connection((LOOPBACK, agent.http), _HANDSHAKE_SECONDS) as plain,
                 context.wrap_socket(plain, server_hostname=LOOPBACK) as secured,
             ):
                 return secured.getpeercert(binary_form=True) or b""
