@@ -1,22 +1,19 @@
 """TCP relays between the processes of a local cluster, so that a network can be cut while every process lives.
 
-`Relays` is what all kinds share: a thread, listeners, and links that can be cut. `LinkRelays` stand between servers:
-for each ordered pair (from, to) there is a block of three ports, laid out as a server's own (RPC, serf, Raft in a
-row), which forwards to the real ports of the second. A server that is told the relays' addresses reaches its peers
-through them alone; Prometheus goes past them, so `up` stays 1 during a cut.
+`Relays` is what all kinds share: a thread, listeners, and links that can be cut. The kinds that stand before the ports
+of a cluster are in `drill.network`.
 """
 
 import asyncio
 import threading
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import permutations
 from typing import Any, Self
 
 LOOPBACK = "127.0.0.1"
-PORTS_PER_LINK = 3
+PORTS_PER_SERVER = 3
 """RPC, serf and Raft: serf's port less one, serf's, serf's plus one."""
 _CHUNK_BYTES = 64 * 1024
 _CALL_TIMEOUT_SECONDS = 10.0
@@ -150,17 +147,9 @@ class Relays:
         """Cut the link by which *sender* reaches *receiver*; the way back is a link of its own."""
         self.cut_pairs([(sender, receiver)], how)
 
-    def cut_all(self, how: Cut = Cut.REFUSE) -> None:
-        """Cut every link."""
-        self.cut_pairs(self._pairs, how)
-
     def cut_pairs(self, pairs: Iterable[Pair], how: Cut = Cut.REFUSE) -> None:
         """Cut the links of *pairs*, all at one time; raises KeyError for a pair that has none."""
         self._call(self._set(tuple(pairs), how))
-
-    def isolate(self, name: str, how: Cut = Cut.REFUSE) -> None:
-        """Cut *name* from all others, both ways."""
-        self.cut_pairs([pair for pair in self._pairs if name in pair], how)
 
     def heal(self) -> None:
         """Make every link whole again."""
@@ -203,43 +192,8 @@ class Relays:
         await asyncio.sleep(0)
 
 
-class LinkRelays(Relays):
-    """Relays for every ordered pair of *servers*.
-
-    *servers* gives each server's real ports; the relays take *base_port* and the following ports, three a pair, in
-    sorted order of the pairs.
-    """
-
-    def __init__(self, servers: Mapping[str, PortBlock], base_port: int) -> None:
-        self._targets = dict(servers)
-        self._blocks = {
-            pair: PortBlock(serf=base_port + PORTS_PER_LINK * number + 1)
-            for number, pair in enumerate(sorted(permutations(servers, 2)))
-        }
-        super().__init__(self._blocks, "link-relays")
-
-    @property
-    def routes(self) -> dict[Pair, int]:
-        """For each pair (from, to): the serf port by which the first reaches the second."""
-        return {pair: block.serf for pair, block in self._blocks.items()}
-
-    async def _open(self) -> None:
-        for pair, block in self._blocks.items():
-            for port, target in zip(block.ports, self._targets[pair[1]].ports, strict=True):
-                await self._relay_port(port, target, _always(self._links[pair]))
-
-
 LinkOf = Callable[[int], Awaitable[Link]]
 """Gives the link of a new connection; takes the port on loopback that it was made from."""
-
-
-def _always(link: Link) -> LinkOf:
-    """Return a `LinkOf` for a port that belongs to one link."""
-
-    async def give(_port: int) -> Link:
-        return link
-
-    return give
 
 
 def _accepting(link_of: LinkOf, target_port: int) -> Any:

@@ -140,6 +140,11 @@ class LocalCluster:
             if name in self.settings.ports
         ]
 
+    def agent_pids(self) -> dict[str, int]:
+        """Return the process of every agent that lives."""
+        pids = {agent.name: self.pid(agent.name) for agent in self.settings.agents}
+        return {name: pid for name, pid in pids.items() if pid is not None}
+
     def pid(self, name: str) -> int | None:
         """Return the process id of *name* while it lives, else None."""
         if name not in self._table.names or self._table.state(name) is Running.DEAD:

@@ -18,7 +18,6 @@ from telemetry.scrape.duration import format_duration
 _NOT_REMEMBERED = {
     "directory",
     "tools",
-    "routes",
     "rpc_routes",
     "scrape_routes",
     "environments",

@@ -115,9 +115,7 @@ class LocalSettings:
 
     Servers take blocks of `PORTS_PER_AGENT` from *port_base*, clients the blocks after them, servers of a second
     region the last. Agents are spread over *zones*, their datacenters, in turn. Relays can stand between the
-    processes: *routes* names, for a pair (from, to), the serf port by which the first server reaches the second, the
-    RPC and Raft ports lying one below and one above; *rpc_routes* the port that a server advertises for RPC, with the
-    two after it for serf and Raft;
+    processes: *rpc_routes* names the port that a server advertises for RPC, with the two after it for serf and Raft,
     *scrape_routes* the port by which Prometheus reaches an agent. *environments* are added to those of the agents they
     name. Raises ValueError for sizes and ports that cannot be.
     """
@@ -148,7 +146,6 @@ class LocalSettings:
     """Whether agents speak TLS, mutual everywhere, with certificates of the cluster's own."""
     log_level: str = "INFO"
     leave_on_interrupt: bool = False
-    routes: Mapping[tuple[str, str], int] = field(default_factory=dict)
     rpc_routes: Mapping[str, int] = field(default_factory=dict)
     scrape_routes: Mapping[str, int] = field(default_factory=dict)
     environments: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -245,7 +242,7 @@ def server_config(
     """
     schedulers = "" if schedules else "  num_schedulers   = 0\n"
     joins = ", ".join(
-        _quote(f"{LOOPBACK}:{settings.routes.get((server.name, peer.name), peer.serf)}")
+        _quote(f"{LOOPBACK}:{settings.rpc_routes[peer.name] + 1 if peer.name in settings.rpc_routes else peer.serf}")
         for peer in settings.servers_of(server.region)
         if peer.name != server.name
     )
@@ -290,7 +287,7 @@ def _common(settings: LocalSettings, agent: LocalAgent, *, prometheus_metrics: b
     # As Nomad, an agent refuses to advertise loopback unless it is told to.
     told = dict.fromkeys(_ADVERTISED[agent.role], LOOPBACK)
     if agent.name in settings.rpc_routes:
-        # The others expect an agent's ports beside each other, so the neighbours move along; nobody uses Raft's.
+        # The others expect an agent's ports beside each other, so all three move.
         rpc = settings.rpc_routes[agent.name]
         told |= {name: f"{LOOPBACK}:{port}" for name, port in (("rpc", rpc), ("serf", rpc + 1), ("raft", rpc + 2))}
     advertised = "\n".join(f"  {name} = {_quote(address)}" for name, address in told.items())

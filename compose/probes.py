@@ -64,8 +64,7 @@ class Probes:
         """
         by_name = {agent.name: agent for agent in self.settings.agents if agent.role is LocalRole.SERVER}
         by_port = {server.rpc: server for server in by_name.values()}
-        # Behind relays a server may name its peer by the relay's port, which is that peer's too.
-        by_port |= {serf - 1: by_name[name] for (_, name), serf in self.settings.routes.items()}
+        # Behind relays a server names its peer by the port that this one advertises.
         by_port |= {port: by_name[name] for name, port in self.settings.rpc_routes.items()}
         votes: Counter[LocalAgent] = Counter()
         for server in among if among is not None else self.settings.server_agents:

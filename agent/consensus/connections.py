@@ -1,10 +1,27 @@
-"""What the transport keeps of each connection, dialled or accepted."""
+"""What the transport keeps of each connection, dialled or accepted, and whom it reports to."""
 
 from dataclasses import dataclass, field
 from enum import Enum, auto
+from typing import Protocol
 
-from agent.consensus.codec import FrameReader, Hello
+from agent.consensus.codec import FrameReader, Hello, Message
 from agent.consensus.streams import Stream
+
+
+class Listener(Protocol):
+    """Told by the transport what happens, in the thread that polls. A node is the address it is dialled at."""
+
+    def on_message(self, node: str, message: Message) -> None:
+        """Take a message of *node*."""
+
+    def on_connected(self, node: str) -> None:
+        """Messages to *node* are sent from now on."""
+
+    def on_disconnected(self, node: str) -> None:
+        """Messages to *node* are dropped from now on."""
+
+    def on_silent(self, node: str) -> None:
+        """*node* closed the connection it sent on: its process may be gone."""
 
 
 class Dial(Enum):

@@ -23,7 +23,6 @@ import socket
 import ssl
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 from agent.consensus.codec import (
     FRAME_BYTES_MAX,
@@ -40,7 +39,7 @@ from agent.consensus.codec import (
     decode_message,
     encode_frame,
 )
-from agent.consensus.connections import Dial, Incoming, Outgoing
+from agent.consensus.connections import Dial, Incoming, Listener, Outgoing
 from agent.consensus.handshakes import Handshakes, Outcome
 from agent.consensus.resolver import Resolver, split_address
 from agent.consensus.streams import Stream, TlsStream
@@ -66,22 +65,6 @@ the retransmission timer, which may have grown to minutes."""
 
 _READ_BYTES = 256 * 1024
 _LISTEN_BACKLOG = 128
-
-
-class Listener(Protocol):
-    """Told by the transport what happens, in the thread that polls. A node is the address it is dialled at."""
-
-    def on_message(self, node: str, message: Message) -> None:
-        """Take a message of *node*."""
-
-    def on_connected(self, node: str) -> None:
-        """Messages to *node* are sent from now on."""
-
-    def on_disconnected(self, node: str) -> None:
-        """Messages to *node* are dropped from now on."""
-
-    def on_silent(self, node: str) -> None:
-        """*node* closed the connection it sent on: its process may be gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,15 +149,18 @@ class TcpTransport:
         """Dial *nodes* and no others from now on; what is connected to others is closed, guests included."""
         now = self._clock.monotonic()
         for node in [node for node in self._outgoing if node not in nodes]:
-            for peer in [peer for peer in self._incoming if peer.node == node]:
-                peer.node = None  # sent away, not lost: no word to the listener
-                self._forget(peer)
-            self._remove(node)
+            self._send_away(node)
         for node in nodes:
             self._guests.discard(node)
             if node not in self._outgoing:
                 self._outgoing[node] = Outgoing(node, deadline=now)
         self._refused.clear()
+
+    def _send_away(self, node: str) -> None:
+        for peer in [peer for peer in self._incoming if peer.node == node]:
+            peer.node = None  # sent away, not lost: no word to the listener
+            self._forget(peer)
+        self._remove(node)
 
     def _remove(self, node: str) -> None:
         link = self._outgoing[node]
@@ -332,6 +318,8 @@ class TcpTransport:
         match answer:
             case Hello():
                 trouble = self._trouble_with(answer)
+                if not trouble and link.node not in self._guests:
+                    self._dismiss_guest(answer.server_id)
                 if not trouble and self._taken(answer.server_id, link.node):
                     trouble = f"server {answer.server_id} ({answer.name}) is configured under two addresses"
                 if trouble:
@@ -558,6 +546,14 @@ class TcpTransport:
         self._guests.add(node)
         self._outgoing[node] = Outgoing(node, deadline=self._clock.monotonic())
         return node
+
+    def _dismiss_guest(self, server_id: str) -> None:
+        """Close what is connected to the guest *server_id*, which is a peer, known by another address.
+
+        It was heard before it was dialled, and advertises another address than the one that is configured here.
+        """
+        for node in [node for node in self._guests if self._identities[node].server_id == server_id]:
+            self._send_away(node)
 
     def _taken(self, server_id: str, node: str) -> bool:
         return any(known.server_id == server_id for other, known in self._identities.items() if other != node)

@@ -87,7 +87,6 @@ class LocalStage(Watched):
         names = [agent.name for agent in plain.server_agents]
         complete = replace(
             plain,
-            routes=routes.peers,
             rpc_routes=routes.rpc,
             scrape_routes=routes.scrapes,
             environments=self._disks.environments(names) if has_slow_disks else {},
@@ -320,8 +319,8 @@ class LocalStage(Watched):
         return pid
 
     def _pids(self) -> dict[str, int]:
-        pids = {agent.name: self.cluster.pid(agent.name) for agent in self.cluster.settings.agents}
-        return {name: pid for name, pid in pids.items() if pid is not None}
+        # The network is there before the cluster.
+        return self.cluster.agent_pids()
 
     def _agent(self, name: str) -> LocalAgent:
         return next(agent for agent in self.cluster.settings.agents if agent.name == name)

@@ -1,9 +1,9 @@
-"""The network of a cluster under drill: relays between servers, before each server's RPC and gossip, and before scrapes.
+"""The network of a cluster under drill: relays before each server's RPC, gossip and Raft, and before scrapes.
 
-Clients, and servers that forward a request or gossip, reach a server at the address it advertises, which is one for
-all: who calls is told apart by the process that holds the other end of the connection, and who sent a packet by the
-port that it came from. Prometheus has relays of its own, so
-that a cut between agents leaves `up` at 1, and a cut of scrapes leaves the cluster alone.
+Everybody reaches a server at the addresses it advertises, which are the same for all, as they stand in the servers' log:
+who calls is told apart by the process that holds the other end of the connection, and who sent a packet by the port
+that it came from. Prometheus has relays of its own, so that a cut between agents leaves `up` at 1, and a cut of scrapes
+leaves the cluster alone.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Self
 
-from compose.links import LOOPBACK, PORTS_PER_LINK, Cut, Link, LinkRelays, Pair, PortBlock, Relays
+from compose.links import LOOPBACK, PORTS_PER_SERVER, Cut, Link, Pair, PortBlock, Relays
 from compose.local_settings import LocalAgent, LocalSettings
 
 PROMETHEUS = "prometheus"
@@ -48,7 +48,8 @@ class AdvertisedRelays(Relays):
         self._callers = tuple(sorted(callers))
         self._callers_of = callers_of
         self.blocks = {
-            name: PortBlock(serf=base_port + PORTS_PER_LINK * number + 1) for number, name in enumerate(sorted(targets))
+            name: PortBlock(serf=base_port + PORTS_PER_SERVER * number + 1)
+            for number, name in enumerate(sorted(targets))
         }
         super().__init__(product([_NOBODY, *self._callers], targets), type(self).__name__)
 
@@ -83,6 +84,14 @@ class RpcRelays(AdvertisedRelays):
     async def _open(self) -> None:
         for server, block in self.blocks.items():
             await self._relay_port(block.ports[0], self._targets[server].ports[0], self._link_to(server))
+
+
+class RaftRelays(AdvertisedRelays):
+    """One port before each server's Raft port."""
+
+    async def _open(self) -> None:
+        for server, block in self.blocks.items():
+            await self._relay_port(block.ports[2], self._targets[server].ports[2], self._link_to(server))
 
 
 class GossipRelays(AdvertisedRelays):
@@ -139,7 +148,6 @@ class ScrapeRelays(Relays):
 class Routes:
     """Where the processes of a cluster find each other behind the relays; see `LocalSettings`."""
 
-    peers: Mapping[Pair, int]
     rpc: Mapping[str, int]
     scrapes: Mapping[str, int]
 
@@ -153,24 +161,19 @@ class Network:
         self._pids = pids
         self._servers = tuple(server.name for server in servers)
         self._clients = tuple(client.name for client in settings.client_agents)
-        self._peers, free = [], base_port
-        for region in dict.fromkeys(server.region for server in servers):
-            relays = LinkRelays({s.name: PortBlock(s.serf) for s in settings.servers_of(region)}, free)
-            free += PORTS_PER_LINK * len(relays.routes)
-            self._peers.append(relays)
         blocks = {server.name: PortBlock(server.serf) for server in servers}
-        self._rpc = RpcRelays(blocks, [*self._servers, *self._clients], free, self._callers_of)
-        self._gossip = GossipRelays(blocks, self._servers, free, self._callers_of)
-        free += PORTS_PER_LINK * len(blocks)
+        self._rpc = RpcRelays(blocks, [*self._servers, *self._clients], base_port, self._callers_of)
+        self._gossip = GossipRelays(blocks, self._servers, base_port, self._callers_of)
+        self._raft = RaftRelays(blocks, self._servers, base_port, self._callers_of)
+        free = base_port + PORTS_PER_SERVER * len(blocks)
         self._scrapes = ScrapeRelays({agent.name: agent.http for agent in settings.agents}, free)
         self.ports_end = free + len(self._scrapes.routes)
 
     @property
     def routes(self) -> Routes:
         """The ports of the relays."""
-        peers = {pair: port for relays in self._peers for pair, port in relays.routes.items()}
         advertised = {name: block.ports[0] for name, block in self._rpc.blocks.items()}
-        return Routes(peers, advertised, self._scrapes.routes)
+        return Routes(advertised, self._scrapes.routes)
 
     def start(self) -> None:
         """Listen on every port, everything whole."""
@@ -208,8 +211,11 @@ class Network:
     def cut_gossip(self, names: Iterable[str], how: Cut) -> None:
         """Cut the gossip of each of *names* with every other server, both ways, and nothing else."""
         alone = set(names)
-        servers = [pair for pair in self._agent_pairs if pair[0] in self._servers]
-        self._gossip.cut_pairs([pair for pair in servers if alone.intersection(pair)], how)
+        self._gossip.cut_pairs([pair for pair in self._server_pairs if alone.intersection(pair)], how)
+
+    def cut_between_servers(self, how: Cut) -> None:
+        """Cut all servers from each other; their clients still reach them."""
+        self._cut(self._server_pairs, how)
 
     def cut_scrapes(self, names: Iterable[str], how: Cut) -> None:
         """Keep Prometheus from the agents *names*."""
@@ -222,18 +228,21 @@ class Network:
 
     @property
     def _all(self) -> list[Relays]:
-        return [*self._peers, self._rpc, self._gossip, self._scrapes]
+        return [self._rpc, self._gossip, self._raft, self._scrapes]
 
     @property
     def _agent_pairs(self) -> list[Pair]:
         callers = (*self._servers, *self._clients)
         return [(caller, server) for caller, server in product(callers, self._servers) if caller != server]
 
+    @property
+    def _server_pairs(self) -> list[Pair]:
+        return [pair for pair in self._agent_pairs if pair[0] in self._servers]
+
     def _cut(self, pairs: list[Pair], how: Cut) -> None:
-        for relays in self._peers:
-            relays.cut_pairs([pair for pair in pairs if pair in relays.routes], how)
         self._rpc.cut_pairs(pairs, how)
-        self._gossip.cut_pairs([pair for pair in pairs if pair[0] in self._servers], how)
+        for relays in (self._gossip, self._raft):
+            relays.cut_pairs([pair for pair in pairs if pair[0] in self._servers], how)
 
     def _callers_of(self, ports: Collection[int]) -> dict[int, str]:
         sockets = _sockets_on(ports)

@@ -16,8 +16,8 @@ import yaml
 
 from alert_rules.rule import plain
 from alert_rules.rules import rule_set
+from compose.drill.network import Network
 from compose.generate import build
-from compose.links import LinkRelays, PortBlock
 from compose.local import LocalCluster
 from compose.local_settings import LocalSettings, default_agent_command
 from compose.settings import load_settings
@@ -143,8 +143,8 @@ class Bench:
         self.disks.mkdir()
         more = directory / "more.hcl"
         more.write_text(MORE)
-        servers = LocalSettings(directory=directory, tools=tools_folder, port_base=PORT_BASE).server_agents
-        self.relays = LinkRelays({agent.name: PortBlock(agent.serf) for agent in servers}, RELAY_BASE)
+        plain = LocalSettings(clients=3, port_base=PORT_BASE)
+        self.network = Network(plain, RELAY_BASE, self._pids)
         self.settings = LocalSettings(
             directory=directory / "cluster",
             tools=tools_folder,
@@ -159,7 +159,7 @@ class Bench:
             group_wait_seconds=1,
             group_interval_seconds=2,
             resend_delay_seconds=1,
-            routes=self.relays.routes,
+            rpc_routes=self.network.routes.rpc,
             agent_command=(sys.executable, "-c", AGENT_WITH_A_DISK.format(folder=str(self.disks), more=str(more))),
         )
         self.cluster = LocalCluster(self.settings)
@@ -186,9 +186,12 @@ class Bench:
             (folder / tool.value[0]).symlink_to(find_tool(tool, self.settings.tools).resolve())
         return f"{folder}:{os.environ.get('PATH', '')}"
 
+    def _pids(self):
+        return self.cluster.agent_pids()
+
     def start(self):
         """Start everything and wait until it is watched."""
-        self.relays.start()
+        self.network.start()
         self.proxy.start()
         self.cluster.start()
         self.cluster.wait_ready(120)
@@ -199,7 +202,7 @@ class Bench:
         """End everything."""
         self.cluster.stop()
         self.proxy.stop()
-        self.relays.stop()
+        self.network.stop()
 
     # Agents.
 

@@ -10,6 +10,7 @@ from typing import Any
 import psutil
 import yaml
 
+from compose.links import Cut
 from tests.integration.agents import ADVERTISE, Agent
 from tests.integration.runbook_bench import NOWHERE, SHOWN_SECONDS_MAX, STRANGER_PORTS
 from tests.integration.watch import wait_until
@@ -195,24 +196,24 @@ def majority_dead(bench):
 def follower_cut_off(bench):
     """A server answers scrapes and nobody else, while the others write."""
     bench.look_at(bench.leader())
-    bench.relays.isolate(bench.followers()[0])
+    bench.network.isolate([bench.followers()[0]], Cut.REFUSE)
     try:
         with bench.flood(at_once=8):
             bench.until("outrider:raft_lag_entries > 1200")
         yield
     finally:
-        bench.relays.heal()
+        bench.network.mend()
         bench.recover()
 
 
 @contextmanager
 def all_cut_off(bench):
     """Every server answers scrapes and none reaches another."""
-    bench.relays.cut_all()
+    bench.network.cut_between_servers(Cut.REFUSE)
     try:
         yield
     finally:
-        bench.relays.heal()
+        bench.network.mend()
         bench.recover()
 
 

@@ -10,7 +10,8 @@ import time
 
 import pytest
 
-from compose.links import LinkRelays, PortBlock
+from compose.drill.network import Network
+from compose.links import Cut
 from compose.local import LocalCluster
 from compose.local_settings import LocalSettings
 from tests.figures import record
@@ -35,9 +36,9 @@ SETTLE_SECONDS = 25
 class Proof:
     """The cluster under proof, its watch, and the table that is printed."""
 
-    def __init__(self, cluster, relays):
+    def __init__(self, cluster, network):
         self.cluster = cluster
-        self.relays = relays
+        self.network = network
         self.watch = Watch(cluster.record)
 
     def say(self, name, value, unit="s"):
@@ -62,8 +63,11 @@ class Proof:
 @pytest.fixture(scope="module")
 def proof(tmp_path_factory, prometheus_tools):
     directory = tmp_path_factory.mktemp("main-job")
-    plain = LocalSettings(directory=directory, tools=prometheus_tools, port_base=PORT_BASE)
-    relays = LinkRelays({agent.name: PortBlock(agent.serf) for agent in plain.server_agents}, RELAY_BASE)
+
+    def pids():
+        return cluster.agent_pids()
+
+    network = Network(LocalSettings(port_base=PORT_BASE), RELAY_BASE, pids)
     settings = LocalSettings(
         directory=directory,
         tools=prometheus_tools,
@@ -76,16 +80,16 @@ def proof(tmp_path_factory, prometheus_tools):
         group_wait_seconds=1,
         group_interval_seconds=2,
         resend_delay_seconds=1,
-        routes=relays.routes,
+        rpc_routes=network.routes.rpc,
     )
     cluster = LocalCluster(settings)
-    with relays:
+    with network:
         try:
             started = time.monotonic()
             cluster.start()
             cluster.wait_ready(120)
-            Proof(cluster, relays).say("up_to_watched_cluster", time.monotonic() - started)
-            yield Proof(cluster, relays)
+            Proof(cluster, network).say("up_to_watched_cluster", time.monotonic() - started)
+            yield Proof(cluster, network)
         finally:
             cluster.stop()
     shutil.rmtree(directory, ignore_errors=True)
@@ -194,12 +198,12 @@ def servers_cut_from_each_other(proof):
     """Step 6: three servers that answer every scrape and cannot reach each other."""
     proof.leader()
     began = time.time()
-    proof.relays.cut_all()
+    proof.network.cut_between_servers(Cut.REFUSE)
 
     page = proof.watch.wait(LOSS, "firing", began, LEADERLESS_SECONDS_MAX)
     healed = time.time()
     still_scraped = not proof.cluster.probes.missing_targets()
-    proof.relays.heal()
+    proof.network.mend()
     resolved = proof.watch.wait([page.alert], "resolved", healed, RESOLVED_SECONDS_MAX)
     proof.watch.quiet(SETTLE_SECONDS)
 

@@ -16,10 +16,10 @@ def made():
     """Makes transports, and closes them at the end."""
     transports = []
 
-    def make(name, port, peers, admits=lambda _hello: False):
+    def make(name, port, peers, admits=lambda _hello: False, host="127.0.0.1"):
         address = f"127.0.0.1:{port}"
         hello = hello_of(f"id-{name}", name, (address, address), "global")
-        settings = TransportSettings(hello, address, tuple(f"127.0.0.1:{peer}" for peer in peers), RETRY)
+        settings = TransportSettings(hello, address, tuple(f"{host}:{peer}" for peer in peers), RETRY)
         links = TcpTransport(settings, SystemClock(), random.Random(1), logging.getLogger("raft-test"))
         ear = Ear()
         links.bind(ear, admits)
@@ -85,3 +85,20 @@ def test_a_peer_that_was_added_is_dialled_and_one_that_was_removed_is_not(made):
     assert poll_until(lambda: not one.connected(f"127.0.0.1:{second}"), one, two)
     assert poll_until(lambda: one.counters["connections_refused"] > 0, one, two)
     assert [] == ear.messages
+
+
+def test_a_peer_that_was_taken_for_a_guest_is_known_by_its_configured_address(made):
+    """Servers that advertise other addresses than the others were told, and are heard before they are dialled, meet."""
+    first, second = free_port(), free_port()
+    one, _ = made("one", first, [second], admits=lambda _hello: True, host="localhost")
+    two, ear = made("two", second, [first], admits=lambda _hello: True, host="localhost")
+
+    def is_heard():
+        # What was on its way to a guest that is sent away is lost, as whenever a connection ends.
+        one.send(f"localhost:{second}", TimeoutNow(1))
+        return (f"localhost:{first}", TimeoutNow(1)) in ear.messages
+
+    assert poll_until(is_heard, one, two)
+    assert poll_until(lambda: one.connected(f"localhost:{second}") and two.connected(f"localhost:{first}"), one, two)
+    assert one.identity(f"127.0.0.1:{second}") is None
+    assert two.identity(f"127.0.0.1:{first}") is None

@@ -112,7 +112,7 @@ def test_every_way_is_open_at_first(world):
     agents, network = world
     routes = network.routes
 
-    assert "server-2" == agents.ask("server-1", "open", routes.peers["server-1", "server-2"] + 1)
+    assert "server-2" == agents.ask("server-1", "open", routes.rpc["server-2"] + 2)
     assert "server-2" == agents.ask("server-1", "open", routes.rpc["server-2"])
     assert "server-1" == agents.ask("client-1", "open", routes.rpc["server-1"])
     assert "client-2" == agents.ask("server-1", "open", routes.scrapes["client-2"])
@@ -149,8 +149,8 @@ def test_an_isolated_server_is_cut_from_peers_and_clients_and_still_scraped(worl
 
     network.isolate(["server-1"], Cut.REFUSE)
 
-    assert "end" == agents.ask("server-2", "open", routes.peers["server-2", "server-1"] + 1)
-    assert "end" == agents.ask("server-1", "open", routes.peers["server-1", "server-2"] + 1)
+    assert "end" == agents.ask("server-2", "open", routes.rpc["server-1"] + 2)
+    assert "end" == agents.ask("server-1", "open", routes.rpc["server-2"] + 2)
     assert "end" == agents.ask("client-1", "open", routes.rpc["server-1"])
     assert "server-2" == agents.ask("client-1", "open", routes.rpc["server-2"])
     assert "server-1" == agents.ask("client-2", "open", routes.scrapes["server-1"])
@@ -165,7 +165,7 @@ def test_a_cut_one_way_leaves_the_other(world):
 
     network.cut_one_way(["server-1"], ["server-2", "client-1"], Cut.REFUSE)
 
-    assert "end" == agents.ask("server-1", "open", routes.peers["server-1", "server-2"] + 1)
+    assert "end" == agents.ask("server-1", "open", routes.rpc["server-2"] + 2)
     assert "end" == agents.ask("server-1", "open", routes.rpc["server-2"])
     assert "server-1" == agents.ask("server-2", "open", routes.rpc["server-1"])
 
@@ -241,8 +241,7 @@ def test_no_two_relays_share_a_port(world):
     _, network = world
     routes = network.routes
 
-    ports = [port + offset for port in routes.peers.values() for offset in (-1, 0, 1)]
-    ports += [port + offset for port in routes.rpc.values() for offset in (0, 1, 2)]
+    ports = [port + offset for port in routes.rpc.values() for offset in (0, 1, 2)]
     ports += list(routes.scrapes.values())
 
     assert len(ports) == len(set(ports))
