@@ -59,6 +59,11 @@ class Dialect:
         """Return what the label *name* of our rules is called there; empty when targets lack it."""
         return self.labels.get(name, name)
 
+    @property
+    def tells_roles_otherwise(self) -> bool:
+        """Whether servers are picked by an operator's own selector, so that targets may lack the label `role`."""
+        return SERVER_ROLE in self.selectors
+
     def grouping(self, names: tuple[str, ...]) -> list[str]:
         """Return those of *names* that are there, as they are called there."""
         return [self.label(name) for name in names if self.label(name)]
@@ -145,6 +150,8 @@ class Dialect:
                 selector = self.selectors[value[1:-1]].strip()
                 if selector:
                     yield selector
+                continue
+            if name == ROLE and operator != "=" and self.tells_roles_otherwise:
                 continue
             if self.label(name):
                 yield f"{self.label(name)}{operator}{value}"

@@ -10,6 +10,7 @@ from alert_rules.budget import Onset
 from alert_rules.dialect import Dialect
 from alert_rules.promql import Query, QueryError, resolve
 from alert_rules.settings import Links, Severity, Times
+from alert_rules.views import dashboard_link
 from telemetry.catalogue.metric import Metric, Unit
 from telemetry.scrape.duration import format_duration
 
@@ -88,7 +89,7 @@ class AlertRule:
             "summary": dialect.text(self.summary),
             "description": dialect.text(" ".join(self.description.split())),
             "runbook_url": f"{links.runbook_base_url}/{self.alert}.md",
-            "dashboard": links.dashboard_url,
+            "dashboard": dashboard_link(self.alert, links.dashboard_url, self.surely_labelled, dialect),
         }
         return document
 

@@ -88,6 +88,7 @@ class Links:
     runbook_base_url: str = "runbooks"
     """By default the folder of that name which `outrider build` writes; set it to where the pages are published."""
     dashboard_url: str = "http://127.0.0.1:3000/d/outrider-cluster"
+    """Of one of our dashboards, in place of which each alert opens its own; another page stays as it is."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -57,8 +57,7 @@ def artefacts(settings: Settings) -> dict[str, str]:
     files["fragments/scrape_configs.yml"] = to_yaml({"scrape_configs": scrape_configs(settings.description)})
     for name, page in pages_in(settings.rules.dialect).items():
         files[f"runbooks/{name}.md"] = page
-    for name, text in dashboard_files(settings.rules.links, settings.rules.dialect).items():
-        files[f"dashboards/{name}"] = text
+    files |= dashboard_files(settings.rules)
     for name, targets in target_files(settings.description).items():
         files[name] = json.dumps(targets, indent=2) + "\n"
     return dict(sorted(files.items()))

@@ -5,10 +5,17 @@ where a dashboard has them. Nothing here knows Grafana's JSON.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
+import promql_parser as pp
+
 from alert_rules.promql import Query, QueryError, resolve
+from alert_rules.settings import Choice as AlertChoice
+from alert_rules.settings import RuleSettings
+from alert_rules.spec import AlertSpec
+from alert_rules.views import View
 from telemetry.catalogue.metric import Metric, Unit
 
 GRID_WIDTH = 24
@@ -20,6 +27,10 @@ VARIABLES = {
     "$__range": "1h",
     "$cluster": "cluster",
     "$region": "region",
+    "$role": "role",
+    "$instance": "instance",
+    "$job": "job",
+    "$namespace": "namespace",
 }
 """Grafana's variables that a query may hold, with a value that stands for each when the query is checked."""
 
@@ -38,6 +49,9 @@ class PanelKind(Enum):
     """One large value, or the name of a series."""
     TIMESERIES = "timeseries"
     STATE_TIMELINE = "state-timeline"
+    TABLE = "table"
+    """One row for each set of labels, one column for each query."""
+    BAR_GAUGE = "bargauge"
 
 
 class Color(Enum):
@@ -49,12 +63,59 @@ class Color(Enum):
     PLAIN = "blue"
 
 
+_Steps = tuple[tuple[float | None, Color], ...]
+_Words = tuple[tuple[float, str, Color], ...]
+
+
+def _same(value: float, settings: RuleSettings) -> float:
+    del settings
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The line of an alert, read from the settings of its rule: *number* of *spec*, as the operator chose it.
+
+    *at* turns it into the line where the alert reckons with it, or fires only beyond it. On the bad side of the line values have *color*; that is above,
+    unless *is_floor* says below. An alert that is switched off draws no line.
+    """
+
+    spec: AlertSpec
+    number: str
+    color: Color = Color.BAD
+    is_floor: bool = False
+    at: Callable[[float, RuleSettings], float] = _same
+
+    def value(self, settings: RuleSettings) -> float | None:
+        """Return where the line is, None when the alert is off."""
+        choice = settings.choices.get(self.spec.alert, AlertChoice())
+        return self.at(self.spec.chosen(choice)[self.number], settings) if choice.enabled else None
+
+
 @dataclass(frozen=True, slots=True)
 class Series:
-    """One query of a panel and the name its series get; `{{label}}` in *legend* stands for a label's value."""
+    """One query of a panel and the name its series get; `{{label}}` in *legend* stands for a label's value.
+
+    In a table *legend* is the name of the column, which may have a *unit*, *steps* and *words* of its own.
+    """
 
     expr: str
     legend: str
+    unit: Unit | None = None
+    steps: _Steps = ()
+    words: _Words = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Lead:
+    """A link from a value to a dashboard, whose variables are filled from the labels of the value.
+
+    *labels* are among those of the view; the variables of this dashboard fill the others.
+    """
+
+    title: str
+    view: View
+    labels: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,21 +123,29 @@ class Panel:
     """A rectangle of a dashboard, *width* columns and *height* grid units of 30 pixels large.
 
     *about* is the metric the panel tells of: its unit and meaning are the panel's unless *unit* or *description*
-    say otherwise. *steps* are (from this value on, color), lowest first; *words* give values a name and a color.
-    Raises PanelError for a query that does not resolve, a legend label that no series surely has, or sizes that
-    do not fit.
+    say otherwise. *good* and *bad* say what a healthy and what a sick cluster shows. *steps* are (from this value on,
+    color), lowest first; *limits* are the lines of alerts, in place of steps; *words* give values a name and a color.
+    *columns* are the labels of a table. *runbook_label* is the label with the name of an alert, whose runbook is linked.
+    Raises PanelError for a query that does not resolve, a legend label that no series surely has, a limit in another
+    unit, or sizes that do not fit.
     """
 
     title: str
     about: Metric
     series: tuple[Series, ...]
+    good: str
+    bad: str
     width: int
     height: int
     kind: PanelKind = PanelKind.TIMESERIES
     unit: Unit | None = None
     description: str = ""
-    steps: tuple[tuple[float | None, Color], ...] = ((None, Color.PLAIN),)
-    words: tuple[tuple[float, str, Color], ...] = ()
+    steps: _Steps = ((None, Color.PLAIN),)
+    limits: tuple[Limit, ...] = ()
+    words: _Words = ()
+    columns: tuple[str, ...] = ()
+    leads: tuple[Lead, ...] = ()
+    runbook_label: str = ""
     shows_name: bool = False
     """For a `STAT`: show the name of the series, not its value."""
     when_empty: str = "no data"
@@ -85,18 +154,61 @@ class Panel:
     def __post_init__(self) -> None:
         if not self.series or not self.title:
             raise PanelError(f"panel {self.title!r} has no title or no query")
+        if not self.good.endswith(".") or not self.bad.endswith("."):
+            raise PanelError(f"panel {self.title!r} does not say what good and bad look like, in a sentence each")
         if not 1 <= self.width <= GRID_WIDTH or self.height < 2:
             raise PanelError(f"panel {self.title!r} is {self.width} by {self.height}; at most {GRID_WIDTH} columns")
+        if (self.kind is PanelKind.TABLE) != bool(self.columns):
+            raise PanelError(f"panel {self.title!r}: a table, and nothing else, has columns")
         for series in self.series:
             query = self._resolved(series)
-            for label in _LEGEND_LABEL.findall(series.legend):
-                if label not in query.shape.labels:
-                    raise PanelError(f"panel {self.title!r}: {series.expr} does not surely have the label {label!r}")
+            self._check_labels(series, query)
             unit = query.shape.unit
-            if unit is not None and unit is not self.shown_unit:
+            if unit is not None and unit is not self.unit_of(series):
                 raise PanelError(
-                    f"panel {self.title!r} shows {self.shown_unit.name}, but {series.expr} is in {unit.name}"
+                    f"panel {self.title!r} shows {self.unit_of(series).name}, but {series.expr} is in {unit.name}"
                 )
+        for limit in self.limits:
+            unit = limit.spec.number(limit.number).unit
+            if limit.at is _same and unit is not self.shown_unit:
+                raise PanelError(
+                    f"panel {self.title!r} shows {self.shown_unit.name}, but {limit.number} of {limit.spec.alert} is in "
+                    f"{unit.name}"
+                )
+
+    def _check_labels(self, series: Series, query: Query) -> None:
+        for label in _LEGEND_LABEL.findall(series.legend):
+            if label not in query.shape.labels:
+                raise PanelError(f"panel {self.title!r}: {series.expr} does not surely have the label {label!r}")
+        if self.kind is not PanelKind.TABLE:
+            return
+        # What has no grouping keeps its name, and Grafana joins no rows of different names.
+        is_grouped = isinstance(pp.parse(substituted(series.expr)), pp.AggregateExpr)
+        if not is_grouped or query.shape.labels != set(self.columns):
+            raise PanelError(
+                f"panel {self.title!r}: {series.expr} gives {sorted(query.shape.labels)}; aggregate it by the columns "
+                f"{', '.join(self.columns)}"
+            )
+
+    def unit_of(self, series: Series) -> Unit:
+        """Return the unit in which *series* is shown."""
+        return self.shown_unit if series.unit is None else series.unit
+
+    def steps_by(self, settings: RuleSettings) -> _Steps:
+        """Return from which value on which color is shown: by the lines of alerts, where the panel has such."""
+        lines = sorted(
+            ((value, limit) for limit in self.limits if (value := limit.value(settings)) is not None),
+            key=lambda line: line[0],
+        )
+        if not lines:
+            return self.steps
+        if lines[0][1].is_floor:
+            above = [limit.color for _, limit in lines[1:]] + [Color.GOOD]
+            return (
+                (None, lines[0][1].color),
+                *((value, color) for (value, _), color in zip(lines, above, strict=True)),
+            )
+        return ((None, Color.GOOD), *((value, limit.color) for value, limit in lines))
 
     @property
     def shown_unit(self) -> Unit:
@@ -105,8 +217,9 @@ class Panel:
 
     @property
     def text(self) -> str:
-        """What the panel's information mark says: what the panel is for, then what the metric means."""
-        return f"{self.description} {self.about.meaning}".strip()
+        """What the panel's information mark says: what it is for, what the metric means, what good and bad look like."""
+        meaning = f"{self.description} {self.about.meaning}".strip()
+        return f"{meaning} Good: {self.good} Bad: {self.bad}"
 
     def _resolved(self, series: Series) -> Query:
         try:
@@ -117,20 +230,41 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels under a heading, placed from the left and wrapped at the grid's width."""
+    """Panels under a heading, placed from the left and wrapped at the grid's width.
+
+    *is_ours* says that a real Nomad has nothing to show in it: its series come from Outrider's agent or exporter, which
+    the heading then tells. Raises PanelError for a panel with such series in another row.
+    """
 
     title: str
     panels: tuple[Panel, ...]
+    is_ours: bool = False
+
+    def __post_init__(self) -> None:
+        for panel in self.panels:
+            ours = {name for series in panel.series for name in resolve(substituted(series.expr)).metrics}
+            ours = {name for name in ours if name.startswith("outrider_")}
+            if ours and not self.is_ours:
+                raise PanelError(f"panel {panel.title!r} shows {sorted(ours)}, which no Nomad exports: mark the row")
+
+    @property
+    def heading(self) -> str:
+        """The title, and whose series the row needs."""
+        return f"{self.title} (only with Outrider's agent or exporter)" if self.is_ours else self.title
 
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """A variable at the top of a dashboard, filled from the values of *label* on *series*."""
+    """A variable at the top of a dashboard, filled from the values of *label* on *series*.
+
+    *has_all* adds "All", which is chosen at first, and lets several be chosen: queries match it with `=~`.
+    """
 
     name: str
     title: str
     series: str
     label: str
+    has_all: bool = False
 
     def __post_init__(self) -> None:
         if f"${self.name}" not in VARIABLES:
@@ -151,6 +285,7 @@ class Note:
     expr: str
     title: str
     text: str
+    color: Color = Color.BAD
 
     def __post_init__(self) -> None:
         try:
@@ -164,9 +299,12 @@ class Note:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dashboard:
-    """A page of Grafana; *uid* is part of its address and must stay what it was once links point there."""
+    """A page of Grafana, at the address of *view*.
 
-    uid: str
+    Raises PanelError when two panels have one title, or when the variables that links fill are not among its choices.
+    """
+
+    view: View
     title: str
     description: str
     choices: tuple[Choice, ...]
@@ -174,10 +312,18 @@ class Dashboard:
     rows: tuple[Row, ...]
 
     def __post_init__(self) -> None:
+        lacking = sorted(set(self.view.variables) - {choice.name for choice in self.choices})
+        if lacking:
+            raise PanelError(f"dashboard {self.title!r}: links fill {lacking}, for which it has no variable")
         titles = [panel.title for panel in self.panels]
         twice = sorted({title for title in titles if titles.count(title) > 1})
         if twice:
             raise PanelError(f"dashboard {self.title!r} has {twice} twice")
+
+    @property
+    def uid(self) -> str:
+        """Part of its address, which must stay what it was once links point there."""
+        return self.view.uid
 
     @property
     def panels(self) -> tuple[Panel, ...]:

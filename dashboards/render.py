@@ -1,7 +1,7 @@
 """From dashboards to the JSON that today's Grafana loads: grafanalib's output, brought up to date.
 
-grafanalib writes the schema of 2016 and keys that are dead since; what is added, renamed and dropped here is what
-Grafana would migrate at each load. The same dashboards give the same bytes.
+The same dashboards and settings give the same bytes. A dashboard has two forms: one for provisioning and the API, whose
+data source is a variable, and one for a person who imports it by hand, which asks for the data source.
 Source: Grafana's dashboard JSON model, schema version 39, and its provisioning of dashboards.
 """
 
@@ -14,172 +14,165 @@ from typing import Any
 from grafanalib import core
 from grafanalib._gen import DashboardEncoder
 
-from alert_rules.dialect import INSTANCE, Dialect
+from alert_rules.dialect import ROLE, Dialect
 from alert_rules.render import write_if_changed
-from alert_rules.rule import OURS
-from alert_rules.settings import Links
+from alert_rules.settings import Links, RuleSettings
+from dashboards.clients_work import CLIENTS_WORK
 from dashboards.cluster_overview import CLUSTER_OVERVIEW
+from dashboards.fleet import FLEET
+from dashboards.modern import DATASOURCE, modernized
 from dashboards.panel import GRID_WIDTH, Choice, Dashboard, Note, Panel, PanelKind, Row
-from telemetry.catalogue.metric import Unit
+from dashboards.raft_quorum import RAFT_QUORUM
+from dashboards.review import REVIEW
+from dashboards.scheduler_heartbeats import SCHEDULER_HEARTBEATS
+from dashboards.shapes import legend, ref_id, shape
+from dashboards.telemetry_health import TELEMETRY_HEALTH
 
 SCHEMA_VERSION = 39
-DASHBOARDS = (CLUSTER_OVERVIEW,)
-"""Every dashboard there is."""
+DASHBOARDS = (
+    FLEET,
+    CLUSTER_OVERVIEW,
+    RAFT_QUORUM,
+    SCHEDULER_HEARTBEATS,
+    CLIENTS_WORK,
+    TELEMETRY_HEALTH,
+    REVIEW,
+)
+"""Every dashboard there is, from the whole to the parts."""
 
-DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
-TAGS = ("outrider", "nomad")
+TAG = "outrider"
+FOLDER = "dashboards"
+BY_HAND_FOLDER = "dashboards-by-hand"
+"""Beside the other and not in it: what is provisioned from a folder is read from all folders below."""
+_TAGS = ("nomad", TAG)
 _ROW_HEIGHT = 1
-
-_UNITS = {
-    Unit.NONE: "none",
-    Unit.SECONDS: "s",
-    Unit.MILLISECONDS: "ms",
-    Unit.NANOSECONDS: "ns",
-    Unit.UNIX_SECONDS: "dateTimeAsIso",
-    Unit.BYTES: "bytes",
-    Unit.MEGABYTES: "decmbytes",
-    Unit.MEGAHERTZ: "suffix: MHz",
-    Unit.MEGABITS: "Mbits",
-    Unit.PERCENT: "percent",
-    Unit.RATIO: "percentunit",
-    Unit.BOOLEAN: "short",
-    Unit.COUNT: "short",
-    Unit.INDEX: "none",
-    Unit.TERM: "none",
+_INPUT = "DS_PROMETHEUS"
+_OLDEST_GRAFANA = "11.0.0"
+_CLASSES = {
+    PanelKind.STAT: core.Stat,
+    PanelKind.TIMESERIES: core.TimeSeries,
+    PanelKind.STATE_TIMELINE: core.StateTimeline,
+    PanelKind.TABLE: core.Table,
+    PanelKind.BAR_GAUGE: core.BarGauge,
 }
-"""Grafana's word for each unit of the catalogue."""
-
-_DEAD_DASHBOARD_KEYS = {"__inputs", "gnetId", "hideControls", "inputs", "rows", "sharedCrosshair", "style"}
-_DEAD_PANEL_KEYS = {
-    *("cacheTimeout", "editable", "error", "height", "hideTimeOverride", "interval", "isNew", "links", "maxDataPoints"),
-    *("minSpan", "renderer", "repeat", "span", "thresholds", "timeFrom", "timeShift", "transformations", "transparent"),
-}
-_DEAD_TARGET_KEYS = {"format", "hide", "interval", "intervalFactor", "metric", "query", "step", "target"}
 
 
-def dashboard_files(links: Links, dialect: Dialect = OURS) -> dict[str, str]:
-    """Return each dashboard as file name, to its text, written for the labels that *dialect* names."""
-    return {f"{dashboard.uid}.json": render(dashboard, links, dialect) for dashboard in DASHBOARDS}
+def dashboard_files(settings: RuleSettings) -> dict[str, str]:
+    """Return each dashboard in both forms as path, to its text, for the labels and limits that *settings* name."""
+    files = {f"{FOLDER}/{dashboard.uid}.json": render(dashboard, settings) for dashboard in DASHBOARDS}
+    by_hand = {f"{BY_HAND_FOLDER}/{board.uid}.json": render_by_hand(board, settings) for board in DASHBOARDS}
+    return files | by_hand
 
 
-def render_all(out: Path, links: Links) -> list[Path]:
+def render_all(out: Path, settings: RuleSettings) -> list[Path]:
     """Write every dashboard below *out*, leave unchanged files untouched, and return their paths."""
-    files = dashboard_files(links)
+    files = dashboard_files(settings)
     for name, text in files.items():
         write_if_changed(out / name, text)
     return [out / name for name in sorted(files)]
 
 
-def render(dashboard: Dashboard, links: Links, dialect: Dialect = OURS) -> str:
+def render(dashboard: Dashboard, settings: RuleSettings) -> str:
     """Return the JSON text of *dashboard*, ending in a newline; a choice of a label that is lacking falls away."""
+    return _text(document_of(dashboard, settings))
+
+
+def render_by_hand(dashboard: Dashboard, settings: RuleSettings) -> str:
+    """Return the form for Grafana's page "Import": it asks for the data source, and has no variable for it."""
+    document = document_of(dashboard, settings)
+    document["templating"]["list"] = [each for each in document["templating"]["list"] if each["type"] != "datasource"]
+    kinds = sorted({panel["type"] for panel in document["panels"]} - {"row"})
+    inputs = {
+        "__inputs": [
+            {
+                "name": _INPUT,
+                "label": "Prometheus",
+                "description": "The Prometheus that scrapes the Nomad agents.",
+                "type": "datasource",
+                "pluginId": "prometheus",
+                "pluginName": "Prometheus",
+            }
+        ],
+        "__requires": [
+            {"type": "grafana", "id": "grafana", "name": "Grafana", "version": _OLDEST_GRAFANA},
+            {"type": "datasource", "id": "prometheus", "name": "Prometheus", "version": "1.0.0"},
+            *({"type": "panel", "id": kind, "name": kind, "version": ""} for kind in kinds),
+        ],
+    }
+    text = _text(document | inputs).replace("${datasource:queryparam}&", "")
+    return text.replace("${datasource}", f"${{{_INPUT}}}")
+
+
+def document_of(dashboard: Dashboard, settings: RuleSettings) -> dict[str, Any]:
+    """Return *dashboard* as the document that Grafana loads."""
     # Which cluster is meant is the reader's choice.
-    free = replace(dialect, clusters=())
-    choices = [choice for choice in dashboard.choices if free.label(choice.label)]
+    free = replace(settings.dialect, clusters=())
+    placed = list(_placed(dashboard.rows))
     written = core.Dashboard(
         title=dashboard.title,
         description=f"{dashboard.description} Generated by `outrider build`; changes made here are lost.",
         uid=dashboard.uid,
-        tags=sorted(TAGS),
+        tags=list(_TAGS),
         editable=False,
         graphTooltip=core.GRAPH_TOOLTIP_MODE_SHARED_CROSSHAIR,
         refresh="10s",
         schemaVersion=SCHEMA_VERSION,
         time=core.Time("now-1h", "now"),
         timezone="browser",
-        templating=core.Templating([_datasource_choice(), *(_choice(choice, free) for choice in choices)]),
-        links=[*_links(links)],
-        panels=[*_placed(dashboard.rows, free)],
+        templating=core.Templating([_datasource_choice(), *(_choice(each, free) for each in _there(dashboard, free))]),
+        links=[*_links(settings.links)],
+        panels=[_written(part, number, place, free) for number, part, place in placed],
     ).to_json_data()
     document = json.loads(json.dumps(written, cls=DashboardEncoder))
     document["annotations"] = {"list": [_note(note, free) for note in dashboard.notes]}
-    return json.dumps(_modern(document), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+    made = {number: shape(part, settings, free) for number, part, _ in placed if isinstance(part, Panel)}
+    return modernized(document, made)
 
 
-def _placed(rows: tuple[Row, ...], dialect: Dialect) -> Iterator[core.Panel | core.RowPanel]:
-    """Yield rows and panels with their place in the grid and an id each, from 1 in reading order."""
+def _text(document: dict[str, Any]) -> str:
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def _there(dashboard: Dashboard, dialect: Dialect) -> Iterator[Choice]:
+    """Yield the choices of labels that targets have."""
+    for choice in dashboard.choices:
+        if dialect.label(choice.label) and not (choice.label == ROLE and dialect.tells_roles_otherwise):
+            yield choice
+
+
+def _placed(rows: tuple[Row, ...]) -> Iterator[tuple[int, Row | Panel, core.GridPos]]:
+    """Yield rows and panels with an id each, from 1 in reading order, and their place in the grid."""
     number, top = 0, 0
     for row in rows:
         number += 1
-        yield core.RowPanel(title=row.title, id=number, gridPos=core.GridPos(_ROW_HEIGHT, GRID_WIDTH, 0, top))
+        yield number, row, core.GridPos(_ROW_HEIGHT, GRID_WIDTH, 0, top)
         top += _ROW_HEIGHT
         left, tallest = 0, 0
         for panel in row.panels:
             if left + panel.width > GRID_WIDTH:
                 top, left, tallest = top + tallest, 0, 0
             number += 1
-            yield _panel(panel, number, core.GridPos(panel.height, panel.width, left, top), dialect)
+            yield number, panel, core.GridPos(panel.height, panel.width, left, top)
             left, tallest = left + panel.width, max(tallest, panel.height)
         top += tallest
 
 
-def _panel(panel: Panel, number: int, place: core.GridPos, dialect: Dialect) -> core.Panel:
+def _written(part: Row | Panel, number: int, place: core.GridPos, dialect: Dialect) -> core.Panel | core.RowPanel:
+    if isinstance(part, Row):
+        return core.RowPanel(title=part.heading, id=number, gridPos=place)
     targets = [
         core.Target(
-            expr=dialect.expression(series.expr),
-            legendFormat=_legend(series.legend, dialect),
-            refId=chr(ord("A") + place_of_series),
+            expr=dialect.expression(series.expr), legendFormat=legend(series.legend, dialect), refId=ref_id(place)
         )
-        for place_of_series, series in enumerate(panel.series)
+        for place, series in enumerate(part.series)
     ]
-    common: dict[str, Any] = {
-        "title": panel.title,
-        "description": panel.text,
-        "id": number,
-        "gridPos": place,
-        "targets": targets,
-        "dataSource": DATASOURCE,
-        "extraJson": {"fieldConfig": {"defaults": _field_defaults(panel)}},
-    }
-    match panel.kind:
-        case PanelKind.STAT:
-            return core.Stat(
-                **common,
-                reduceCalc="lastNotNull",
-                colorMode="background",
-                graphMode="none",
-                textMode="name" if panel.shows_name else "value",
-                noValue=panel.when_empty,
-                format=_UNITS[panel.shown_unit],
-            )
-        case PanelKind.STATE_TIMELINE:
-            return core.StateTimeline(**common, showValue="never", mergeValues=True)
-        case PanelKind.TIMESERIES:
-            return core.TimeSeries(
-                **common,
-                unit=_UNITS[panel.shown_unit],
-                legendDisplayMode="list",
-                tooltipMode="multi",
-                tooltipSort="desc",
-                fillOpacity=10,
-                showPoints="never",
-                axisSoftMin=0,
-                stacking={"mode": "normal" if panel.stacks else "none", "group": "A"},
-            )
-
-
-def _field_defaults(panel: Panel) -> dict[str, Any]:
-    """Return what grafanalib has no argument for, or writes in a form that is no longer read."""
-    words = {
-        f"{value:g}": {"text": text, "color": color.value, "index": place}
-        for place, (value, text, color) in enumerate(panel.words)
-    }
-    return {
-        "unit": _UNITS[panel.shown_unit],
-        "noValue": panel.when_empty,
-        "mappings": [{"type": "value", "options": words}] if words else [],
-        "thresholds": {
-            "mode": "absolute",
-            "steps": [{"value": value, "color": color.value} for value, color in panel.steps],
-        },
-    }
+    return _CLASSES[part.kind](
+        title=part.title, description=part.text, id=number, gridPos=place, targets=targets, dataSource=DATASOURCE
+    )
 
 
 def _datasource_choice() -> core.Template:
     return core.Template(name="datasource", label="Data source", type="datasource", query="prometheus", default=None)
-
-
-def _legend(text: str, dialect: Dialect) -> str:
-    return text.replace("{{instance}}", f"{{{{{dialect.label(INSTANCE)}}}}}")
 
 
 def _choice(choice: Choice, dialect: Dialect) -> core.Template:
@@ -190,11 +183,13 @@ def _choice(choice: Choice, dialect: Dialect) -> core.Template:
         dataSource=DATASOURCE,
         refresh=core.REFRESH_ON_TIME_RANGE_CHANGE,
         sort=core.SORT_ASC,
+        includeAll=choice.has_all,
+        multi=choice.has_all,
     )
 
 
 def _links(links: Links) -> Iterator[core.DashboardLink]:
-    yield core.DashboardLink(title="Outrider", type="dashboards", tags=["outrider"], asDropdown=True, includeVars=True)
+    yield core.DashboardLink(title="Outrider", type="dashboards", tags=[TAG], asDropdown=True, includeVars=True)
     if links.runbook_base_url.startswith(("http://", "https://")):
         yield core.DashboardLink(title="Runbooks", type="link", uri=links.runbook_base_url, targetBlank=True)
 
@@ -205,65 +200,10 @@ def _note(note: Note, dialect: Dialect) -> dict[str, Any]:
         "datasource": DATASOURCE,
         "enable": True,
         "expr": dialect.expression(note.expr),
-        "iconColor": "red",
+        "iconColor": note.color.value,
         "step": "15s",
         "tagKeys": "severity",
-        "textFormat": note.text,
-        "titleFormat": note.title,
+        "textFormat": legend(note.text, dialect),
+        "titleFormat": legend(note.title, dialect),
         "useValueForTime": False,
     }
-
-
-def _modern(document: dict[str, Any]) -> dict[str, Any]:
-    """Return *document* without what is dead, with the shapes that are read today."""
-    return _without(document, _DEAD_DASHBOARD_KEYS) | {
-        "links": [_modern_link(link) for link in document["links"]],
-        "panels": [_modern_panel(panel) for panel in document["panels"]],
-        "timepicker": {"refresh_intervals": document["timepicker"]["refresh_intervals"]},
-        "templating": {"list": [_modern_choice(choice) for choice in document["templating"]["list"]]},
-    }
-
-
-def _modern_panel(panel: dict[str, Any]) -> dict[str, Any]:
-    if panel["type"] == "row":
-        return {name: panel[name] for name in ("id", "type", "title", "gridPos", "collapsed")} | {"panels": []}
-    kept = _without(panel, _DEAD_PANEL_KEYS)
-    kept["targets"] = [
-        _without(target, _DEAD_TARGET_KEYS) | {"datasource": DATASOURCE, "editorMode": "code", "range": True}
-        for target in panel["targets"]
-    ]
-    if panel["type"] == "stat":
-        for target in kept["targets"]:
-            target |= {"instant": True, "range": False}
-    # The one null that says something: the lowest step has no value.
-    kept["fieldConfig"]["defaults"]["thresholds"] = panel["fieldConfig"]["defaults"]["thresholds"]
-    return kept
-
-
-def _modern_choice(choice: dict[str, Any]) -> dict[str, Any]:
-    names = ["name", "label", "type", "query", "refresh", "hide", "includeAll", "multi"]
-    kept = {name: choice[name] for name in names}
-    if choice["type"] == "query":
-        kept |= {"datasource": DATASOURCE, "definition": choice["query"], "sort": choice["sort"]}
-        kept["query"] = {"query": choice["query"], "refId": f"choice-{choice['name']}"}
-    return kept
-
-
-def _modern_link(link: dict[str, Any]) -> dict[str, Any]:
-    kept = _without(link, {"uri"})
-    return kept | ({"url": link["uri"]} if link.get("uri") else {})
-
-
-def _without(value: dict[str, Any], dead: set[str]) -> dict[str, Any]:
-    """Return *value* without the keys *dead*, and without nulls at any depth."""
-    return {name: _dropped_nulls(item) for name, item in value.items() if name not in dead and item is not None}
-
-
-def _dropped_nulls(value: Any) -> Any:
-    match value:
-        case dict():
-            return {name: _dropped_nulls(item) for name, item in value.items() if item is not None}
-        case list():
-            return [_dropped_nulls(item) for item in value]
-        case _:
-            return value

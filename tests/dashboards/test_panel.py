@@ -1,15 +1,32 @@
 import pytest
 
 from alert_rules.promql import QueryError
-from dashboards.panel import Choice, Dashboard, Note, Panel, PanelError, Row, Series, substituted
-from telemetry.catalogue import external, heartbeat, raft
+from alert_rules.raft import COMMIT_SLOW, FLAPPING
+from alert_rules.settings import Choice as AlertChoice
+from alert_rules.settings import ExpectedRegion, RuleSettings
+from alert_rules.trust import CERTIFICATE_ALMOST_EXPIRED, CERTIFICATE_EXPIRING
+from alert_rules.views import View
+from dashboards.panel import (
+    Choice,
+    Color,
+    Dashboard,
+    Limit,
+    Note,
+    Panel,
+    PanelError,
+    PanelKind,
+    Row,
+    Series,
+    substituted,
+)
+from dashboards.review import more_than_servers
+from telemetry.catalogue import external, heartbeat, outrider, raft, tls
 from telemetry.catalogue.metric import Unit
 
 
 def panel(expr: str = "up", legend: str = "{{instance}}", **changes: object) -> Panel:
-    return Panel(
-        **{"title": "Up", "about": external.UP, "series": (Series(expr, legend),), "width": 12, "height": 8} | changes
-    )
+    made = {"title": "Up", "about": external.UP, "series": (Series(expr, legend),), "width": 12, "height": 8}
+    return Panel(**made | {"good": "1.", "bad": "0."} | changes)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +70,7 @@ def test_unit_and_meaning_come_from_the_catalogue():
     made = panel('nomad_raft_commitTime{quantile="0.5"}', about=raft.COMMIT_TIME, description="Look here.")
 
     assert Unit.MILLISECONDS is made.shown_unit
-    assert f"Look here. {raft.COMMIT_TIME.meaning}" == made.text
+    assert f"Look here. {raft.COMMIT_TIME.meaning} Good: 1. Bad: 0." == made.text
 
 
 def test_a_count_of_a_summary_may_stand_on_an_axis_of_counts():
@@ -65,7 +82,97 @@ def test_a_count_of_a_summary_may_stand_on_an_axis_of_counts():
     assert Unit.COUNT is made.shown_unit
 
 
-@pytest.mark.parametrize("changes", [{"width": 25}, {"height": 1}, {"series": ()}, {"title": ""}])
+def settings(**changes) -> RuleSettings:
+    return RuleSettings(cluster="demo", regions=(ExpectedRegion(name="global", expected_servers=5),), **changes)
+
+
+def commit(**changes: object) -> Panel:
+    expr = 'nomad_raft_commitTime{quantile="0.5"}'
+    return panel(expr, about=raft.COMMIT_TIME, limits=(Limit(COMMIT_SLOW, "limit"),), **changes)
+
+
+def test_the_red_line_is_the_alerts():
+    """
+    A limit is read from the settings of the rule: as shipped, as an operator chose it, and not there when it is off.
+    """
+    chosen = AlertChoice(numbers={"limit": 40.0})
+
+    assert ((None, Color.GOOD), (100.0, Color.BAD)) == commit().steps_by(settings())
+    assert ((None, Color.GOOD), (40.0, Color.BAD)) == commit().steps_by(settings(choices={"NomadCommitSlow": chosen}))
+    assert ((None, Color.PLAIN),) == commit().steps_by(
+        settings(choices={"NomadCommitSlow": AlertChoice(enabled=False)})
+    )
+
+
+def test_a_limit_may_be_reckoned_with():
+    """
+    More elections than the number and than there are servers: from the sixth on with five of them, the fourth with three.
+    """
+    elections = Limit(FLAPPING, "elections", at=more_than_servers)
+    three = RuleSettings(cluster="demo", regions=(ExpectedRegion(name="global", expected_servers=3),))
+
+    assert (6.0, 4.0) == (elections.value(settings()), elections.value(three))
+
+
+def test_below_a_floor_is_bad():
+    """
+    Of two floors the lower one is the worse, and only above both all is well.
+    """
+    floors = (
+        Limit(CERTIFICATE_EXPIRING, "left", color=Color.CAUTION, is_floor=True),
+        Limit(CERTIFICATE_ALMOST_EXPIRED, "left", is_floor=True),
+    )
+    made = panel("nomad_agent_tls_cert_expiration_seconds", about=tls.CERT_EXPIRATION_SECONDS, limits=floors)
+
+    assert ((None, Color.BAD), (86_400.0, Color.CAUTION), (14 * 86_400.0, Color.GOOD)) == made.steps_by(settings())
+
+
+def test_a_limit_in_another_unit_is_refused():
+    """
+    A limit in milliseconds is no line on an axis of bytes.
+    """
+    with pytest.raises(PanelError, match="limit of NomadCommitSlow is in MILLISECONDS"):
+        panel(
+            "process_resident_memory_bytes",
+            about=external.PROCESS_RESIDENT_MEMORY_BYTES,
+            limits=(Limit(COMMIT_SLOW, "limit"),),
+        )
+
+
+@pytest.mark.parametrize("expr", ["up", "max by (instance) (up)", "max by (cluster, region) (up) > 0"])
+def test_a_query_of_a_table_is_an_aggregation_by_its_columns(expr):
+    """
+    What keeps its name, or has other labels than the columns, makes rows of its own.
+    """
+    with pytest.raises(PanelError, match="aggregate it by the columns cluster, region"):
+        panel(expr, "up", kind=PanelKind.TABLE, columns=("cluster", "region"))
+
+    assert panel("max by (cluster, region) (up)", "up", kind=PanelKind.TABLE, columns=("cluster", "region")).columns
+
+
+def test_what_no_nomad_exports_stands_in_a_row_that_says_so():
+    """
+    A panel on series of ours is refused in any other row.
+    """
+    ours = panel("outrider_raft_term", about=outrider.RAFT_TERM)
+
+    with pytest.raises(PanelError, match="outrider_raft_term"):
+        Row("Terms", (ours,))
+    assert "Terms (only with Outrider's agent or exporter)" == Row("Terms", (ours,), is_ours=True).heading
+
+
+def test_a_dashboard_has_the_variables_that_links_fill():
+    """
+    An address that fills a variable which the dashboard lacks is refused.
+    """
+    with pytest.raises(PanelError, match="'instance'"):
+        Dashboard(view=View("x", ("instance",)), title="X", description="", choices=(), notes=(), rows=())
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"width": 25}, {"height": 1}, {"series": ()}, {"title": ""}, {"good": ""}, {"bad": "no sentence"}],
+)
 def test_a_panel_that_does_not_fit_is_refused(changes):
     """
     A panel wider than the grid, without height, query or title cannot be made.
@@ -79,7 +186,9 @@ def test_two_panels_of_one_name_are_refused():
     Titles are unique within a dashboard, so that a person can say which panel is meant.
     """
     with pytest.raises(PanelError, match="twice"):
-        Dashboard(uid="x", title="X", description="", choices=(), notes=(), rows=(Row("Row", (panel(), panel())),))
+        Dashboard(
+            view=View("x"), title="X", description="", choices=(), notes=(), rows=(Row("Row", (panel(), panel())),)
+        )
 
 
 def test_a_variable_is_filled_from_a_label_that_exists():

@@ -1,18 +1,30 @@
 import json
+import re
 import subprocess
 from itertools import combinations
 
 import pytest
 import yaml
 
-from alert_rules.dialect import Dialect
-from alert_rules.settings import Links
+from alert_rules import views
+from alert_rules.promql import resolve
+from alert_rules.settings import Choice, ExpectedRegion, Links, RuleSettings, Times
 from compose.tools import Tool, ToolError, find_tool
 from dashboards.panel import substituted
-from dashboards.render import DASHBOARDS, GRID_WIDTH, dashboard_files, render, render_all
+from dashboards.render import DASHBOARDS, GRID_WIDTH, dashboard_files, render, render_all, render_by_hand
+from telemetry.catalogue import CATALOGUE
+from telemetry.catalogue.metric import Presence, Role
 
-LINKS = Links(runbook_base_url="https://runbooks.example/outrider")
-DOCUMENTS = {name: json.loads(text) for name, text in dashboard_files(LINKS).items()}
+
+def settings(**changes) -> RuleSettings:
+    shipped = {"cluster": "demo", "regions": (ExpectedRegion(name="global", expected_servers=3),)}
+    shipped["links"] = Links(runbook_base_url="https://runbooks.example/outrider")
+    return RuleSettings(**(shipped | changes))
+
+
+SHIPPED = settings()
+DOCUMENTS = {name: json.loads(text) for name, text in dashboard_files(SHIPPED).items() if "by-hand" not in name}
+BY_UID = {dashboard.uid: dashboard for dashboard in DASHBOARDS}
 
 each_dashboard = pytest.mark.parametrize("document", DOCUMENTS.values(), ids=DOCUMENTS.keys())
 
@@ -36,7 +48,8 @@ def test_the_schema_is_todays(document):
     A dashboard has the schema version, variables, time and identity that provisioning needs.
     """
     assert 39 <= document["schemaVersion"]
-    assert ["datasource", "cluster", "region"] == [each["name"] for each in document["templating"]["list"]]
+    chosen = [choice.name for choice in BY_UID[document["uid"]].choices]
+    assert ["datasource", *chosen] == [each["name"] for each in document["templating"]["list"]]
     assert {"from": "now-1h", "to": "now"} == document["time"]
     assert document["uid"]
     assert not document["editable"]
@@ -105,11 +118,13 @@ def test_every_panel_says_what_it_shows(document):
 @each_dashboard
 def test_every_query_is_of_the_chosen_cluster(document):
     """
-    Several clusters share one Prometheus: no panel mixes them.
+    Several clusters share one Prometheus: no panel mixes them, but for those about Prometheus and Alertmanager.
     """
     for panel in panels(document):
         for target in panel["targets"]:
-            assert 'cluster="$cluster"' in target["expr"], panel["title"]
+            of_watchers = resolve(substituted(target["expr"])).metrics
+            is_of_watchers = all(name.startswith(("prometheus_", "alertmanager_")) for name in of_watchers)
+            assert is_of_watchers or re.search(r'cluster=~?"\$cluster"', target["expr"]), panel["title"]
 
 
 def test_promtool_accepts_every_query(tmp_path):
@@ -135,22 +150,23 @@ def test_rendering_is_stable_and_leaves_unchanged_files_alone(tmp_path):
     """
     The same dashboards give the same bytes, and a file that says so already is not written again.
     """
-    first = render_all(tmp_path, LINKS)
+    first = render_all(tmp_path, SHIPPED)
     stamps = [path.stat().st_mtime_ns for path in first]
 
-    second = render_all(tmp_path, LINKS)
+    second = render_all(tmp_path, SHIPPED)
 
     assert first == second
     assert stamps == [path.stat().st_mtime_ns for path in second]
-    assert all(path.read_text(encoding="utf-8") == dashboard_files(LINKS)[path.name] for path in first)
+    written = {str(path.relative_to(tmp_path)): path.read_text(encoding="utf-8") for path in first}
+    assert dashboard_files(SHIPPED) == written
 
 
 def test_runbooks_are_linked_where_they_are_published():
     """
     The dashboard links to the runbooks when they have a web address, and not to a folder.
     """
-    published = json.loads(render(DASHBOARDS[0], LINKS))
-    local = json.loads(render(DASHBOARDS[0], Links()))
+    published = json.loads(render(DASHBOARDS[0], SHIPPED))
+    local = json.loads(render(DASHBOARDS[0], settings(links=Links())))
 
     assert ["https://runbooks.example/outrider"] == [link["url"] for link in published["links"] if link.get("url")]
     assert [] == [link for link in local["links"] if link["title"] == "Runbooks"]
@@ -167,12 +183,127 @@ def test_a_dashboard_speaks_of_the_labels_there_are():
     """
     Renamed labels are asked for by their names, and a choice of a label that targets lack falls away.
     """
-    dialect = Dialect(labels={"cluster": "env", "region": "", "instance": "node"}, clusters=("eu",))
+    theirs = settings(cluster="eu", label_names={"cluster": "env", "region": "", "instance": "node"})
 
-    text = render(DASHBOARDS[0], LINKS, dialect)
+    text = render(BY_UID["outrider-cluster"], theirs)
 
     assert ["datasource", "cluster"] == [choice["name"] for choice in json.loads(text)["templating"]["list"]]
     assert "label_values(outrider:servers_expected, env)" in text
     assert "{{node}}" in text
     assert 'env=\\"$cluster\\"' in text
     assert not any(word in text for word in ("{{instance}}", "$region", 'cluster=\\"', 'env=\\"eu'))
+
+
+LEADER_ONLY = {
+    metric.name for metric in CATALOGUE if metric.present is Presence.LEADER_ONLY and metric.exporter is Role.SERVER
+}
+
+
+def test_gauges_of_the_leader_are_read_from_the_live_leader():
+    """
+    What stands still for a minute on a server that lost the lead is asked of the one that leads.
+    """
+    asked = [
+        (panel.title, series.expr)
+        for dashboard in DASHBOARDS
+        for panel in dashboard.panels
+        for series in panel.series
+        if {name.removesuffix("_sum").removesuffix("_count") for name in resolve(substituted(series.expr)).metrics}
+        & LEADER_ONLY
+    ]
+
+    assert len(asked) >= 5
+    assert [] == [each for each in asked if "and on (cluster, region, instance) outrider:leader{" not in each[1]]
+
+
+def test_every_dashboard_is_of_use():
+    """
+    An alert opens it.
+    """
+    assert {dashboard.uid for dashboard in DASHBOARDS} == {view.uid for view in views.VIEWS.values()}
+
+
+def test_links_from_values_lead_to_dashboards_and_fill_their_variables():
+    """
+    A value opens one of ours with the labels it has, at the same time and data source.
+    """
+    urls = [
+        link["url"]
+        for document in DOCUMENTS.values()
+        for panel in panels(document)
+        for link in panel["fieldConfig"]["defaults"]["links"]
+    ]
+
+    assert len(urls) > 10
+    for url in urls:
+        page, _, query = url.partition("?")
+        view = BY_UID[page.removeprefix("/d/")].view
+        filled = {name for name in view.variables if f"var-{name}=" in query or f"${{{name}:queryparam}}" in query}
+        assert {"cluster", "region"} & set(view.variables) <= filled, url
+        assert "${datasource:queryparam}" in query
+        assert "${__url_time_range}" in query
+
+
+def test_an_alert_in_a_table_leads_to_its_runbook():
+    """
+    Where runbooks are published; a folder is no link.
+    """
+
+    def runbook_links(of: RuleSettings) -> list[str]:
+        return [
+            item["value"][0]["url"]
+            for text in dashboard_files(of).values()
+            for panel in panels(json.loads(text))
+            for override in panel["fieldConfig"]["overrides"]
+            for item in override["properties"]
+            if item["id"] == "links"
+        ]
+
+    assert {"https://runbooks.example/outrider/${__value.raw}.md"} == set(runbook_links(SHIPPED))
+    assert [] == runbook_links(settings(links=Links()))
+
+
+def test_the_form_for_import_by_hand_asks_for_the_data_source():
+    """
+    It has no variable for it, and all that asks takes what was answered.
+    """
+    document = json.loads(render_by_hand(BY_UID["outrider-raft"], SHIPPED))
+
+    assert ["DS_PROMETHEUS"] == [each["name"] for each in document["__inputs"]]
+    assert ["cluster", "region", "instance"] == [each["name"] for each in document["templating"]["list"]]
+    assert {"${DS_PROMETHEUS}"} == {
+        target["datasource"]["uid"] for panel in panels(document) for target in panel["targets"]
+    }
+    assert "${datasource" not in json.dumps(document)
+
+
+def test_a_table_is_one_row_for_each_set_of_labels():
+    """
+    Its queries are asked for a moment, joined, and its columns named.
+    """
+    table = next(panel for panel in panels(DOCUMENTS["dashboards/outrider-fleet.json"]) if panel["type"] == "table")
+    join, order = table["transformations"]
+
+    assert {(True, False, "table")} == {(each["instant"], each["range"], each["format"]) for each in table["targets"]}
+    assert ("merge", "organize") == (join["id"], order["id"])
+    assert ["cluster", "region", "Value #A"] == sorted(
+        order["options"]["indexByName"], key=order["options"]["indexByName"].get
+    )[:3]
+    assert "servers with a leader" == order["options"]["renameByName"]["Value #A"]
+
+
+def test_limits_are_the_operators():
+    """
+    A threshold that outrider.yaml changes is the line that the dashboards draw.
+    """
+    changed = settings(
+        choices={"NomadScrapeSlow": Choice(numbers={"share": 0.2})}, times=Times(scrape_interval_seconds=10.0)
+    )
+
+    def line(of: RuleSettings) -> float:
+        document = json.loads(render(BY_UID["outrider-telemetry"], of))
+        panel = next(each for each in panels(document) if each["title"] == "How long does a scrape take?")
+        assert "line" == panel["fieldConfig"]["defaults"]["custom"]["thresholdsStyle"]["mode"]
+        return panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"]
+
+    assert (2.5, 2.0) == (line(SHIPPED), line(changed))

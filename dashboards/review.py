@@ -1,0 +1,187 @@
+"""One time line on which an incident can be read afterwards: what fired, who led, who answered, what work waited."""
+
+from alert_rules import recorded, views
+from alert_rules.raft import FLAPPING, LEASE_LOST
+from alert_rules.settings import RuleSettings
+from dashboards.panel import Color, Dashboard, Limit, Panel, PanelKind, Row, Series
+from dashboards.selecting import CLIENTS as IN_CLIENTS
+from dashboards.selecting import CLUSTER, LEADERS_NOTE, NOTES, REGION, TO_CLIENT, TO_SERVER, WHERE
+from dashboards.selecting import SERVERS as IN_SERVERS
+from dashboards.server_states import SERVER_STATES, server_state
+from telemetry.catalogue import external, memberlist, raft, serf
+from telemetry.catalogue.metric import Unit
+
+_WIDE = 24
+
+
+def more_than_servers(elections: float, settings: RuleSettings) -> float:
+    """Return from how many elections on a flapping leader is told: more than the number, and than there are servers."""
+    return max(elections, settings.smallest_region) + 1
+
+
+_LINES = Row(
+    "What happened when",
+    (
+        Panel(
+            title="Which alerts were pending or firing?",
+            about=external.ALERTS,
+            kind=PanelKind.STATE_TIMELINE,
+            series=(
+                Series(f'max by (alertname) (2 * ALERTS{{alertstate="firing", {WHERE}}})', "{{alertname}}"),
+                Series(
+                    f'max by (alertname) (ALERTS{{alertstate="pending", {WHERE}}})'
+                    f' unless on (alertname) ALERTS{{alertstate="firing", {WHERE}}}',
+                    "{{alertname}} (pending)",
+                ),
+            ),
+            words=((1, "pending", Color.CAUTION), (2, "firing", Color.BAD)),
+            when_empty="none",
+            good="Empty.",
+            bad="The first bar from the left is the cause, or the nearest to it; those that follow are silenced by it.",
+            width=_WIDE,
+            height=8,
+        ),
+        Panel(
+            title="What was each server doing?",
+            about=recorded.LEADER_HEARD,
+            unit=Unit.NONE,
+            kind=PanelKind.STATE_TIMELINE,
+            series=(Series(server_state(WHERE), "{{instance}}"),),
+            words=SERVER_STATES,
+            leads=(TO_SERVER,),
+            good="One leads, all others hear it.",
+            bad="Silent ones, or several that hear no leader; when none leads nothing is scheduled.",
+            width=_WIDE,
+            height=7,
+        ),
+        Panel(
+            title="Which client answered scrapes?",
+            about=external.UP,
+            kind=PanelKind.STATE_TIMELINE,
+            series=(Series(f"up{{{IN_CLIENTS}}}", "{{instance}}"),),
+            words=((0, "silent", Color.BAD), (1, "answers", Color.GOOD)),
+            leads=(TO_CLIENT,),
+            good="Unbroken bars.",
+            bad="Several that fall silent at one moment share a rack, a network or an update.",
+            width=_WIDE,
+            height=7,
+        ),
+    ),
+)
+
+_ELECTIONS = Row(
+    "Elections and members",
+    (
+        Panel(
+            title="How many elections were won lately?",
+            about=recorded.ELECTIONS,
+            series=(Series(f"outrider:elections{{{WHERE}}}", "elections"),),
+            limits=(Limit(FLAPPING, "elections", at=more_than_servers),),
+            when_empty="none",
+            good="None, or one for each server that was restarted.",
+            bad="From the line on the leader flaps: slow disks, a busy host or a lossy network between the servers.",
+            width=8,
+            height=7,
+        ),
+        Panel(
+            title="How often did a leader lose its lease?",
+            about=recorded.LEASE_LOSSES,
+            series=(Series(f"outrider:lease_losses{{{WHERE}}}", "leases lost"),),
+            limits=(Limit(LEASE_LOST, "losses"),),
+            when_empty="none",
+            good="None; one pause of a host or one cut costs one.",
+            bad="From the line on it is no accident: the leader's host stands still, or its network does.",
+            width=8,
+            height=7,
+        ),
+        Panel(
+            title="Who stood for election?",
+            about=raft.STATE_CANDIDATE,
+            series=(Series(f"nomad_raft_state_candidate{{{IN_SERVERS}}}", "{{instance}}"),),
+            when_empty="nobody",
+            good="Nobody; a step of one at a fail-over, gone after a minute.",
+            bad="Steady growth: servers campaign in vain, for they do not reach a majority.",
+            width=8,
+            height=7,
+        ),
+        Panel(
+            title="Whom did gossip call failed?",
+            about=serf.MEMBER_FAILED,
+            series=(
+                Series(f"nomad_serf_member_failed{{{IN_SERVERS}}}", "{{instance}} called failed"),
+                Series(f"nomad_serf_member_left{{{IN_SERVERS}}}", "{{instance}} saw leave"),
+            ),
+            when_empty="nobody",
+            good="Nobody.",
+            bad="A failure while all servers answer scrapes: gossip does not pass between them.",
+            width=12,
+            height=7,
+        ),
+        Panel(
+            title="How many members did each server count alive?",
+            about=memberlist.NODE_INSTANCES,
+            series=(Series(f'nomad_memberlist_node_instances{{node_state="alive", {IN_SERVERS}}}', "{{instance}}"),),
+            when_empty="not told lately",
+            good="The same number everywhere, though up to two minutes old.",
+            bad="Different numbers for ten minutes: gossip is split.",
+            width=12,
+            height=7,
+        ),
+    ),
+)
+
+_WORK = Row(
+    "Work",
+    (
+        Panel(
+            title="Which evaluations waited?",
+            about=recorded.EVALUATIONS_READY,
+            series=(
+                Series(f"outrider:evaluations_ready{{{WHERE}}}", "ready"),
+                Series(f"outrider:evaluations_unacked{{{WHERE}}}", "being worked on"),
+                Series(f"outrider:evaluations_blocked{{{WHERE}}}", "blocked"),
+                Series(f"outrider:plan_queue{{{WHERE}}}", "plans"),
+            ),
+            good="Ready ones are taken at once; a burst after a lost client is worked off in seconds.",
+            bad="Ready ones that stay for minutes, or all lines at 0 while there is no leader.",
+            width=8,
+            height=7,
+        ),
+        Panel(
+            title="Which clients did the leader hear?",
+            about=recorded.HEARTBEATS_ACTIVE,
+            series=(
+                Series(f"outrider:heartbeats_active{{{WHERE}}}", "heard by the leader"),
+                Series(f"outrider:clients_targeted{{{WHERE}}} - outrider:clients_down{{{WHERE}}}", "answer scrapes"),
+                Series(f"outrider:heartbeats_missed{{{WHERE}}}", "missed heartbeats lately"),
+            ),
+            when_empty="no leader",
+            good="The leader hears as many as answer.",
+            bad="Fewer heard than answer: clients are cut from the servers, and their work is started elsewhere.",
+            width=8,
+            height=7,
+        ),
+        Panel(
+            title="How long did a write take?",
+            about=recorded.COMMIT_MILLISECONDS,
+            series=(
+                Series(f"outrider:commit_milliseconds{{{WHERE}}}", "commit"),
+                Series(f"outrider:contact_milliseconds{{{WHERE}}}", "age of contact"),
+            ),
+            when_empty="nothing written",
+            good="Commits of a few milliseconds, contacts below 150 ms.",
+            bad="A rise before the first alert: slow disks or a slow network were the cause.",
+            width=8,
+            height=7,
+        ),
+    ),
+)
+
+REVIEW = Dashboard(
+    view=views.REVIEW,
+    title="Outrider: fault review",
+    description="An incident on one time line: choose its time, and read from the top.",
+    choices=(CLUSTER, REGION),
+    notes=(LEADERS_NOTE, NOTES[0]),
+    rows=(_LINES, _ELECTIONS, _WORK),
+)
