@@ -11,10 +11,10 @@ HAS_DOCKER := docker compose version >/dev/null 2>&1 && docker info >/dev/null 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim bench rules-test replay catalogue main-job drill churn build lock
+.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim bench rules-test replay catalogue main-job drill churn dashboards-live build lock
 
 help: ## List the commands.
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 venv: $(TESTS) ## Make .venv with everything that is needed to run and to test.
 
@@ -87,6 +87,9 @@ drill: tools ## Make every fault on clusters of its own, and keep score. One of 
 
 churn: tools ## Change a healthy cluster for an hour, in which nothing may arrive. Shorter: make churn MINUTES=10
 	@$(BIN)/outrider drill --churn $(MINUTES) $(ARGS)
+
+dashboards-live: $(TESTS) tools ## Ask every query of the dashboards, on recordings of a real Nomad: make dashboards-live RECORDINGS=folder
+	@$(BIN)/python -m tests.dashboards.live $(RECORDINGS)
 
 build: $(RUNS) ## Write compose/generated from compose/outrider.yaml.
 	@$(BIN)/outrider build -f compose/outrider.yaml -o compose/generated

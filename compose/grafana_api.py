@@ -23,9 +23,14 @@ class GrafanaError(Exception):
 
 
 class Grafana:
-    """One Grafana at *url*, asked with a token; redirects are not followed, so that none gets the token elsewhere."""
+    """One Grafana at *url*, asked with a token; redirects are not followed, so that none gets the token elsewhere.
+
+    Raises GrafanaError when *url* is no address of the web.
+    """
 
     def __init__(self, url: str, token: str) -> None:
+        if not url.startswith(("http://", "https://")):
+            raise GrafanaError(f"{url!r} is no address of a Grafana: write it as in a browser, https://host/")
         self._url = url.rstrip("/")
         self._session = requests.Session()
         # No .netrc, whose password would go before the token.
@@ -52,8 +57,11 @@ class Grafana:
     def _need(self, method: str, path: str, body: Any) -> dict[str, Any]:
         answer = self._ask(method, path, body)
         if answer is None:
-            raise GrafanaError(f"Grafana at {self._url} knows no {path}: is it Grafana, and the whole of its address?")
+            raise self._stranger(path)
         return answer
+
+    def _stranger(self, path: str) -> GrafanaError:
+        return GrafanaError(f"{self._url}{path} answers with something else than Grafana's API: name Grafana's address")
 
     def _ask(self, method: str, path: str, body: Any = None) -> dict[str, Any] | None:
         """Return the answer, None when there is no such thing; raise GrafanaError for anything else."""
@@ -70,21 +78,25 @@ class Grafana:
                 f"Grafana at {self._url} does not answer ({_cause(error)}): is it running there?"
             ) from None
         said = _said(answer)
-        if answer.status_code == _NOT_FOUND and (method == "GET" or not said):
+        if answer.status_code == _NOT_FOUND and method == "GET":
+            if not _is_object(answer):
+                raise self._stranger(path)
             return None
         if answer.status_code >= _FIRST_REFUSAL:
             raise GrafanaError(
                 f"Grafana at {self._url} refused {method} {path} with {answer.status_code}: {said}{_remedy(answer, said)}"
             )
-        try:
-            found = answer.json()
-        except ValueError:
-            found = None
-        if not isinstance(found, dict):
-            raise GrafanaError(
-                f"{self._url}{path} answers with something else than Grafana's API: name Grafana's address"
-            )
+        if not _is_object(answer):
+            raise self._stranger(path)
+        found: dict[str, Any] = answer.json()
         return found
+
+
+def _is_object(answer: requests.Response) -> bool:
+    try:
+        return isinstance(answer.json(), dict)
+    except ValueError:
+        return False
 
 
 def _said(answer: requests.Response) -> str:

@@ -15,6 +15,11 @@ def _each(expr: str) -> str:
     return f"max by (cluster, region) ({expr})"
 
 
+def _versions(series: str) -> str:
+    servers = f'{series}{{role="server", {_WHERE}}}'
+    return f"count by (cluster, region) (count by (cluster, region, version) ({servers}))"
+
+
 _SUMS = Row(
     "All clusters",
     (
@@ -164,12 +169,7 @@ _TABLES = Row(
             about=external.GO_INFO,
             unit=Unit.COUNT,
             kind=PanelKind.BAR_GAUGE,
-            series=(
-                Series(
-                    f'count by (cluster, region) (count by (cluster, region, version) (go_info{{role="server", {_WHERE}}}))',
-                    "{{cluster}} {{region}}",
-                ),
-            ),
+            series=(Series(f"{_versions('outrider_agent_info')} or {_versions('go_info')}", "{{cluster}} {{region}}"),),
             description="A real Nomad says no version of its own: that of the Go it was built with stands for it.",
             good="1.",
             bad="2 for longer than an upgrade takes.",

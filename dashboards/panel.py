@@ -242,10 +242,10 @@ class Row:
 
     def __post_init__(self) -> None:
         for panel in self.panels:
-            ours = {name for series in panel.series for name in resolve(substituted(series.expr)).metrics}
-            ours = {name for name in ours if name.startswith("outrider_")}
-            if ours and not self.is_ours:
-                raise PanelError(f"panel {panel.title!r} shows {sorted(ours)}, which no Nomad exports: mark the row")
+            for series in panel.series:
+                tree = pp.parse(substituted(series.expr))
+                if not self.is_ours and all(_asks_for_ours(arm) for arm in _arms(tree)):
+                    raise PanelError(f"panel {panel.title!r}: {series.expr} is of no Nomad: mark the row as ours")
 
     @property
     def heading(self) -> str:
@@ -329,6 +329,19 @@ class Dashboard:
     def panels(self) -> tuple[Panel, ...]:
         """Every panel in reading order."""
         return tuple(panel for row in self.rows for panel in row.panels)
+
+
+def _arms(tree: pp.Expr) -> tuple[pp.Expr, ...]:
+    """Return the alternatives of which a query is made with `or`."""
+    if isinstance(tree, pp.ParenExpr):
+        return _arms(tree.expr)
+    if isinstance(tree, pp.BinaryExpr) and str(tree.op) == "or":
+        return (*_arms(tree.lhs), *_arms(tree.rhs))
+    return (tree,)
+
+
+def _asks_for_ours(arm: pp.Expr) -> bool:
+    return any(name.startswith("outrider_") for name in resolve(str(arm)).metrics)
 
 
 def substituted(expr: str) -> str:

@@ -22,7 +22,8 @@ class Refusal(Exception):
 class FakeGrafana:
     """Folders by uid, dashboards by uid, and every write that came.
 
-    *provisioned* are the uids that come from files, *is_viewer* takes away the right to write.
+    *provisioned* are the uids that come from files, *is_viewer* takes away the right to write;
+    *is_something_else* makes it a server that knows no such paths.
     """
 
     def __init__(self):
@@ -31,6 +32,7 @@ class FakeGrafana:
         self.writes = []
         self.provisioned = set()
         self.is_viewer = False
+        self.is_something_else = False
         self.url = ""
 
     def answer(self, method, path, token, body):
@@ -105,6 +107,8 @@ def fake_grafana():
                 status, answer = 200, grafana.answer(self.command, self.path, self.headers.get("Authorization"), body)
             except Refusal as refusal:
                 status, answer = refusal.status, {"message": refusal.message}
+            if grafana.is_something_else:
+                status, answer = 404, "not found"
             self.send_response(status)
             self.send_header("Content-Type", "application/json")
             self.end_headers()

@@ -183,6 +183,18 @@ def test_a_grafana_that_is_not_there_is_told(run, command):
     assert (1, True) == (without.exit_code, "the token cannot be read" in without.output), without.output
 
 
+def test_what_is_no_grafana_is_told(run, grafana):
+    """
+    An address without its beginning, and a server that knows nothing of dashboards.
+    """
+    bare = run("diff", url="grafana.example")
+    grafana.is_something_else = True
+    other = run("diff")
+
+    assert (1, True) == (bare.exit_code, "'grafana.example' is no address of a Grafana" in bare.output), bare.output
+    assert (1, True) == (other.exit_code, "something else than Grafana's API" in other.output), other.output
+
+
 def test_diff_says_what_differs_and_fails(run, grafana):
     """
     Nothing after an import; then a changed title, a panel that is gone, and a dashboard that is not there.

@@ -152,12 +152,14 @@ def test_a_query_of_a_table_is_an_aggregation_by_its_columns(expr):
 
 def test_what_no_nomad_exports_stands_in_a_row_that_says_so():
     """
-    A panel on series of ours is refused in any other row.
+    A panel on series of ours is refused in any other row, unless a Nomad's own stand in for them.
     """
     ours = panel("outrider_raft_term", about=outrider.RAFT_TERM)
 
     with pytest.raises(PanelError, match="outrider_raft_term"):
         Row("Terms", (ours,))
+    either = panel("max by (instance) (outrider_raft_term) or max by (instance) (up)")
+    assert "Terms" == Row("Terms", (either,)).heading
     assert "Terms (only with Outrider's agent or exporter)" == Row("Terms", (ours,), is_ours=True).heading
 
 

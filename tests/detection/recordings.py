@@ -162,44 +162,44 @@ def metrics_of(name: str) -> tuple[str, ...]:
     return tuple(json.loads((DATA / f"{name}.json").read_text(encoding="utf-8"))["metrics"])
 
 
-def read_folder(folder: Path) -> Iterator[tuple[str, dict[str, object]]]:
+def read_folder(folder: Path, also: frozenset[str] = frozenset()) -> Iterator[tuple[str, dict[str, object]]]:
     """Yield the name of each recording below *folder*, and what a file in `data/` holds of it.
 
-    *folder* may be a recording itself. Raises ValueError when there is none.
+    *also* names series that are kept besides. *folder* may be a recording itself. Raises ValueError when there is none.
     """
     if not folder.is_dir():
         raise ValueError(f"{folder} is no folder; name the one that the recordings are in")
     if _is_recording(folder):
-        yield folder.name, make(folder)
+        yield folder.name, make(folder, also)
         return
     found = False
     for path in sorted(folder.iterdir()):
         if _is_recording(path):
             found = True
-            yield path.name, make(path)
+            yield path.name, make(path, also)
         if path.name.endswith(".tar.xz"):
             with tempfile.TemporaryDirectory(prefix="recording-") as scratch, tarfile.open(path) as archive:
                 archive.extractall(scratch, filter="data")
                 for inner in sorted(Path(scratch).iterdir()):
                     if _is_recording(inner):
                         found = True
-                        yield inner.name, make(inner)
+                        yield inner.name, make(inner, also)
     if not found:
         raise ValueError(f"{folder} holds no recording: a folder, or .tar.xz, with a folder of *.prom for each agent")
 
 
-def recordings_in(folder: Path) -> list[Recording]:
-    """Return the recordings below *folder*."""
-    return [_recording(name, content) for name, content in read_folder(folder)]
+def recordings_in(folder: Path, also: frozenset[str] = frozenset()) -> list[Recording]:
+    """Return the recordings below *folder*, with the series that *also* names besides those of rules."""
+    return [_recording(name, content) for name, content in read_folder(folder, also)]
 
 
-def make(folder: Path) -> dict[str, object]:
-    """Return the content of a file in `data/` for the recording in *folder*."""
+def make(folder: Path, also: frozenset[str] = frozenset()) -> dict[str, object]:
+    """Return the content of a file in `data/` for the recording in *folder*; *also* names further series to keep."""
     agents = sorted(path for path in folder.iterdir() if any(path.glob("*.prom")))
     scrapes = {agent.name: sorted((*agent.glob("*.prom"), *agent.glob("*.err")), key=_time) for agent in agents}
     start = min(_time(files[0]) for files in scrapes.values())
     seconds = round(max(_time(files[-1]) for files in scrapes.values()) - start) + 1
-    metrics = wanted()
+    metrics = tuple(sorted({*wanted(), *also}))
     series: dict[str, str] = {}
     roles: dict[str, str] = {}
     for agent, files in scrapes.items():

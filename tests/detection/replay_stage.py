@@ -11,7 +11,7 @@ import threading
 import time
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -74,9 +74,16 @@ def aligned(recordings: Sequence[Recording], health: int) -> list[Recording]:
     return [recording.with_health(total - recording.seconds) for recording in recordings]
 
 
-def replay(recordings: Sequence[Recording], stages: Sequence[Stage], folder: Path, seconds: float) -> list[Outcome]:
+def replay(
+    recordings: Sequence[Recording],
+    stages: Sequence[Stage],
+    folder: Path,
+    seconds: float,
+    looks: Mapping[float, Callable[[str], None]] | None = None,
+) -> list[Outcome]:
     """Play *recordings* for so many *seconds* to all *stages* at once, and return what came of each.
 
+    *looks* are called with the address of each Prometheus, so many seconds after the beginning.
     The recordings begin in health, long enough for Prometheus to start. What the programs read and wrote stays in
     *folder*. Raises AssertionError when a program ends early or does not get ready.
     """
@@ -99,6 +106,10 @@ def replay(recordings: Sequence[Recording], stages: Sequence[Stage], folder: Pat
             started.append(settings.description.prometheus)
         for address in started:
             wait_until(lambda: _discovered(address), READY_SECONDS_MAX, f"Prometheus at {address} knows Alertmanager")  # noqa: B023, used at once
+        for moment, look in sorted((looks or {}).items()):
+            wait_until(lambda: beginning.seconds() >= moment, moment + 1, "the time to look")  # noqa: B023, used at once
+            for address in started:
+                look(address)
         wait_until(lambda: beginning.seconds() >= seconds, seconds + 1, "the recordings are over")
         for address, outcome in zip(started, outcomes, strict=True):
             _gather_fired(address, outcome, moved, beginning)
