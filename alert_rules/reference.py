@@ -7,6 +7,7 @@ from alert_rules.rule import AlertRule
 from alert_rules.rules import SPECS, rule_set
 from alert_rules.settings import RuleSettings, Times
 from alert_rules.spec import AlertSpec, Number
+from alert_rules.views import VIEWS
 from telemetry.catalogue.metric import Unit
 from telemetry.scrape.duration import format_duration
 
@@ -19,7 +20,7 @@ settings as YAML.
 
 Times are those of the shipped intervals (scrapes and evaluations every 5 s, group_wait 5 s) in a region of three
 servers. *Promise* is the longest time from the fault to the notification, beyond the duration that the alert itself
-states; *held* is `for`. An alert gives way to those it is *silenced by*: it neither begins under them nor ends before
+states; *held* is `for`; *opens* is the dashboard that its link leads to. An alert gives way to those it is *silenced by*: it neither begins under them nor ends before
 them. Every number is a setting of that name under `rules.ALERT` in outrider.yaml.
 """
 
@@ -66,13 +67,13 @@ def document(settings: RuleSettings) -> str:
 
 
 def _overview(alerts: tuple[AlertRule, ...], times: Times) -> Iterator[str]:
-    yield "| alert | severity | held | promise |"
-    yield "|---|---|---|---|"
+    yield "| alert | severity | held | promise | opens |"
+    yield "|---|---|---|---|---|"
     by_name = {rule.alert: rule for rule in alerts}
     for name in (*(spec.alert for spec in SPECS), *(set(by_name) - {spec.alert for spec in SPECS})):
         rule = by_name[name]
         held, promise = format_duration(rule.hold_seconds), format_duration(rule.promised_seconds(times))
-        yield f"| {name} | {rule.severity.value} | {held} | {promise} |"
+        yield f"| {name} | {rule.severity.value} | {held} | {promise} | `{VIEWS[name].uid}` |"
     yield ""
 
 
