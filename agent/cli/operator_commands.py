@@ -1,4 +1,4 @@
-"""`outrider operator`: Raft, autopilot, metrics, and gossip by `gossip_commands`."""
+"""`outrider operator`: Raft, autopilot, metrics; gossip and snapshots have modules of their own."""
 
 import json
 from typing import Any
@@ -9,16 +9,18 @@ from agent.cli.dashes import DashedGroup
 from agent.cli.formats import boolean, stamp
 from agent.cli.gossip_commands import gossip
 from agent.cli.session import World, show_json, told, uses_api
+from agent.cli.snapshot_commands import snapshot
 from agent.cli.tables import columns
 from telemetry.nomad_api import NomadApi
 
 
 @click.group(cls=DashedGroup)
 def operator() -> None:
-    """Look at Raft, autopilot and metrics; change the keys of gossip."""
+    """Look at Raft, autopilot and metrics; change the keys of gossip; save and restore the state."""
 
 
 operator.add_command(gossip)
+operator.add_command(snapshot)
 
 
 @operator.group(cls=DashedGroup)

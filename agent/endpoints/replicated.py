@@ -48,6 +48,7 @@ class ReplicatedState:
     def apply(self, index: int, command: bytes) -> bytes:
         """Carry out one committed command and return its encoded result. Source: consensus.replicator.Fsm."""
         started = self._clock.monotonic()
+        index += self._state.index_offset
         try:
             decoded = decode(command)
         except ValueError:

@@ -142,6 +142,27 @@ class DeleteEvals(Command, tag="delete_eval", frozen=True):
     alloc_ids: list[AllocID]
 
 
+class StageSnapshot(Command, tag="snapshot_stage", frozen=True):
+    """A piece of a snapshot that an operator restores; nothing but memory is used until `RestoreSnapshot`.
+
+    `offset` 0 begins anew, and ends what another operator had begun.
+    """
+
+    kind: ClassVar[str] = "snapshot_stage"
+    restore_id: str
+    offset: int
+    data: bytes
+
+
+class RestoreSnapshot(Command, tag="snapshot_restore", frozen=True):
+    """The staged pieces, `packed_bytes` long and `state_bytes` when unpacked, become the state."""
+
+    kind: ClassVar[str] = "snapshot_restore"
+    restore_id: str
+    packed_bytes: int
+    state_bytes: int
+
+
 class Noop(Command, tag="noop", frozen=True):
     """Changes nothing; committed by a new leader, so that it knows what is committed."""
 
@@ -161,6 +182,8 @@ AnyCommand = (
     | ApplyPlanResults
     | UpdateAllocsFromClient
     | DeleteEvals
+    | StageSnapshot
+    | RestoreSnapshot
     | Noop
 )
 

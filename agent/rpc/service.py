@@ -73,6 +73,7 @@ _RATES: dict[str, Metric] = {
     "Node.UpdateEligibility": catalogue.RPC_NODE_WRITE,
     "Operator.RaftGetConfiguration": catalogue.RPC_OPERATOR_READ,
     "Operator.ServerHealth": catalogue.RPC_OPERATOR_READ,
+    "Operator.SnapshotSave": catalogue.RPC_OPERATOR_READ,
     "Plan.Submit": catalogue.RPC_PLAN_WRITE,
     "Status.Leader": catalogue.RPC_STATUS_READ,
     "Status.Ping": catalogue.RPC_STATUS_READ,
