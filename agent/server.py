@@ -290,9 +290,13 @@ class ServerAgent:
             **JobEndpoint(context).handlers(),
             **AllocEndpoint(context).handlers(),
             **EvalEndpoint(context).handlers(),
-            **OperatorEndpoint(context, self._identity.peer, self.health.response, self.members).handlers(),
+            **self._operator(context).handlers(),
             **SnapshotEndpoint(context, lambda command: self.propose(command, RESTORE_SECONDS)).handlers(),
         }
+
+    def _operator(self, context: Context) -> OperatorEndpoint:
+        transfer = self.replicator.transfer_leadership
+        return OperatorEndpoint(context, self._identity.peer, self.health.response, self.members, transfer)
 
     def _make_workers(self) -> list[Worker]:
         count = self._config.server.num_schedulers

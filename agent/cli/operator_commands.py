@@ -8,7 +8,7 @@ import click
 from agent.cli.dashes import DashedGroup
 from agent.cli.formats import boolean, stamp
 from agent.cli.gossip_commands import gossip
-from agent.cli.session import World, show_json, told, uses_api
+from agent.cli.session import World, fail, show_json, told, uses_api
 from agent.cli.snapshot_commands import snapshot
 from agent.cli.tables import columns
 from telemetry.nomad_api import NomadApi
@@ -25,7 +25,7 @@ operator.add_command(snapshot)
 
 @operator.group(cls=DashedGroup)
 def raft() -> None:
-    """Look at the Raft cluster."""
+    """Look at the Raft cluster, and change who leads it."""
 
 
 @raft.command("list-peers")
@@ -47,6 +47,24 @@ def list_peers(api: NomadApi, _world: World, *, stale: bool, as_json: bool) -> N
         for peer in sorted(found["Servers"], key=lambda peer: (peer["Node"], peer["ID"]))
     ]  # fmt: skip
     click.echo(columns([("Node", "ID", "Address", "State", "Voter", "RaftProtocol"), *rows]))
+
+
+@raft.command("transfer-leadership")
+@click.option("--peer-id", default="", metavar="ID", help="Id of the server that is to lead.")
+@click.option("--peer-address", default="", metavar="IP:PORT", help="Its address, as list-peers shows it.")
+@uses_api
+def transfer_leadership(api: NomadApi, _world: World, *, peer_id: str, peer_address: str) -> None:
+    """Let another server lead; returns once it does. For the moment of a change writes wait."""
+    doing = "Error transferring leadership to peer"
+    if not peer_id and not peer_address:
+        fail(f"{doing}: an address or id is required for the destination peer")
+    if peer_id and peer_address:
+        fail(f"{doing}: cannot give both an address and id")
+    params = {"id": peer_id} if peer_id else {"address": peer_address}
+    with told(doing):
+        api.put("/v1/operator/raft/transfer-leadership", None, params)
+    named = f'id "{peer_id}"' if peer_id else f'address "{peer_address}"'
+    click.echo(f"Transferred leadership to peer with {named}")
 
 
 @operator.group(cls=DashedGroup)

@@ -145,8 +145,11 @@ class Replicator(Protocol):
     async def snapshot(self) -> int:
         """Write a snapshot now and return the index it covers."""
 
-    async def transfer_leadership(self) -> bool:
-        """Ask a follower that has the whole log to take over; False when there is none or this server does not lead."""
+    async def transfer_leadership(self, server_id: str = "") -> bool:
+        """Ask a follower that has the whole log to take over; False when there is none or this server does not lead.
+
+        With *server_id* that one and no other: asking a follower that lags would only cost an election.
+        """
 
     def collect(self) -> None:
         """Emit the gauges that are due at each collection interval."""

@@ -1,12 +1,22 @@
 """Servers: who leads, who votes, who is healthy. Source: nomad/status_endpoint.go, nomad/operator_endpoint.go."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 from agent.consensus.replicator import Peer, ReplicatorStatus
 from agent.endpoints.context import Context, Handlers
 from agent.endpoints.health import others
+from agent.errors import RequestRefused, UnknownOutcome
 from agent.rpc import methods as m
+
+CATCH_UP_SECONDS = 2.0
+"""How long a follower that is to lead may take to have the whole log: on a busy cluster it has it between two writes."""
+
+TRANSFER_SECONDS = 5.0
+"""How long the new leader may take to be known; an election takes a few hundredths of a second."""
+
+_LOOK_SECONDS = 0.02
 
 
 class OperatorEndpoint:
@@ -18,11 +28,14 @@ class OperatorEndpoint:
         own: Peer,
         health: Callable[[], m.AutopilotHealthResponse],
         members: Callable[[], list[dict[str, Any]]],
+        transfer: Callable[[str], Awaitable[bool]],
     ) -> None:
+        """Answer for the server *own*; *transfer* asks the server with an id to lead, as `Replicator` does."""
         self._context = context
         self._own = own
         self._health = health
         self._members = members
+        self._transfer = transfer
 
     def handlers(self) -> Handlers:
         """Return what answers which method."""
@@ -33,6 +46,7 @@ class OperatorEndpoint:
             m.STATUS_MEMBERS: self.members,
             m.OPERATOR_RAFT_CONFIGURATION: self.raft_configuration,
             m.OPERATOR_SERVER_HEALTH: self.server_health,
+            m.OPERATOR_RAFT_TRANSFER: self.transfer_leadership,
         }
 
     async def ping(self, request: m.Request) -> m.Response:
@@ -65,6 +79,51 @@ class OperatorEndpoint:
         voters = [(self._own, True), *((entry.peer, entry.voter) for entry in others(status, self._own))]
         servers = [_raft_server(peer, voter, status, self._context.region) for peer, voter in voters]
         return self._fresh(m.RaftConfigurationResponse(servers=servers))
+
+    async def transfer_leadership(self, request: m.RaftTransferRequest) -> m.RaftTransferResponse:
+        """Let another server lead and return once it does; raises RequestRefused when it cannot."""
+        wanted = self._wanted(request)
+        if wanted != self._own:
+            await self._ask_to_lead(wanted)
+            await self._until_it_leads(wanted)
+        return self._fresh(
+            m.RaftTransferResponse(
+                from_id=self._own.server_id,
+                from_address=self._own.rpc_address,
+                to_id=wanted.server_id,
+                to_address=wanted.rpc_address,
+            )
+        )
+
+    def _wanted(self, request: m.RaftTransferRequest) -> Peer:
+        peers = [self._own, *(entry.peer for entry in others(self._context.status(), self._own))]
+        for peer in peers:
+            if request.peer_id == peer.server_id if request.peer_id else request.peer_address == peer.rpc_address:
+                return peer
+        kind, text = ("id", request.peer_id) if request.peer_id else ("address", request.peer_address)
+        raise RequestRefused(f'{kind} "{text}" was not found in the Raft configuration', 400)
+
+    async def _ask_to_lead(self, wanted: Peer) -> None:
+        """Ask *wanted* once it has the whole log; raises RequestRefused when it does not get it in time."""
+        clock = self._context.clock
+        give_up = clock.monotonic() + CATCH_UP_SECONDS
+        while not await self._transfer(wanted.server_id):
+            if clock.monotonic() >= give_up:
+                status = self._context.status()
+                entry = next(entry for entry in others(status, self._own) if entry.peer == wanted)
+                has = f"it has {entry.match_index or 0} of {status.last_index} entries"
+                reason = has if entry.connected else "it is not connected"
+                raise RequestRefused(f"{wanted.name or wanted.rpc_address} cannot lead now: {reason}", 409)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _until_it_leads(self, wanted: Peer) -> None:
+        clock = self._context.clock
+        give_up = clock.monotonic() + TRANSFER_SECONDS
+        while (leader := self._context.status().leader) is None or leader.server_id != wanted.server_id:
+            if clock.monotonic() >= give_up:
+                leads = "nobody" if leader is None else leader.name
+                raise UnknownOutcome(f"{wanted.name} was asked to lead, and {leads} leads")
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def server_health(self, request: m.Request) -> m.AutopilotHealthResponse:
         """Return autopilot's last judgement; empty for a moment after an election, as on Nomad."""

@@ -438,12 +438,31 @@ class SnapshotRestoreRequest(Request, frozen=True, kw_only=True):
     state_bytes: int
 
 
+class RaftTransferRequest(Request, frozen=True, kw_only=True):
+    """Hand the lead to the server with this id, or at this gRPC address; one of both is empty."""
+
+    peer_id: str = ""
+    peer_address: str = ""
+
+
+class RaftTransferResponse(Response, frozen=True, kw_only=True):
+    """Who led and who leads: id and gRPC address each; the same when there was nothing to do."""
+
+    from_id: str
+    from_address: str
+    to_id: str
+    to_address: str
+
+
 STATUS_PING = Method("Status.Ping", Request, Response, Access.LOCAL)
 STATUS_LEADER = Method("Status.Leader", Request, StatusLeaderResponse, Access.READ)
 STATUS_PEERS = Method("Status.Peers", Request, StatusPeersResponse, Access.READ)
 STATUS_MEMBERS = Method("Status.Members", Request, MembersResponse, Access.LOCAL)
 OPERATOR_RAFT_CONFIGURATION = Method("Operator.RaftGetConfiguration", Request, RaftConfigurationResponse, Access.READ)
 OPERATOR_SERVER_HEALTH = Method("Operator.ServerHealth", Request, AutopilotHealthResponse, Access.READ)
+OPERATOR_RAFT_TRANSFER = Method(
+    "Operator.TransferLeadershipToPeer", RaftTransferRequest, RaftTransferResponse, Access.WRITE
+)
 OPERATOR_SNAPSHOT_SAVE = Method("Operator.SnapshotSave", SnapshotSaveRequest, SnapshotSaveResponse, Access.READ)
 OPERATOR_SNAPSHOT_STAGE = Method("Operator.SnapshotStage", SnapshotStageRequest, Response, Access.WRITE)
 OPERATOR_SNAPSHOT_RESTORE = Method("Operator.SnapshotRestore", SnapshotRestoreRequest, Response, Access.WRITE)
