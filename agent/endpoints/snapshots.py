@@ -90,6 +90,8 @@ class SnapshotEndpoint:
                 request_id=context.new_id(),
                 at=context.now_ns(),
                 restore_id=request.restore_id,
+                packed_bytes=request.packed_bytes,
+                state_bytes=request.state_bytes,
                 offset=request.offset,
                 data=request.data,
             )
@@ -99,8 +101,9 @@ class SnapshotEndpoint:
     async def restore(self, request: m.SnapshotRestoreRequest) -> m.Response:
         """Let the staged pieces be the state of all servers."""
         context = self._context
-        fields = {name: getattr(request, name) for name in ("restore_id", "packed_bytes", "state_bytes")}
-        command = RestoreSnapshot(request_id=context.new_id(), at=context.now_ns(), **fields)
+        # The others began at the same time: none of them has to decode while it should hear its leader.
+        await context.replicated.until_prepared(request.restore_id)
+        command = RestoreSnapshot(request_id=context.new_id(), at=context.now_ns(), restore_id=request.restore_id)
         result = await self._put_in_place(command)
         context.logger.warning("the state was replaced by an operator's snapshot: index=%d", result.index)
         return context.fresh(m.Response(), result.index)

@@ -99,14 +99,17 @@ async def _put_in_place(api: AgentApi, region: str, packed: bytes, state_bytes: 
     try:
         for offset in range(0, len(packed), PIECE_BYTES_MAX):
             piece = m.SnapshotStageRequest(
-                region=region, restore_id=restore_id, offset=offset, data=packed[offset : offset + PIECE_BYTES_MAX]
+                region=region,
+                restore_id=restore_id,
+                packed_bytes=len(packed),
+                state_bytes=state_bytes,
+                offset=offset,
+                data=packed[offset : offset + PIECE_BYTES_MAX],
             )
             await api.caller.call(m.OPERATOR_SNAPSHOT_STAGE, piece, CALL_TIMEOUT_SECONDS)
     except UnknownOutcome as error:
         raise RequestRefused(f"nothing was restored, try again: a piece was lost on its way: {error}", 500) from error
-    swap = m.SnapshotRestoreRequest(
-        region=region, restore_id=restore_id, packed_bytes=len(packed), state_bytes=state_bytes
-    )
+    swap = m.SnapshotRestoreRequest(region=region, restore_id=restore_id)
     try:
         return await api.caller.call(m.OPERATOR_SNAPSHOT_RESTORE, swap, RESTORE_SECONDS)
     except UnknownOutcome as error:

@@ -145,22 +145,23 @@ class DeleteEvals(Command, tag="delete_eval", frozen=True):
 class StageSnapshot(Command, tag="snapshot_stage", frozen=True):
     """A piece of a snapshot that an operator restores; nothing but memory is used until `RestoreSnapshot`.
 
-    `offset` 0 begins anew, and ends what another operator had begun.
+    `offset` 0 begins anew, and ends what another operator had begun. All pieces together are `packed_bytes`, and unpack
+    to `state_bytes`.
     """
 
     kind: ClassVar[str] = "snapshot_stage"
     restore_id: str
+    packed_bytes: int
+    state_bytes: int
     offset: int
     data: bytes
 
 
 class RestoreSnapshot(Command, tag="snapshot_restore", frozen=True):
-    """The staged pieces, `packed_bytes` long and `state_bytes` when unpacked, become the state."""
+    """The staged pieces become the state."""
 
     kind: ClassVar[str] = "snapshot_restore"
     restore_id: str
-    packed_bytes: int
-    state_bytes: int
 
 
 class Noop(Command, tag="noop", frozen=True):

@@ -423,9 +423,11 @@ class SnapshotSaveResponse(Response, frozen=True, kw_only=True):
 
 
 class SnapshotStageRequest(Request, frozen=True, kw_only=True):
-    """Keep a piece of a packed state that is to be restored: what is at `offset` of it."""
+    """Keep a piece of a packed state that is to be restored: what is at `offset` of its `packed_bytes`."""
 
     restore_id: str
+    packed_bytes: int
+    state_bytes: int
     offset: int
     data: bytes
 
@@ -434,8 +436,6 @@ class SnapshotRestoreRequest(Request, frozen=True, kw_only=True):
     """Make the state of the pieces that are kept under `restore_id`."""
 
     restore_id: str
-    packed_bytes: int
-    state_bytes: int
 
 
 class RaftTransferRequest(Request, frozen=True, kw_only=True):

@@ -50,8 +50,10 @@ class Applied:
     changes: Changes
 
 
-def apply(state: State, index: int, command: AnyCommand) -> Applied:
+def apply(state: State, index: int, command: AnyCommand, prepared: State | None = None) -> Applied:
     """Return what *command* makes of *state* at *index* of the log, which must be above `state.index`.
+
+    *prepared* is what a staged snapshot decodes to, where that was done before `RestoreSnapshot` came.
 
     An index that is not above changes nothing, not even the memory of requests: the entry was applied before.
     """
@@ -63,7 +65,7 @@ def apply(state: State, index: int, command: AnyCommand) -> Applied:
     if known is not None:
         return Applied(_moved(state, index, "", b""), decode_result(known), Changes(index))
     if isinstance(command, StageSnapshot | RestoreSnapshot):
-        return _restore(state, index, command)
+        return _restore(state, index, command, prepared)
     draft = Draft(state, index, command.at)
     result = _carry_out(draft, command)
     encoded = encode_result(result)
@@ -85,12 +87,12 @@ def apply_bytes(state: State, index: int, data: bytes) -> Applied:
     return apply(state, index, command)
 
 
-def _restore(state: State, index: int, command: StageSnapshot | RestoreSnapshot) -> Applied:
+def _restore(state: State, index: int, command: StageSnapshot | RestoreSnapshot, prepared: State | None) -> Applied:
     try:
         if isinstance(command, StageSnapshot):
             after, changes = restore.stage(state, command), Changes(index)
         else:
-            after = restore.restored(state, index, command)
+            after = restore.restored(state, index, command, prepared)
             changes = Changes(after.index, frozenset(Table), restored=True)
     except restore.RestoreError as error:
         after, changes = state, Changes(index)

@@ -56,24 +56,31 @@ def without_abandoned(state: State, at: int) -> State:
 
 def stage(state: State, command: StageSnapshot) -> State:
     """Return *state* with one more piece; raises RestoreError when it does not follow what is there."""
-    size = len(command.data)
-    if not 0 < size <= PIECE_BYTES_MAX:
-        raise RestoreError(f"a piece of {size} bytes; between 1 and {PIECE_BYTES_MAX} are allowed", 400)
+    size, allowed = len(command.data), min(PIECE_BYTES_MAX, command.packed_bytes - command.offset)
+    if command.packed_bytes > PACKED_BYTES_MAX or command.state_bytes > STATE_BYTES_MAX:
+        raise RestoreError(f"the snapshot is larger than {STATE_BYTES_MAX} bytes, or {PACKED_BYTES_MAX} packed", 413)
+    if not 0 < size <= allowed:
+        raise RestoreError(f"a piece of {size} bytes at {command.offset}; between 1 and {allowed} are allowed", 400)
     before = state.staged
     if command.offset == 0:
-        before = Staged(command.restore_id, command.at, 0, ())
+        before = Staged(command.restore_id, command.at, command.packed_bytes, command.state_bytes)
     if before is None or before.restore_id != command.restore_id:
         raise RestoreError("another restore began meanwhile; nothing was restored: try again", 409)
     if before.size_bytes != command.offset:
         raise RestoreError(f"a piece at {command.offset} does not follow {before.size_bytes} bytes", 409)
-    if before.size_bytes + size > PACKED_BYTES_MAX:
-        raise RestoreError(f"the snapshot is larger than {PACKED_BYTES_MAX} bytes", 413)
-    staged = Staged(command.restore_id, command.at, before.size_bytes + size, (*before.pieces, command.data))
+    staged = replace(before, at=command.at, size_bytes=before.size_bytes + size, pieces=(*before.pieces, command.data))
     return replace(state, staged=staged)
 
 
-def restored(state: State, index: int, command: RestoreSnapshot) -> State:
+def decode(staged: Staged) -> State:
+    """Return the state in *staged*; raises ValueError when it is damaged, or is not what it says to be."""
+    return load(_unpack(b"".join(staged.pieces), staged.state_bytes))
+
+
+def restored(state: State, index: int, command: RestoreSnapshot, prepared: State | None = None) -> State:
     """Return the staged state in place of *state*, at *index* or after where it stood; raises RestoreError.
+
+    *prepared* is what `decode` gave for what is staged, where somebody had the time.
 
     All tables count as changed, so that everybody who waits for a change looks again. Servers' halves of allocations
     count as changed, so that clients fetch them again. The memory of requests stays this cluster's.
@@ -81,10 +88,10 @@ def restored(state: State, index: int, command: RestoreSnapshot) -> State:
     staged = state.staged
     if staged is None or staged.restore_id != command.restore_id:
         raise RestoreError("another restore began meanwhile; nothing was restored: try again", 409)
-    if staged.size_bytes != command.packed_bytes:
-        raise RestoreError(f"{staged.size_bytes} of {command.packed_bytes} bytes are staged", 409)
+    if not staged.complete:
+        raise RestoreError(f"{staged.size_bytes} of {staged.packed_bytes} bytes are staged", 409)
     try:
-        found = load(_unpack(b"".join(staged.pieces), command.state_bytes))
+        found = prepared or decode(staged)
     except ValueError as error:
         raise RestoreError(f"nothing was restored: {error}", 400) from error
     after = max(index, found.index + 1)

@@ -43,12 +43,22 @@ class Table(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """The part of a snapshot that has come in, before it becomes the state. `at` is when the last piece was proposed."""
+    """The part of a snapshot that has come in, before it becomes the state. `at` is when the last piece was proposed.
+
+    All pieces together will be `packed_bytes`, and unpack to `state_bytes`.
+    """
 
     restore_id: str
     at: int
-    size_bytes: int
-    pieces: tuple[bytes, ...]
+    packed_bytes: int
+    state_bytes: int
+    size_bytes: int = 0
+    pieces: tuple[bytes, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all pieces are there."""
+        return self.size_bytes == self.packed_bytes
 
 
 @dataclass(frozen=True, slots=True)

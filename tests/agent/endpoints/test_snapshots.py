@@ -32,10 +32,10 @@ async def restore(server, file):
     packed = pack(dumped)
     for offset in range(0, len(packed), PIECE_BYTES_MAX):
         data = packed[offset : offset + PIECE_BYTES_MAX]
-        piece = m.SnapshotStageRequest(restore_id="r", offset=offset, data=data)
+        sizes = {"packed_bytes": len(packed), "state_bytes": len(dumped)}
+        piece = m.SnapshotStageRequest(restore_id="r", offset=offset, data=data, **sizes)
         await call(server, m.OPERATOR_SNAPSHOT_STAGE, piece)
-    swap = m.SnapshotRestoreRequest(restore_id="r", packed_bytes=len(packed), state_bytes=len(dumped))
-    return await call(server, m.OPERATOR_SNAPSHOT_RESTORE, swap)
+    return await call(server, m.OPERATOR_SNAPSHOT_RESTORE, m.SnapshotRestoreRequest(restore_id="r"))
 
 
 def test_a_restore_brings_back_what_was_and_wakes_who_waits(start_server):

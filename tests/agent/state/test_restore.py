@@ -40,16 +40,16 @@ class Log:
             self(RegisterJob, job=Job(id=JobID(name), task_groups=[TaskGroup(name="app", count=1)]))
         return self
 
-    def stage(self, packed, restore_id="r", piece_bytes=64, at=1):
+    def stage(self, packed, dumped=b"x", restore_id="r", piece_bytes=64, at=1, **sizes):
+        sizes = {"packed_bytes": len(packed), "state_bytes": len(dumped)} | sizes
         for offset in range(0, len(packed), piece_bytes):
             data = packed[offset : offset + piece_bytes]
-            applied = self(StageSnapshot, at=at, restore_id=restore_id, offset=offset, data=data)
+            applied = self(StageSnapshot, at=at, restore_id=restore_id, offset=offset, data=data, **sizes)
             assert "" == applied.result.error
         return self
 
-    def put_in_place(self, packed, dumped, restore_id="r"):
-        sizes = {"packed_bytes": len(packed), "state_bytes": len(dumped)}
-        return self(RestoreSnapshot, restore_id=restore_id, **sizes)
+    def put_in_place(self, restore_id="r"):
+        return self(RestoreSnapshot, restore_id=restore_id)
 
 
 @pytest.fixture
@@ -79,10 +79,10 @@ def test_the_restored_state_is_the_saved_one_at_a_later_index(log):
     What came after the save is gone, the index goes on, every table counts as changed, and the change says so.
     """
     packed, dumped = saved(log.state)
-    log.register("later").stage(packed)
+    log.register("later").stage(packed, dumped)
     before = log.state.index
 
-    applied = log.put_in_place(packed, dumped)
+    applied = log.put_in_place()
 
     assert ["kept"] == names(log.state)
     assert before + 1 == applied.result.index == log.state.index == log.state.restored_at
@@ -110,10 +110,10 @@ def test_a_snapshot_of_a_cluster_that_had_gone_further_moves_indexes_ahead(log):
     """
     other = Log().register(*(f"job-{number}" for number in range(40)))
     packed, dumped = saved(other.state)
-    log.stage(packed)
+    log.stage(packed, dumped)
     entry = log.state.index + 1
 
-    log.put_in_place(packed, dumped)
+    log.put_in_place()
 
     assert other.state.index + 1 == log.state.index
     assert entry + log.state.index_offset == log.state.index
@@ -131,7 +131,7 @@ def test_clients_see_allocations_as_changed_unless_they_ended(log):
     packed, dumped = saved(log.state)
     version = log.state.alloc("ended").alloc_modify_index
 
-    log.stage(packed).put_in_place(packed, dumped)
+    log.stage(packed, dumped).put_in_place()
 
     assert log.state.restored_at == log.state.alloc("lives").alloc_modify_index
     assert version == log.state.alloc("ended").alloc_modify_index
@@ -142,7 +142,7 @@ def test_a_plan_from_before_the_restore_is_refused(log):
     It was made for another state; one that was made after it is carried out.
     """
     packed, dumped = saved(log.state)
-    log.stage(packed).put_in_place(packed, dumped)
+    log.stage(packed, dumped).put_in_place()
     restored_at = log.state.restored_at
 
     late = log(ApplyPlanResults, eval_id=EvalID("e"), updated=[alloc("a")], snapshot_index=restored_at - 1)
@@ -160,7 +160,7 @@ def test_requests_of_this_cluster_stay_remembered(log):
     packed, dumped = saved(log.state)
     command = RegisterJob(request_id="sent-twice", at=1, job=Job(id=JobID("late")))
     log.state = apply(log.state, log.state.index + 1, command).state
-    log.stage(packed).put_in_place(packed, dumped)
+    log.stage(packed, dumped).put_in_place()
 
     again = apply(log.state, log.state.index + 1, command)
 
@@ -168,25 +168,25 @@ def test_requests_of_this_cluster_stay_remembered(log):
 
 
 @pytest.mark.parametrize(
-    ("change", "status", "message"),
+    ("restore_id", "more_packed", "more_state", "status", "message"),
     [
-        (lambda fields: fields | {"restore_id": "other"}, 409, "another restore began meanwhile"),
-        (lambda fields: fields | {"packed_bytes": fields["packed_bytes"] + 1}, 409, "bytes are staged"),
-        (lambda fields: fields | {"state_bytes": fields["state_bytes"] - 1}, 400, "unpacks to something else"),
-        (lambda fields: fields | {"state_bytes": fields["state_bytes"] + 1}, 400, "unpacks to something else"),
-        (lambda fields: fields | {"state_bytes": restore.STATE_BYTES_MAX + 1}, 400, "is not between 1 and"),
-        (lambda fields: fields | {"state_bytes": 0}, 400, "is not between 1 and"),
+        ("other", 0, 0, 409, "another restore began meanwhile"),
+        ("r", 1, 0, 409, "bytes are staged"),
+        ("r", 0, -1, 400, "unpacks to something else"),
+        ("r", 0, 1, 400, "unpacks to something else"),
+        ("r", 0, -(10**9), 400, "is not between 1 and"),
     ],
 )
-def test_what_does_not_fit_the_staged_pieces_restores_nothing(log, change, status, message):
+def test_what_does_not_fit_the_staged_pieces_restores_nothing(
+    log, restore_id, more_packed, more_state, status, message
+):
     """
     The refusal is recorded with its reason, and the old state stays as it was.
     """
     packed, dumped = saved(State(index=5))
-    log.stage(packed)
-    fields = change({"restore_id": "r", "packed_bytes": len(packed), "state_bytes": len(dumped)})
+    log.stage(packed, packed_bytes=len(packed) + more_packed, state_bytes=len(dumped) + more_state)
 
-    applied = log(RestoreSnapshot, **fields)
+    applied = log.put_in_place(restore_id)
 
     assert status == applied.result.status
     assert message in applied.result.error
@@ -199,7 +199,7 @@ def test_a_piece_that_unpacks_for_ever_is_given_up_at_the_size_it_states(log):
     """
     packed = restore.pack(bytes(8 * 1024 * 1024))
 
-    applied = log.stage(packed, piece_bytes=10_000).put_in_place(packed, b"small")
+    applied = log.stage(packed, b"small", piece_bytes=10_000).put_in_place()
 
     assert "unpacks to something else than the 5 bytes it states" in applied.result.error
 
@@ -213,7 +213,7 @@ def test_a_damaged_piece_restores_nothing(log, at):
     damaged = bytearray(packed)
     damaged[at] ^= 0x40
 
-    applied = log.stage(bytes(damaged)).put_in_place(packed, dumped)
+    applied = log.stage(bytes(damaged), dumped).put_in_place()
 
     assert 400 == applied.result.status
     assert "nothing was restored" in applied.result.error
@@ -223,28 +223,35 @@ def test_pieces_come_in_order_and_one_restore_at_a_time(log):
     """
     A gap, a piece of another restore, an empty and an overlong one are refused; offset 0 begins anew.
     """
-    log.stage(b"x" * 64, restore_id="first")
+    sizes = {"packed_bytes": 10**6, "state_bytes": 10**7}
+    log.stage(b"x" * 64, restore_id="first", **sizes)
 
-    gap = log(StageSnapshot, restore_id="first", offset=65, data=b"y")
-    stranger = log(StageSnapshot, restore_id="second", offset=64, data=b"y")
-    empty = log(StageSnapshot, restore_id="first", offset=64, data=b"")
-    long = log(StageSnapshot, restore_id="first", offset=64, data=bytes(restore.PIECE_BYTES_MAX + 1))
-    anew = log(StageSnapshot, restore_id="second", offset=0, data=b"z")
+    gap = log(StageSnapshot, restore_id="first", offset=65, data=b"y", **sizes)
+    stranger = log(StageSnapshot, restore_id="second", offset=64, data=b"y", **sizes)
+    empty = log(StageSnapshot, restore_id="first", offset=64, data=b"", **sizes)
+    long = log(StageSnapshot, restore_id="first", offset=64, data=bytes(restore.PIECE_BYTES_MAX + 1), **sizes)
+    beyond = log(StageSnapshot, restore_id="first", offset=64, data=b"yy", packed_bytes=65, state_bytes=1)
+    anew = log(StageSnapshot, restore_id="second", offset=0, data=b"z", **sizes)
 
-    assert [409, 409, 400, 400, 0] == [found.result.status for found in (gap, stranger, empty, long, anew)]
+    statuses = [found.result.status for found in (gap, stranger, empty, long, beyond, anew)]
+    assert [409, 409, 400, 400, 400, 0] == statuses
     assert ("second", 1) == (log.state.staged.restore_id, log.state.staged.size_bytes)
 
 
-def test_staged_pieces_are_bounded(log, monkeypatch):
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"packed_bytes": restore.PACKED_BYTES_MAX + 1, "state_bytes": 1},
+        {"packed_bytes": 1, "state_bytes": restore.STATE_BYTES_MAX + 1},
+    ],
+)
+def test_what_would_be_too_large_is_refused_with_its_first_piece(log, sizes):
     """
-    What would pass the limit is refused with 413; what is there stays.
+    With 413, before anything of it takes room.
     """
-    monkeypatch.setattr(restore, "PACKED_BYTES_MAX", 100)
-    log.stage(b"x" * 64)
+    applied = log(StageSnapshot, restore_id="r", offset=0, data=b"y", **sizes)
 
-    applied = log(StageSnapshot, restore_id="r", offset=64, data=b"y" * 37)
-
-    assert (413, 64) == (applied.result.status, log.state.staged.size_bytes)
+    assert (413, None) == (applied.result.status, log.state.staged)
 
 
 def test_abandoned_pieces_are_forgotten(log):
