@@ -233,9 +233,9 @@ class NomadApi:
             while part := response.raw.read1(_PART_BYTES):
                 into.write(part)
                 digest.update(part)
-            algorithm, _, checksum = response.headers.get("Digest", "").partition("=")
-        if algorithm != "sha-256" or base64.b64decode(checksum) != digest.digest():
-            raise ApiMalformed(f"the answer does not match its checksum ({algorithm or 'no Digest header'})")
+            stated = response.headers.get("Digest", "")
+        if stated != f"sha-256={base64.b64encode(digest.digest()).decode()}":
+            raise ApiMalformed(f"the answer does not match its checksum ({stated or 'no Digest header'})")
 
     def upload(self, path: str, file: BinaryIO) -> None:
         """Send *file* as the body; never repeated. Raises ApiFailure."""
@@ -299,7 +299,9 @@ class NomadApi:
                 method, url, params=query, data=file, timeout=TRANSFER_SECONDS, stream=True, allow_redirects=False
             ) as response:
                 if response.status_code != 200:
-                    raise ApiError(response.status_code, response.text)
+                    deadline = self._clock.monotonic() + self.settings.timeout_seconds
+                    body = self._body(response, deadline, f"{method} {url}")
+                    raise ApiError(response.status_code, body.decode("utf-8", "replace"))
                 yield response
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             reason = _reason(error, url) + self._hint(error)
