@@ -27,7 +27,7 @@ class Snapshots(BaseHTTPRequestHandler):
         server.seen.append(self.path)
         digest = base64.b64encode(hashlib.sha256(FILE).digest()).decode()
         self.send_response(server.status)
-        self.send_header("Digest", f"sha-256={digest}")
+        self.send_header("Digest", server.digest or f"sha-256={digest}")
         self.send_header("Content-Length", str(len(FILE)))
         self.end_headers()
         self.wfile.write(server.body)
@@ -47,7 +47,7 @@ def snapshots(tmp_path, monkeypatch):
     """A server of snapshots; the commands run in an empty folder."""
     monkeypatch.chdir(tmp_path)
     server = ThreadingHTTPServer(("127.0.0.1", 0), Snapshots)
-    server.body, server.status, server.seen, server.taken = FILE, 200, [], []
+    server.body, server.status, server.digest, server.seen, server.taken = FILE, 200, "", [], []
     server.url = f"http://127.0.0.1:{server.server_address[1]}"
     thread = threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True)
     thread.start()
@@ -120,6 +120,19 @@ def test_save_keeps_nothing_that_is_not_whole(snapshot, snapshots, tmp_path, bod
     assert 1 == result.exit_code
     assert message in result.output
     assert [] == names(tmp_path)
+
+
+@pytest.mark.parametrize("digest", ["sha-256=not base64", "md5=AAAA", "nonsense"])
+def test_save_trusts_no_other_checksum(snapshot, snapshots, tmp_path, digest):
+    """
+    One that it cannot compare is none.
+    """
+    snapshots.digest = digest
+
+    result = snapshot("save", "a.snap")
+
+    assert f"the answer does not match its checksum ({digest})" in result.output
+    assert (1, []) == (result.exit_code, names(tmp_path))
 
 
 def test_save_says_why_the_server_refused(snapshot, snapshots, tmp_path):
