@@ -29,6 +29,7 @@ _LIMITS = {_META: _SMALL_BYTES_MAX, _STATE: STATE_BYTES_MAX, _SUMS: _SMALL_BYTES
 _BLOCK = 512
 _UNPACKED_BYTES_MAX = STATE_BYTES_MAX + 16 * _SMALL_BYTES_MAX
 _STEP = 1024 * 1024
+_HELPING = 64 * 1024
 _GZIP_WINDOW = 31
 _LEVEL = 1
 _MEMBER_MODE = 0o600
@@ -108,22 +109,22 @@ def _members(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Yield name and content of each member of the tar; raises ArchiveError."""
     tar = _unpack(data)
     at, seen = 0, set()
-    while any(header := tar[at : at + _BLOCK]):
+    while any(header := bytes(tar[at : at + _BLOCK])):
         name, size = _header(header, at)
         end = at + _BLOCK + size
         if name in seen or end > len(tar):
             raise ArchiveError(f"offset {at}: {name} " + ("stands twice" if name in seen else "is cut short"))
         seen.add(name)
-        yield name, bytes(tar[at + _BLOCK : end])
+        yield name, bytes(memoryview(tar)[at + _BLOCK : end])
         at = end + -size % _BLOCK
-    if any(tar[at:]):
+    if tar.count(0, at) != len(tar) - at:
         raise ArchiveError(f"offset {at}: something follows its end")
 
 
-def _header(header: memoryview, at: int) -> tuple[str, int]:
+def _header(header: bytes, at: int) -> tuple[str, int]:
     """Return name and size of the member with *header*; raises ArchiveError."""
     try:
-        info = tarfile.TarInfo.frombuf(bytes(header), "ascii", "strict")
+        info = tarfile.TarInfo.frombuf(header, "ascii", "strict")
     except (tarfile.HeaderError, UnicodeDecodeError) as error:
         raise ArchiveError(f"offset {at}: it is no tar, or damaged: {error}") from error
     limit = _LIMITS.get(info.name)
@@ -134,26 +135,30 @@ def _header(header: memoryview, at: int) -> tuple[str, int]:
     return info.name, info.size
 
 
-def _unpack(data: bytes) -> memoryview:
+def _unpack(data: bytes) -> bytearray:
     """Return what *data* unpacks to, in steps that end at the limit; raises ArchiveError."""
     if not data:
         raise ArchiveError("it is empty")
     unpacker = zlib.decompressobj(_GZIP_WINDOW)
-    out = bytearray()
-    rest = data
-    try:
+    out, fed = bytearray(), 0
+    while fed < len(data) and not unpacker.eof:
+        # In small helpings: zlib hands back what it has not taken as a copy.
+        rest = data[fed : fed + _HELPING]
+        fed += len(rest)
         while rest and not unpacker.eof:
-            out += unpacker.decompress(rest, _STEP)
+            try:
+                out += unpacker.decompress(rest, _STEP)
+            except zlib.error as error:
+                raise ArchiveError(f"it is no gzip, or damaged: {error}") from error
             rest = unpacker.unconsumed_tail
             if len(out) > _UNPACKED_BYTES_MAX:
                 raise ArchiveError(f"it unpacks to more than {_UNPACKED_BYTES_MAX} bytes")
-    except zlib.error as error:
-        raise ArchiveError(f"it is no gzip, or damaged: {error}") from error
     if not unpacker.eof:
         raise ArchiveError("it is cut short")
-    if unpacker.unused_data:
-        raise ArchiveError(f"{len(unpacker.unused_data)} bytes follow its end")
-    return memoryview(out).toreadonly()
+    following = len(unpacker.unused_data) + len(data) - fed
+    if following:
+        raise ArchiveError(f"{following} bytes follow its end")
+    return out
 
 
 def _check_sums(members: dict[str, bytes]) -> None:

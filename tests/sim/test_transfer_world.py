@@ -48,6 +48,7 @@ def test_each_server_leads_when_it_is_named(world):
         answer = transfer(world, asked, **wanted)
 
         assert (f"id-{before}", f"id-{name}") == (answer.from_id, answer.to_id)
+        assert name == world.leader().name
         world.run_until(lambda name=name: world.leads() is not None and name == world.leads().name, within=3)
         world.run(2)
 

@@ -140,12 +140,12 @@ async def met(stage, file, **options):
     return second
 
 
-async def again(stage, file, **options):
+async def again(stage, file, within=10.0, **options):
     """Start b anew, configured with nobody, and return whether it finds a."""
     stage.running.pop("b")
     found = await stage.start("b", known_file=file, join=(), **options)
     try:
-        await stage.until(lambda: any(view.name == "a.global" for view in found.members()), seconds=3)
+        await stage.until(lambda: any(view.name == "a.global" for view in found.members()), within)
     except TimeoutError:
         return False
     return True
@@ -173,7 +173,7 @@ def test_a_server_that_left_does_not_come_back_by_itself(file):
         second = await met(stage, file)
         await second.leave()
         await second.stop()
-        return known(file), await again(stage, file)
+        return known(file), await again(stage, file, within=1.5)
 
     assert ({}, False) == gossiping(scenario)
 

@@ -123,6 +123,18 @@ def test_a_body_above_the_limit_is_refused_while_it_comes(ask, server, monkeypat
     assert [] == server.asked
 
 
+def test_a_state_that_no_server_would_take_is_refused_here(ask, server, monkeypatch):
+    """
+    With 413, before a piece of it is sent.
+    """
+    monkeypatch.setattr(module, "PACKED_BYTES_MAX", 10)
+
+    found = ask("PUT", PATH, data=FILE)
+
+    assert (413, []) == (found.status, server.asked)
+    assert "larger than 10 bytes when packed" in found.text
+
+
 def test_what_was_lost_on_the_way_is_told_apart(ask, server):
     """
     A lost piece restored nothing; a lost swap may have.

@@ -15,7 +15,7 @@ from agent.model.base import JobID, NodeID
 from agent.model.command import RegisterJob, RegisterNode
 from agent.model.job import Job, TaskGroup
 from agent.model.node import Node
-from agent.state import archive
+from agent.state import archive, snapshot
 from agent.state.archive import ArchiveError, read_archive, write_archive
 from agent.state.fsm import apply, dump
 from agent.state.store import State
@@ -159,6 +159,7 @@ GOOD = members_of(dump(State(index=40)))
         (tar_of(members_of(dump(State(index=40)), Index=-1)), "meta.json is not what a snapshot says of itself"),
         (tar_of(members_of(b"ORST\x09rest")), "state.bin: damaged snapshot|state.bin: snapshot version 9"),
         (tar_of(GOOD) + b"x", "1 bytes follow its end"),
+        (tar_of(GOOD) + bytes(200_000), "200000 bytes follow its end"),
         (gzip.compress(gzip.decompress(tar_of(GOOD)) + b"x"), "something follows its end"),
     ],
 )
@@ -179,6 +180,18 @@ def test_a_nomads_snapshot_is_told_as_such():
 
     with pytest.raises(ArchiveError, match=r"the snapshot of a Nomad \(index 1234\), whose state Outrider cannot read"):
         read_archive(file)
+
+
+def test_a_snapshot_of_many_helpings_is_read_as_a_small_one():
+    """
+    Megabytes that do not compress, and megabytes of zeros after the end, which a tar may have.
+    """
+    noise = snapshot.MAGIC + random.Random(1).randbytes(1024 * 1024)
+    padded = gzip.compress(gzip.decompress(tar_of(GOOD)) + bytes(4 * 1024 * 1024))
+
+    with pytest.raises(ArchiveError, match=r"state\.bin: snapshot version"):
+        read_archive(tar_of(members_of(noise)))
+    assert State(index=40) == read_archive(padded).state
 
 
 def test_a_bomb_is_given_up_at_the_limit(monkeypatch):
