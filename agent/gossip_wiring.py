@@ -3,6 +3,7 @@
 import os
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 from agent.config.addresses import server_addresses
 from agent.config.schema import AgentConfig
@@ -16,6 +17,9 @@ from telemetry.recorder import Recorder
 
 KEYRING_FILE = "serf.keyring"
 """In the server's directory, as a Nomad's."""
+
+KNOWN_FILE = Path("serf") / "local.snapshot"
+"""In the server's directory, at a Nomad's place."""
 
 
 def gossip_of(
@@ -44,5 +48,7 @@ def gossip_of(
         label=server.gossip_label,
         encrypt=server.encrypt,
         keyring_file=None if data_dir.temporary else data_dir.path / "server" / KEYRING_FILE,
+        known_file=None if data_dir.temporary else data_dir.path / "server" / KNOWN_FILE,
+        rejoin_after_leave=server.rejoin_after_leave,
     )
     return Gossip(settings, random.Random(os.urandom(16)), clock, recorder, on_given_up=on_given_up)

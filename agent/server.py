@@ -26,6 +26,7 @@ from agent.endpoints.job import JobEndpoint
 from agent.endpoints.node import NodeEndpoint
 from agent.endpoints.operator import Group, OperatorEndpoint
 from agent.endpoints.replicated import ReplicatedState
+from agent.endpoints.snapshots import SnapshotEndpoint
 from agent.errors import OutriderError, RequestRefused
 from agent.gossip.service import Gossip
 from agent.leader.duties import LeaderDuties
@@ -37,6 +38,7 @@ from agent.model.command import AnyCommand, Result, decode_result, encode
 from agent.rpc.caller import Dispatcher
 from agent.rpc.client import RpcClient
 from agent.rpc.service import RpcServer
+from agent.state.store import Changes
 from agent.tasks import Tasks
 from agent.tls.contexts import TlsKeeper
 from agent.worker import Worker, WorkerSurroundings
@@ -45,6 +47,9 @@ from telemetry.recorder import Recorder
 
 PROPOSE_SECONDS = 5.0
 """Deadline of a write: several elections."""
+
+RESTORE_SECONDS = 60.0
+"""Deadline of the write that puts a restored state in place: every server decodes it meanwhile."""
 
 BARRIER_SECONDS = 30.0
 """Deadline of the barrier with which a leader begins; Nomad's `barrierWriteTimeout` is 2 minutes."""
@@ -133,12 +138,14 @@ class ServerAgent:
         self._deposed = asyncio.Event()
         self._leader_news = asyncio.Event()
         self._established_in: int | None = None
+        self._restored = False
         self._lease_seconds = Timing().scaled(float(config.server.raft_multiplier)).lease_seconds
         self._established = asyncio.Event()
         self.replicated = ReplicatedState(self._loop, clock, recorder)
         self.replicator = make_replicator(self.replicated, _LoopObserver(self._loop, self._on_state, self._on_leader))
         self.duties = LeaderDuties(self._surroundings(), _heartbeat_settings(config))
         self.replicated.listen(self.duties.on_changes)
+        self.replicated.listen(self._on_changes)
         self.health = HealthWatch(
             identity.peer,
             self.replicator.status,
@@ -274,9 +281,9 @@ class ServerAgent:
         """Return the regions of which a server is known."""
         return regions_of(self.members(), self._config.region)
 
-    async def propose(self, command: AnyCommand) -> Result:
+    async def propose(self, command: AnyCommand, timeout_seconds: float = PROPOSE_SECONDS) -> Result:
         """Replicate *command*; raises RequestRefused when the state machine refused it, else as the replicator does."""
-        result = decode_result(await self.replicator.propose(encode(command), PROPOSE_SECONDS))
+        result = decode_result(await self.replicator.propose(encode(command), timeout_seconds))
         if result.error:
             raise RequestRefused(result.error, result.status or 500)
         return result
@@ -315,14 +322,20 @@ class ServerAgent:
 
     def _handlers(self) -> "dict[Any, Any]":
         context = self.context
-        group = Group(lambda: self.caller, self._hand_over_surely, self._remove_peer)
         return {
             **NodeEndpoint(context).handlers(),
             **JobEndpoint(context).handlers(),
             **AllocEndpoint(context).handlers(),
             **EvalEndpoint(context).handlers(),
-            **OperatorEndpoint(context, self._identity.peer, self.health.response, self.members, group).handlers(),
+            **self._operator(context).handlers(),
+            **SnapshotEndpoint(context, lambda command: self.propose(command, RESTORE_SECONDS)).handlers(),
         }
+
+    def _operator(self, context: Context) -> OperatorEndpoint:
+        group = Group(
+            lambda: self.caller, self._hand_over_surely, self._remove_peer, self.replicator.transfer_leadership
+        )
+        return OperatorEndpoint(context, self._identity.peer, self.health.response, self.members, group)
 
     def _make_membership(self) -> Membership | None:
         if self.gossip is None:
@@ -392,13 +405,35 @@ class ServerAgent:
             if self._established_in not in {None, self._leads_in}:
                 # Also when it leads again in a later term: another may have led between.
                 self._logger.warning("cluster leadership lost")
-                self._established.clear()
-                self._established_in = None
-                await self.duties.revoke()
+                await self._lay_down()
+            elif self._restored and self._established_in is not None:
+                # What the leader keeps in memory is of another state.
+                self._logger.info("leadership is taken up anew: a snapshot was restored")
+                await self._lay_down()
+            self._restored = False
             if self._leads_in is not None and self._established_in is None:
                 await self._establish(self._leads_in)
             if self._leads_in == self._established_in:
                 await self._lead_changed.wait()
+
+    async def _lay_down(self) -> None:
+        self._established.clear()
+        self._established_in = None
+        await self.duties.revoke()
+
+    def _on_changes(self, changes: Changes) -> None:
+        """Begin anew with a restored state: the leader its duties, every server a log without the way there."""
+        if changes.restored:
+            self._logger.info("restored a snapshot: index=%d", changes.index)
+            self._restored = True
+            self._lead_changed.set()
+            self._tasks.spawn("snapshot-after-restore", self._snapshot_after_restore)
+
+    async def _snapshot_after_restore(self) -> None:
+        try:
+            await self.replicator.snapshot()
+        except OutriderError as error:
+            self._logger.warning("no snapshot of the log after a restore: reason=%s", error)
 
     async def _establish(self, term: int) -> None:
         self._logger.info("cluster leadership acquired: term=%d", term)

@@ -10,7 +10,9 @@ Source: Nomad, api/api.go (environment variables, "Unexpected response code"), H
     └── ApiMalformed      a success that is not JSON, or too large
 """
 
+import base64
 import errno
+import hashlib
 import json
 import os
 import socket
@@ -18,10 +20,11 @@ import ssl
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields, replace
 from email.utils import parsedate_to_datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, BinaryIO, Self
 from urllib.parse import urlsplit
 
 import requests
@@ -34,6 +37,9 @@ DEFAULT_ADDRESS = "http://127.0.0.1:4646"
 
 TIMEOUT_SECONDS = 30.0
 """For one answer: servers hold a request about five seconds for a leader, on either of two hops."""
+
+TRANSFER_SECONDS = 150.0
+"""For the next byte of a file, or for the answer to one that was sent: servers take up to a minute for each half."""
 
 BODY_BYTES_MAX = 256 * 1024 * 1024
 """A list of 50,000 allocations is about 100 MB."""
@@ -219,6 +225,23 @@ class NomadApi:
         data = json.dumps(body).encode()
         return _answer(self._send("POST", path, dict(params or {}), data, self.settings.timeout_seconds))
 
+    def download(self, path: str, into: BinaryIO, *, stale: bool = False) -> None:
+        """Write the body at *path* to *into* as it comes; raises ApiFailure, also where it does not match its Digest."""
+        query: dict[str, str | int] = {"stale": ""} if stale else {}
+        with self._transfer("GET", path, query, None) as response:
+            digest = hashlib.sha256()
+            while part := response.raw.read1(_PART_BYTES):
+                into.write(part)
+                digest.update(part)
+            stated = response.headers.get("Digest", "")
+        if stated != f"sha-256={base64.b64encode(digest.digest()).decode()}":
+            raise ApiMalformed(f"the answer does not match its checksum ({stated or 'no Digest header'})")
+
+    def upload(self, path: str, file: BinaryIO) -> None:
+        """Send *file* as the body; never repeated. Raises ApiFailure."""
+        with self._transfer("PUT", path, {}, file):
+            pass
+
     def delete(self, path: str, params: Params | None = None) -> ApiAnswer:
         """Ask for a removal; never repeated. Raises ApiFailure."""
         return _answer(self._send("DELETE", path, dict(params or {}), None, self.settings.timeout_seconds))
@@ -259,6 +282,27 @@ class NomadApi:
             ) as response:
                 body = self._body(response, deadline, f"{method} {url}")
                 return _Raw(response.status_code, response.headers, body, f"{method} {url}")
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
+            reason = _reason(error, url) + self._hint(error)
+            raise ApiUnreachable(f'{method.capitalize()} "{_full_url(url, query)}": {reason}') from error
+
+    @contextmanager
+    def _transfer(
+        self, method: str, path: str, query: dict[str, str | int], file: BinaryIO | None
+    ) -> Iterator[requests.Response]:
+        """Give the answer to a request about a file, once it is a success; raises ApiFailure."""
+        if self.settings.region:
+            query["region"] = self.settings.region
+        url = self.settings.address.rstrip("/") + path
+        try:
+            with self._session.request(
+                method, url, params=query, data=file, timeout=TRANSFER_SECONDS, stream=True, allow_redirects=False
+            ) as response:
+                if response.status_code != 200:
+                    deadline = self._clock.monotonic() + self.settings.timeout_seconds
+                    body = self._body(response, deadline, f"{method} {url}")
+                    raise ApiError(response.status_code, body.decode("utf-8", "replace"))
+                yield response
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             reason = _reason(error, url) + self._hint(error)
             raise ApiUnreachable(f'{method.capitalize()} "{_full_url(url, query)}": {reason}') from error

@@ -1,4 +1,4 @@
-"""`outrider operator`: Raft, autopilot, metrics; gossip by `gossip_commands`, settings by `autopilot_commands`."""
+"""`outrider operator`: Raft, autopilot, metrics; gossip, snapshots and autopilot's settings have modules of their own."""
 
 import json
 from typing import Any
@@ -10,21 +10,23 @@ from agent.cli.dashes import DashedGroup
 from agent.cli.formats import boolean, stamp
 from agent.cli.gossip_commands import gossip
 from agent.cli.session import World, fail, show_json, told, uses_api
+from agent.cli.snapshot_commands import snapshot
 from agent.cli.tables import columns
 from telemetry.nomad_api import NomadApi
 
 
 @click.group(cls=DashedGroup)
 def operator() -> None:
-    """Look at Raft, autopilot and metrics; change the keys of gossip."""
+    """Look at Raft, autopilot and metrics; change the keys of gossip; save and restore the state."""
 
 
 operator.add_command(gossip)
+operator.add_command(snapshot)
 
 
 @operator.group(cls=DashedGroup)
 def raft() -> None:
-    """Look at the Raft cluster, and remove servers that are gone."""
+    """Look at the Raft cluster, remove servers that are gone, and change who leads it."""
 
 
 @raft.command("list-peers")
@@ -62,6 +64,24 @@ def remove_peer(api: NomadApi, _world: World, *, peer_id: str, peer_address: str
     with told("Error removing peer"):
         api.delete("/v1/operator/raft/peer", {"id": peer_id} if peer_id else {"address": peer_address})
     click.echo(f'Removed peer with {"id" if peer_id else "address"} "{peer_id or peer_address}"')
+
+
+@raft.command("transfer-leadership")
+@click.option("--peer-id", default="", metavar="ID", help="Id of the server that is to lead.")
+@click.option("--peer-address", default="", metavar="IP:PORT", help="Its address, as list-peers shows it.")
+@uses_api
+def transfer_leadership(api: NomadApi, _world: World, *, peer_id: str, peer_address: str) -> None:
+    """Let another server lead; returns once it does. For the moment of a change writes wait."""
+    doing = "Error transferring leadership to peer"
+    if not peer_id and not peer_address:
+        fail(f"{doing}: an address or id is required for the destination peer")
+    if peer_id and peer_address:
+        fail(f"{doing}: cannot give both an address and id")
+    params = {"id": peer_id} if peer_id else {"address": peer_address}
+    with told(doing):
+        api.put("/v1/operator/raft/transfer-leadership", None, params)
+    named = f'id "{peer_id}"' if peer_id else f'address "{peer_address}"'
+    click.echo(f"Transferred leadership to peer with {named}")
 
 
 @operator.group(cls=DashedGroup)

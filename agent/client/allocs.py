@@ -187,6 +187,9 @@ class AllocSync:
         runner = self._runners.get(alloc.id)
         if runner is not None:
             runner.update(alloc)
+            if runner.done and not alloc.client_terminal:
+                # The servers know less than they did: a snapshot from before the end was restored.
+                self.queue(runner.alloc)
         elif not alloc.terminal:
             self._logger.info("allocation received: alloc=%s job=%s group=%s", alloc.id, alloc.job_id, alloc.task_group)
             self._runners[alloc.id] = runner = AllocRunner(self._context, alloc)

@@ -62,9 +62,9 @@ class DeferredReplicator:
         """Write a snapshot; raises NotLeader while there is no group."""
         return await self._formed().snapshot()
 
-    async def transfer_leadership(self) -> bool:
+    async def transfer_leadership(self, server_id: str = "") -> bool:
         """Hand the lead over; there is none while there is no group."""
-        return self._inner is not None and await self._inner.transfer_leadership()
+        return self._inner is not None and await self._inner.transfer_leadership(server_id)
 
     async def add_server(self, peer: Peer, *, voter: bool, timeout_seconds: float) -> None:
         """Take *peer* into the group; raises NotLeader while there is none."""

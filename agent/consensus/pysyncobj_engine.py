@@ -82,15 +82,17 @@ class Engine(MembershipCore):
             return float(self._SyncObj__newAppendEntriesTime) if self._SyncObj__readonlyNodes else math.inf
         return float(min(self._SyncObj__newAppendEntriesTime, self._lease_end(), self._lease_sample_at))
 
-    def transfer_leadership(self) -> bool:
-        """Ask the follower with the whole log to campaign at once; False when there is none or this is no leader."""
+    def transfer_leadership(self, server_id: str = "") -> bool:
+        """Ask a follower with the whole log, or only *server_id*, to campaign at once; False as `Replicator` says."""
         if self.state is not RaftState.LEADER:
             return False
         matches = self._SyncObj__raftMatchIndex
         ready = [
             node
             for node in sorted(self._connected)
-            if PeerNode(node) in self._SyncObj__otherNodes and matches.get(PeerNode(node), 0) == self.last_index
+            if PeerNode(node) in self._SyncObj__otherNodes
+            and matches.get(PeerNode(node), 0) == self.last_index
+            and server_id in {"", self.peer_of(node).server_id}
         ]
         return bool(ready) and self._links.send(ready[0], TimeoutNow(self.term))
 

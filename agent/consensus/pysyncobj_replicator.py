@@ -201,8 +201,8 @@ class PysyncobjReplicator:
             await asyncio.sleep(0.05)
         raise UnknownOutcome(f"the snapshot of index {wanted} was not finished within 60 s")
 
-    async def transfer_leadership(self) -> bool:
-        """Ask a follower that has the whole log to take over; False when there is none or this server does not lead.
+    async def transfer_leadership(self, server_id: str = "") -> bool:
+        """Ask a follower that has the whole log, with *server_id* that one, to take over; False as `Replicator` says.
 
         Best effort: True says that it was asked. Proposals in flight may end in UnknownOutcome.
         """
@@ -210,7 +210,7 @@ class PysyncobjReplicator:
         answer: asyncio.Future[bool] = loop.create_future()
 
         def ask() -> None:
-            asked = self._running().transfer_leadership()
+            asked = self._running().transfer_leadership(server_id)
             loop.call_soon_threadsafe(_resolve, answer, asked)
 
         self._running().run_soon(ask)

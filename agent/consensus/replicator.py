@@ -159,8 +159,11 @@ class Replicator(Protocol):
     async def snapshot(self) -> int:
         """Write a snapshot now and return the index it covers."""
 
-    async def transfer_leadership(self) -> bool:
-        """Ask a follower that has the whole log to take over; False when there is none or this server does not lead."""
+    async def transfer_leadership(self, server_id: str = "") -> bool:
+        """Ask a follower that has the whole log to take over; False when there is none or this server does not lead.
+
+        With *server_id* that one and no other: asking a follower that lags would only cost an election.
+        """
 
     async def add_server(self, peer: Peer, *, voter: bool, timeout_seconds: float) -> None:
         """Take *peer* into the group, or change its vote, and return once that is committed.

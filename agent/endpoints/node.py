@@ -247,11 +247,19 @@ def _became_useful(before: Node | None, after: Node) -> bool:
     return after.status == NodeStatus.READY and (before is None or before.status != NodeStatus.READY)
 
 
+def _leaves_a_gap(known: Allocation, update: Allocation, state: State) -> bool:
+    """Tell whether an allocation ended that its job needs another for."""
+    if update.client_status == ClientStatus.FAILED:
+        return known.client_status != ClientStatus.FAILED
+    # It shall run in the state that a snapshot brought back, and was stopped meanwhile.
+    return update.client_terminal and not known.terminal and known.alloc_modify_index == state.restored_at
+
+
 def _evals_for_updates(state: State, updates: list[Allocation], context: Context) -> list[Evaluation]:
     jobs: dict[JobKey, tuple[str, int]] = {}
     for update in updates:
         known = state.alloc(update.id)
-        if known is None or update.client_status != ClientStatus.FAILED or known.client_status == ClientStatus.FAILED:
+        if known is None or not _leaves_a_gap(known, update, state):
             continue
         job = state.job(known.namespace, known.job_id)
         if job is not None and not job.stop:

@@ -1,5 +1,6 @@
 """Servers: who leads, who votes, who is healthy. Source: nomad/status_endpoint.go, nomad/operator_endpoint.go."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -9,7 +10,7 @@ import msgspec
 from agent.consensus.replicator import Peer, ReplicatorStatus, Standing
 from agent.endpoints.context import Context, Handlers
 from agent.endpoints.health import others
-from agent.errors import NotFound, RequestRefused
+from agent.errors import NotFound, RequestRefused, UnknownOutcome
 from agent.model.command import UpdateAutopilot
 from agent.rpc import methods as m
 from agent.rpc.caller import Caller
@@ -21,11 +22,25 @@ CHANGE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """What changes the servers of the group. `hand_over` returns once this server leads no more."""
+    """What changes the servers of the group.
+
+    `hand_over` returns once this server leads no more; `transfer` asks the server with an id to lead, as `Replicator`
+    does.
+    """
 
     caller: Callable[[], Caller]
     hand_over: Callable[[], Awaitable[None]]
     remove: Callable[[str, float], Awaitable[None]]
+    transfer: Callable[[str], Awaitable[bool]]
+
+
+CATCH_UP_SECONDS = 2.0
+"""How long a follower that is to lead may take to have the whole log: on a busy cluster it has it between two writes."""
+
+TRANSFER_SECONDS = 5.0
+"""How long the new leader may take to be known; an election takes a few hundredths of a second."""
+
+_LOOK_SECONDS = 0.02
 
 
 class OperatorEndpoint:
@@ -57,6 +72,7 @@ class OperatorEndpoint:
             m.OPERATOR_AUTOPILOT_CONFIG: self.autopilot_config,
             m.OPERATOR_AUTOPILOT_SET_CONFIG: self.set_autopilot_config,
             m.OPERATOR_SERVER_HEALTH: self.server_health,
+            m.OPERATOR_RAFT_TRANSFER: self.transfer_leadership,
         }
 
     async def ping(self, request: m.Request) -> m.Response:
@@ -127,6 +143,53 @@ class OperatorEndpoint:
                 raise
             return self._fresh(m.AutopilotSetConfigResponse(updated=False))
         return context.fresh(m.AutopilotSetConfigResponse(), result.index)
+
+    async def transfer_leadership(self, request: m.RaftTransferRequest) -> m.RaftTransferResponse:
+        """Let another server lead and return once it does; raises RequestRefused when it cannot."""
+        wanted = self._wanted(request)
+        if wanted != self._own:
+            await self._ask_to_lead(wanted)
+            await self._until_it_leads(wanted)
+        return self._fresh(
+            m.RaftTransferResponse(
+                from_id=self._own.server_id,
+                from_address=self._own.rpc_address,
+                to_id=wanted.server_id,
+                to_address=wanted.rpc_address,
+            )
+        )
+
+    def _wanted(self, request: m.RaftTransferRequest) -> Peer:
+        peers = [self._own, *(entry.peer for entry in others(self._context.status(), self._own))]
+        for peer in peers:
+            if request.peer_id == peer.server_id if request.peer_id else request.peer_address == peer.rpc_address:
+                return peer
+        kind, text = ("id", request.peer_id) if request.peer_id else ("address", request.peer_address)
+        raise RequestRefused(f'{kind} "{text}" was not found in the Raft configuration', 400)
+
+    async def _ask_to_lead(self, wanted: Peer) -> None:
+        """Ask *wanted* once it has the whole log; raises RequestRefused when it does not get it in time."""
+        clock = self._context.clock
+        give_up = clock.monotonic() + CATCH_UP_SECONDS
+        while not await self._group.transfer(wanted.server_id):
+            if clock.monotonic() >= give_up:
+                status = self._context.status()
+                entry = next(entry for entry in others(status, self._own) if entry.peer == wanted)
+                has = f"it has {entry.match_index or 0} of {status.last_index} entries"
+                reason = (
+                    ("it has no vote yet" if not entry.voter else has) if entry.connected else "it is not connected"
+                )
+                raise RequestRefused(f"{wanted.name or wanted.rpc_address} cannot lead now: {reason}", 409)
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _until_it_leads(self, wanted: Peer) -> None:
+        clock = self._context.clock
+        give_up = clock.monotonic() + TRANSFER_SECONDS
+        while (leader := self._context.status().leader) is None or leader.server_id != wanted.server_id:
+            if clock.monotonic() >= give_up:
+                leads = "nobody" if leader is None else leader.name
+                raise UnknownOutcome(f"{wanted.name} was asked to lead, and {leads} leads")
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def server_health(self, request: m.Request) -> m.AutopilotHealthResponse:
         """Return autopilot's last judgement; empty for a moment after an election, as on Nomad."""

@@ -4,7 +4,8 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from agent.model.command import decode, encode_result
+from agent.endpoints.preparation import Preparation
+from agent.model.command import RestoreSnapshot, decode, encode_result
 from agent.state import fsm
 from agent.state.store import Changes, State, Table
 from telemetry.catalogue import fsm as fsm_metrics
@@ -35,6 +36,7 @@ class ReplicatedState:
         self._wakeup_pending = False
         self._changed = asyncio.Event()
         self._listeners: list[Callable[[Changes], None]] = []
+        self._preparation = Preparation()
 
     @property
     def state(self) -> State:
@@ -48,13 +50,18 @@ class ReplicatedState:
     def apply(self, index: int, command: bytes) -> bytes:
         """Carry out one committed command and return its encoded result. Source: consensus.replicator.Fsm."""
         started = self._clock.monotonic()
+        index += self._state.index_offset
+        prepared = None
         try:
             decoded = decode(command)
         except ValueError:
             applied, kind = fsm.apply_bytes(self._state, index, command), ""
         else:
-            applied, kind = fsm.apply(self._state, index, decoded), decoded.kind
+            if isinstance(decoded, RestoreSnapshot):
+                prepared = self._preparation.take(self._state.staged)
+            applied, kind = fsm.apply(self._state, index, decoded, prepared), decoded.kind
         self._state = applied.state
+        self._preparation.see(applied.state.staged)
         metric = _APPLY_METRICS.get(kind)
         if metric is not None:
             self._recorder.observe(metric, (self._clock.monotonic() - started) * 1000)
@@ -79,6 +86,10 @@ class ReplicatedState:
             if remaining <= 0 or not await self._wait_changed(remaining):
                 return self._state.index >= index
         return True
+
+    async def until_prepared(self, restore_id: str) -> None:
+        """Return once a staged snapshot is decoded, so that putting it in place takes no time."""
+        await self._preparation.until_ready(restore_id)
 
     async def wait_for_tables(self, tables: tuple[Table, ...], index: int, timeout_seconds: float) -> None:
         """Return once one of *tables* has changed past *index*, or the time is over."""

@@ -18,6 +18,7 @@ from agent.errors import ConfigError, RequestRefused
 from agent.gossip import wire
 from agent.gossip.effects import Departed, Effect, Exchanged, OpenStream, SendPacket
 from agent.gossip.keyring_file import read_keys, write_keys
+from agent.gossip.known_members import KnownMembers
 from agent.gossip.members import Change, Event, MemberView, Status
 from agent.gossip.sealing import Keyring, Seal
 from agent.gossip.swim import TICK_SECONDS_MAX, Swim, SwimSettings
@@ -39,6 +40,9 @@ FIRST_RETRY_SECONDS = 0.5
 
 KEYRING_SECONDS = 5.0
 
+REMEMBER_SECONDS = 1.0
+"""Between two writes of the members that are known."""
+
 FORGOTTEN_MAX = 1024
 """Ids of servers that were pruned or reaped."""
 
@@ -48,7 +52,10 @@ REPEATED_SECONDS = 60.0
 
 @dataclass(frozen=True, slots=True)
 class GossipSettings:
-    """How a server gossips. `join` are addresses of others, as an operator writes them."""
+    """How a server gossips. `join` are addresses of others, as an operator writes them.
+
+    `known_file` keeps those that were met; a graceful leave empties it, unless `rejoin_after_leave`.
+    """
 
     name: str
     region: str
@@ -64,6 +71,8 @@ class GossipSettings:
     label: str = ""
     encrypt: str = ""
     keyring_file: Path | None = None
+    known_file: Path | None = None
+    rejoin_after_leave: bool = False
 
 
 @dataclass(slots=True)
@@ -122,6 +131,10 @@ class Gossip:
         self._departed = asyncio.Event()
         self._forgotten: set[str] = set()
         self._told: dict[tuple[Event, str], float] = {}
+        self._known = KnownMembers(settings.known_file, self._logger)
+        self._known_changed = asyncio.Event()
+        self._writing_known = asyncio.Lock()
+        self._leaving = False
 
     # --- life -----------------------------------------------------------------------------------------------------
 
@@ -145,8 +158,10 @@ class Gossip:
         self._carry_out(self._swim.on_tick(now))
         self._tasks.spawn("gossip-ticks", self._tick_loop, restart=True)
         self._tasks.spawn("gossip-packets", self._packet_loop, restart=True)
-        if settings.join:
+        self._known.forget_self(settings.name, _text(own.address))
+        if settings.join or self._known.addresses:
             self._tasks.spawn("gossip-join", self._join_loop, restart=True)
+        self._tasks.spawn("gossip-remember", self._remember_loop, restart=True)
 
     async def stop(self) -> None:
         """Stop without a word; harmless when not started."""
@@ -155,6 +170,10 @@ class Gossip:
 
     async def leave(self) -> None:
         """Tell the others that this server leaves, and return once they had time to hear it."""
+        self._leaving = True
+        if not self._settings.rejoin_after_leave:
+            async with self._writing_known:
+                await asyncio.to_thread(self._known.write, {})
         self._carry_out(self._core.leave(self._clock.monotonic()))
         await self._departed.wait()
 
@@ -299,15 +318,17 @@ class Gossip:
     async def _join_loop(self) -> None:
         """Join until one of the addresses answers, with growing pauses at first."""
         settings, tries, said = self._settings, 0, ""
+        # As they were at the start: who is met later is no more to be looked for.
+        addresses = tuple(dict.fromkeys((*settings.join, *self._known.addresses.values())))
         pause = min(FIRST_RETRY_SECONDS, settings.retry_interval_seconds)
         while not any(view.name != settings.name and view.status is Status.ALIVE for view in self.members()):
-            joined, errors = await self.join(settings.join)
+            joined, errors = await self.join(addresses)
             if joined:
-                self._logger.info("joined: addresses=%d of=%d", joined, len(settings.join))
+                self._logger.info("joined: addresses=%d of=%d", joined, len(addresses))
                 return
             # The early ones are extra: who allows three tries means three intervals.
             tries += pause >= settings.retry_interval_seconds
-            if settings.retry_max and tries >= settings.retry_max:
+            if settings.join and settings.retry_max and tries >= settings.retry_max:
                 reason = f"joining failed {tries} times at retry_interval, which is retry_max: {'; '.join(errors)}"
                 self._logger.error("join given up: reason=%r", reason)
                 self._on_given_up(reason)
@@ -318,6 +339,16 @@ class Gossip:
                 said = told
             await asyncio.sleep(pause)
             pause = min(2 * pause, settings.retry_interval_seconds)
+
+    async def _remember_loop(self) -> None:
+        """Keep the members that were met in the file, one write for all that changes together."""
+        while True:
+            await self._known_changed.wait()
+            self._known_changed.clear()
+            async with self._writing_known:
+                if not self._leaving:
+                    await asyncio.to_thread(self._known.write, dict(self._known.addresses))
+            await asyncio.sleep(REMEMBER_SECONDS)
 
     async def _join_one(self, address: Address) -> str:
         """Return why *address* could not be joined, empty when it could."""
@@ -380,6 +411,7 @@ class Gossip:
     def _changed(self, change: Change) -> None:
         member, event = change.member, change.event
         self._on_change(change)
+        self._remember(change)
         if event is Event.REAP and len(self._forgotten) < FORGOTTEN_MAX and "id" in member.tags:
             self._forgotten.add(member.tags["id"])
         if event in _REPEATED:
@@ -393,6 +425,18 @@ class Gossip:
             _LEVELS.get(event, logging.INFO), "server event: type=%s name=%s addr=%s:%d%s",
             event.value, member.name, *member.address, f" by={change.by}" if change.by else "",
         )  # fmt: skip
+
+    def _remember(self, change: Change) -> None:
+        """Know whoever is a member, failed ones too; one that left or was forgotten is looked for no more."""
+        member = change.member
+        if member.name == self._settings.name:
+            return
+        if change.event is Event.REAP or member.status in {Status.LEAVING, Status.LEFT}:
+            news = self._known.drop(member.name)
+        else:
+            news = self._known.add(member.name, _text(member.address))
+        if news:
+            self._known_changed.set()
 
 
 _REPEATED = frozenset({Event.CONFLICT, Event.NO_PACKETS, Event.REFUTED, Event.SUSPECTED})
@@ -417,6 +461,12 @@ def _keyring(settings: GossipSettings) -> Keyring:
         return Keyring(keys)
     except (BadKey, OSError) as error:
         raise ConfigError(f"server.encrypt: {error}") from error
+
+
+def _text(address: Address) -> str:
+    """Return *address* as an operator writes it."""
+    host, port = address
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _resolve(host: str) -> list[str]:

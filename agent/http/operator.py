@@ -1,4 +1,4 @@
-"""For operators: /v1/operator/raft/configuration and /raft/peer, /v1/operator/autopilot/health."""
+"""For operators: /v1/operator/raft/configuration, raft/peer, raft/transfer-leadership and autopilot/health."""
 
 from aiohttp import web
 
@@ -9,8 +9,10 @@ from agent.http.reply import Reply, Route, get, json_reply
 from agent.rpc.methods import (
     OPERATOR_RAFT_CONFIGURATION,
     OPERATOR_RAFT_REMOVE_PEER,
+    OPERATOR_RAFT_TRANSFER,
     OPERATOR_SERVER_HEALTH,
     RaftPeerRequest,
+    RaftTransferRequest,
     Request,
 )
 
@@ -55,8 +57,29 @@ async def autopilot_health(api: AgentApi, request: web.Request) -> Reply:
     return json_reply(body, 200 if response.healthy else 429)
 
 
+async def transfer_leadership(api: AgentApi, request: web.Request) -> Reply:
+    """Let the server `?id` or `?address` (of gRPC) lead, and say who led and who leads once it does."""
+    query = read_query(api, request)
+    peer_id, address = request.query.get("id", ""), request.query.get("address", "")
+    if not peer_id and not address:
+        text = "must specify either ?id with the server's id or ?address with host:port of the server that is to lead"
+        raise RequestRefused(text, 400)
+    if peer_id and address:
+        raise RequestRefused("must specify only one of ?id or ?address", 400)
+    asked = RaftTransferRequest(region=query.region, peer_id=peer_id, peer_address=address)
+    response = await api.caller.call(OPERATOR_RAFT_TRANSFER, asked, CALL_TIMEOUT_SECONDS)
+    body = {
+        "From": {"Address": response.from_address, "ID": response.from_id},
+        "To": {"Address": response.to_address, "ID": response.to_id},
+        "Noop": response.from_id == response.to_id,
+        "Err": None,
+    }
+    return json_reply(body)
+
+
 ROUTES = (
     get("/v1/operator/raft/configuration", raft_configuration),
     Route("/v1/operator/raft/peer", {"DELETE": remove_peer}),
+    Route("/v1/operator/raft/transfer-leadership", {"PUT": transfer_leadership, "POST": transfer_leadership}),
     get("/v1/operator/autopilot/health", autopilot_health),
 )

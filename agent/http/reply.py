@@ -4,7 +4,7 @@ Source: Nomad, command/agent/http.go (setMeta, wrap). Header names are spelt as 
 """
 
 import json
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
@@ -26,12 +26,16 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer before it is put on the wire. `content_type` may be empty, with an empty body."""
+    """An answer before it is put on the wire. `content_type` may be empty, with an empty body.
+
+    With `parts` the body is what they yield, sent as it comes, and `headers` say its Content-Length.
+    """
 
     body: bytes
     status: int = 200
     content_type: str = JSON
     headers: Mapping[str, str] = field(default_factory=dict)
+    parts: AsyncIterator[bytes] | None = None
 
 
 Handler = Callable[[AgentApi, web.Request], Awaitable[Reply]]

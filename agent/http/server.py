@@ -10,7 +10,19 @@ from urllib.parse import urlsplit
 from aiohttp import web
 
 from agent.errors import ConfigError, OutriderError, RequestRefused
-from agent.http import agent, allocations, autopilot, evaluations, jobs, metrics, nodes, operator, pages, status
+from agent.http import (
+    agent,
+    allocations,
+    autopilot,
+    evaluations,
+    jobs,
+    metrics,
+    nodes,
+    operator,
+    pages,
+    snapshots,
+    status,
+)
 from agent.http.api import AgentApi
 from agent.http.failures import INVALID_METHOD, failure_reply
 from agent.http.guard import Door, HttpLimits
@@ -20,7 +32,7 @@ from telemetry.recorder import Recorder
 
 ROUTES: tuple[Route, ...] = (
     *agent.ROUTES, *status.ROUTES, *nodes.ROUTES, *jobs.ROUTES, *allocations.ROUTES, *evaluations.ROUTES,
-    *operator.ROUTES, *autopilot.ROUTES, *metrics.ROUTES, *pages.ROUTES,
+    *operator.ROUTES, *autopilot.ROUTES, *snapshots.ROUTES, *metrics.ROUTES, *pages.ROUTES,
 )  # fmt: skip
 
 GZIP_BYTES_MIN = 1024
@@ -220,6 +232,10 @@ def _refuse_foreign_page(request: web.Request) -> None:
 
 def _response(request: web.Request, reply: Reply) -> web.Response:
     """Put *reply* into aiohttp's words: pretty when asked, compressed when that pays."""
+    if reply.parts is not None:
+        return web.Response(
+            body=reply.parts, status=reply.status, headers={"Content-Type": reply.content_type, **reply.headers}
+        )
     body = reply.body
     if reply.content_type == JSON and request.query.get("pretty", "false") not in {"false", "0"}:
         body = indented(body)

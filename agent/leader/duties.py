@@ -91,18 +91,25 @@ class LeaderDuties:
     async def revoke(self) -> None:
         """Lay down all duties and forget; plans that were waiting are told that this server leads no more."""
         started = self._now()
-        was_established, self.established = self.established, False
+        was_established = self.established
+        self._forget()
+        await self._tasks.cancel()
+        if was_established:
+            self._took(leader_metrics.REVOKE_LEADERSHIP, started)
+
+    def _forget(self) -> None:
+        self.established = False
         self.broker.disable()
         self.blocked.disable()
         for pending in self.plans.disable():
             _answer(pending.answer, NotLeader())
         self.heartbeats.clear()
-        await self._tasks.cancel()
-        if was_established:
-            self._took(leader_metrics.REVOKE_LEADERSHIP, started)
 
     def on_changes(self, changes: Changes) -> None:
         """Feed what the log applied to broker and blocked evaluations; does nothing on a server that does not lead."""
+        if changes.restored:
+            # Whoever leads takes up all duties anew; until then nobody gets work that the restored state may not know.
+            self._forget()
         if not self.broker.enabled:
             return
         state = self._around.state()

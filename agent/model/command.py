@@ -150,6 +150,28 @@ class UpdateAutopilot(Command, tag="autopilot", frozen=True):
     check_index: int | None = None
 
 
+class StageSnapshot(Command, tag="snapshot_stage", frozen=True):
+    """A piece of a snapshot that an operator restores; nothing but memory is used until `RestoreSnapshot`.
+
+    `offset` 0 begins anew, and ends what another operator had begun. All pieces together are `packed_bytes`, and unpack
+    to `state_bytes`.
+    """
+
+    kind: ClassVar[str] = "snapshot_stage"
+    restore_id: str
+    packed_bytes: int
+    state_bytes: int
+    offset: int
+    data: bytes
+
+
+class RestoreSnapshot(Command, tag="snapshot_restore", frozen=True):
+    """The staged pieces become the state."""
+
+    kind: ClassVar[str] = "snapshot_restore"
+    restore_id: str
+
+
 class Noop(Command, tag="noop", frozen=True):
     """Changes nothing; committed by a new leader, so that it knows what is committed."""
 
@@ -170,6 +192,8 @@ AnyCommand = (
     | UpdateAllocsFromClient
     | DeleteEvals
     | UpdateAutopilot
+    | StageSnapshot
+    | RestoreSnapshot
     | Noop
 )
 

@@ -407,6 +407,54 @@ class MembersResponse(Response, frozen=True, kw_only=True):
     members: list[dict[str, Any]] = []
 
 
+class SnapshotSaveRequest(Request, frozen=True, kw_only=True):
+    """Ask for a snapshot of the state, or with `snapshot_id` for more of one: its bytes from `offset` on."""
+
+    snapshot_id: str = ""
+    offset: int = 0
+
+
+class SnapshotSaveResponse(Response, frozen=True, kw_only=True):
+    """A part of a snapshot's file. `size_bytes` and `sha256` (hexadecimal) are of the whole file."""
+
+    snapshot_id: str = ""
+    size_bytes: int = 0
+    sha256: str = ""
+    data: bytes = b""
+
+
+class SnapshotStageRequest(Request, frozen=True, kw_only=True):
+    """Keep a piece of a packed state that is to be restored: what is at `offset` of its `packed_bytes`."""
+
+    restore_id: str
+    packed_bytes: int
+    state_bytes: int
+    offset: int
+    data: bytes
+
+
+class SnapshotRestoreRequest(Request, frozen=True, kw_only=True):
+    """Make the state of the pieces that are kept under `restore_id`."""
+
+    restore_id: str
+
+
+class RaftTransferRequest(Request, frozen=True, kw_only=True):
+    """Hand the lead to the server with this id, or at this gRPC address; one of both is empty."""
+
+    peer_id: str = ""
+    peer_address: str = ""
+
+
+class RaftTransferResponse(Response, frozen=True, kw_only=True):
+    """Who led and who leads: id and gRPC address each; the same when there was nothing to do."""
+
+    from_id: str
+    from_address: str
+    to_id: str
+    to_address: str
+
+
 STATUS_PING = Method("Status.Ping", Request, Response, Access.LOCAL)
 STATUS_LEADER = Method("Status.Leader", Request, StatusLeaderResponse, Access.READ)
 
@@ -446,6 +494,12 @@ OPERATOR_AUTOPILOT_SET_CONFIG = Method(
     "Operator.AutopilotSetConfiguration", AutopilotSetConfigRequest, AutopilotSetConfigResponse, Access.WRITE
 )
 OPERATOR_SERVER_HEALTH = Method("Operator.ServerHealth", Request, AutopilotHealthResponse, Access.READ)
+OPERATOR_RAFT_TRANSFER = Method(
+    "Operator.TransferLeadershipToPeer", RaftTransferRequest, RaftTransferResponse, Access.WRITE
+)
+OPERATOR_SNAPSHOT_SAVE = Method("Operator.SnapshotSave", SnapshotSaveRequest, SnapshotSaveResponse, Access.READ)
+OPERATOR_SNAPSHOT_STAGE = Method("Operator.SnapshotStage", SnapshotStageRequest, Response, Access.WRITE)
+OPERATOR_SNAPSHOT_RESTORE = Method("Operator.SnapshotRestore", SnapshotRestoreRequest, Response, Access.WRITE)
 
 METHODS: dict[str, Method[Any, Any]] = {
     value.name: value for value in list(globals().values()) if isinstance(value, Method)
@@ -456,6 +510,8 @@ SERVER_ONLY = frozenset(
     method.name
     for method in (
         EVAL_DEQUEUE, EVAL_ACK, EVAL_NACK, EVAL_UPDATE, EVAL_CREATE, EVAL_REBLOCK, PLAN_SUBMIT,
+        OPERATOR_SNAPSHOT_SAVE, OPERATOR_SNAPSHOT_STAGE, OPERATOR_SNAPSHOT_RESTORE,
     )
 )  # fmt: skip
-"""What scheduling workers ask the leader for: no client's business. Source: Nomad, AuthenticateServerOnly."""
+"""What scheduling workers ask the leader for, and the state as a whole with every node's secret: no client's business.
+Source: Nomad, AuthenticateServerOnly; a snapshot there takes a management token."""

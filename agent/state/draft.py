@@ -160,7 +160,8 @@ class Draft:
             job_evals=self.job_evals.finish(), live_allocs=self.live_allocs.finish(),
             open_evals=self.open_evals.finish(), node_usage=self.usage.finish(),
             autopilot=self.autopilot, results=results,
-            request_order=order, requests_seen=seen,
+            request_order=order, requests_seen=seen, index_offset=state.index_offset,
+            restored_at=state.restored_at, staged=state.staged,
         ), changes  # fmt: skip
 
     # --- below: what keeps indexes and counters in step

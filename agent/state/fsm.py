@@ -19,7 +19,9 @@ from agent.model.command import (
     Noop,
     RegisterJob,
     RegisterNode,
+    RestoreSnapshot,
     Result,
+    StageSnapshot,
     UpdateAllocDesiredTransition,
     UpdateAllocsFromClient,
     UpdateAutopilot,
@@ -31,10 +33,10 @@ from agent.model.command import (
     decode_result,
     encode_result,
 )
-from agent.state import allocs, drains, jobs, nodes
+from agent.state import allocs, drains, jobs, nodes, restore
 from agent.state.draft import Draft, remember
 from agent.state.snapshot import dump, load
-from agent.state.store import Changes, State
+from agent.state.store import Changes, State, Table
 
 __all__ = ["Applied", "apply", "apply_bytes", "dump", "load"]
 
@@ -54,17 +56,22 @@ class Applied:
     changes: Changes
 
 
-def apply(state: State, index: int, command: AnyCommand) -> Applied:
+def apply(state: State, index: int, command: AnyCommand, prepared: State | None = None) -> Applied:
     """Return what *command* makes of *state* at *index* of the log, which must be above `state.index`.
+
+    *prepared* is what a staged snapshot decodes to, where that was done before `RestoreSnapshot` came.
 
     An index that is not above changes nothing, not even the memory of requests: the entry was applied before.
     """
     if index <= state.index:
         error = f"index {index} is not after {state.index}: the entry was applied before"
         return Applied(state, Result(index=state.index, error=error, status=REFUSED_STATUS), Changes(state.index))
+    state = restore.without_abandoned(state, command.at)
     known = state.result_of(command.request_id)
     if known is not None:
         return Applied(_moved(state, index, "", b""), decode_result(known), Changes(index))
+    if isinstance(command, StageSnapshot | RestoreSnapshot):
+        return _restore(state, index, command, prepared)
     draft = Draft(state, index, command.at)
     result = _carry_out(draft, command)
     encoded = encode_result(result)
@@ -84,6 +91,22 @@ def apply_bytes(state: State, index: int, data: bytes) -> Applied:
         refusal = Result(index=index, error=str(error), status=REFUSED_STATUS)
         return Applied(_moved(state, index, "", b""), refusal, Changes(index))
     return apply(state, index, command)
+
+
+def _restore(state: State, index: int, command: StageSnapshot | RestoreSnapshot, prepared: State | None) -> Applied:
+    try:
+        if isinstance(command, StageSnapshot):
+            after, changes = restore.stage(state, command), Changes(index)
+        else:
+            after = restore.restored(state, index, command, prepared)
+            changes = Changes(after.index, frozenset(Table), restored=True)
+    except restore.RestoreError as error:
+        after, changes = state, Changes(index)
+        result = Result(index=index, error=str(error), status=error.status)
+    else:
+        index = changes.index
+        result = Result(index=index)
+    return Applied(_moved(after, index, command.request_id, encode_result(result)), result, changes)
 
 
 def _carry_out(draft: Draft, command: AnyCommand) -> Result:
@@ -106,6 +129,10 @@ def _carry_out(draft: Draft, command: AnyCommand) -> Result:
             for evaluation in command.evals:
                 draft.put_eval(evaluation)
         case ApplyPlanResults():
+            if 0 < command.snapshot_index < draft.state.restored_at:
+                return Result(
+                    index=draft.index, error="the plan was made before a snapshot was restored", status=REFUSED_STATUS
+                )
             allocs.apply_plan(draft, command)
         case UpdateAllocDesiredTransition():
             allocs.update_desired_transition(draft, command)
@@ -118,7 +145,7 @@ def _carry_out(draft: Draft, command: AnyCommand) -> Result:
                 draft.remove_alloc(alloc_id)
         case UpdateAutopilot():
             return _update_autopilot(draft, command)
-        case Noop():
+        case Noop() | StageSnapshot() | RestoreSnapshot():  # the latter two replace the state instead of changing it
             pass
         case _:
             assert_never(command)

@@ -17,7 +17,7 @@ from agent.model.evaluation import Evaluation
 from agent.model.job import Job, JobSummary
 from agent.model.node import Node
 from agent.state.draft import index_allocs, index_evals
-from agent.state.store import State, Table
+from agent.state.store import Staged, State, Table
 
 MAGIC = b"ORST"
 VERSION = 1
@@ -39,6 +39,9 @@ class _Image(Model, frozen=True):
     requests: list[tuple[str, bytes]]
     requests_seen: int
     autopilot: AutopilotConfig = AutopilotConfig()
+    index_offset: int = 0
+    restored_at: int = 0
+    staged: Staged | None = None
 
 
 _ENCODER = msgspec.msgpack.Encoder(order="deterministic")
@@ -63,6 +66,9 @@ def dump(state: State) -> bytes:
         requests=[(id_, state.results[id_]) for _, id_ in sorted(state.request_order.items())],
         requests_seen=state.requests_seen,
         autopilot=state.autopilot,
+        index_offset=state.index_offset,
+        restored_at=state.restored_at,
+        staged=state.staged,
     )
     payload = _ENCODER.encode(image)
     return MAGIC + bytes((VERSION,)) + zlib.crc32(payload).to_bytes(4, "big") + payload
@@ -112,6 +118,9 @@ def _rebuild(image: _Image) -> State:
         request_order=Map({first + place: id_ for place, (id_, _) in enumerate(image.requests)}),
         requests_seen=image.requests_seen,
         autopilot=image.autopilot,
+        index_offset=image.index_offset,
+        restored_at=image.restored_at,
+        staged=image.staged,
     )
 
 

@@ -43,6 +43,26 @@ class Table(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Staged:
+    """The part of a snapshot that has come in, before it becomes the state. `at` is when the last piece was proposed.
+
+    All pieces together will be `packed_bytes`, and unpack to `state_bytes`.
+    """
+
+    restore_id: str
+    at: int
+    packed_bytes: int
+    state_bytes: int
+    size_bytes: int = 0
+    pieces: tuple[bytes, ...] = ()
+
+    @property
+    def complete(self) -> bool:
+        """Whether all pieces are there."""
+        return self.size_bytes == self.packed_bytes
+
+
+@dataclass(frozen=True, slots=True)
 class State:
     """Everything the servers agree on, as of `index`.
 
@@ -50,7 +70,7 @@ class State:
     """
 
     index: int = 0
-    """The last applied index of the log."""
+    """The last applied index: the log's, plus `index_offset`."""
     table_indexes: Map[Table, int] = field(default_factory=Map)
     nodes_by_id: Map[str, Node] = field(default_factory=Map)
     jobs_by_key: Map[JobKey, Job] = field(default_factory=Map)
@@ -74,6 +94,11 @@ class State:
     """The encoded result of each of the last REQUESTS_MAX requests."""
     request_order: Map[int, str] = field(default_factory=Map)
     requests_seen: int = 0
+    index_offset: int = 0
+    """By how much indexes are ahead of the log's: a restored state may have come from a cluster that had gone further."""
+    restored_at: int = 0
+    """The index at which an operator's snapshot took the place of the state; 0 when none did."""
+    staged: Staged | None = None
 
     def table_index(self, *tables: Table) -> int:
         """Return the index of the last change of any of *tables*, 0 when there was none."""
@@ -168,6 +193,8 @@ class Changes:
     jobs: tuple[JobKey, ...] = ()
     evals: tuple[EvalID, ...] = ()
     allocs: tuple[AllocID, ...] = ()
+    restored: bool = False
+    """Everything was replaced by an older state; the other fields name none of it."""
 
 
 def _first(item: tuple[JobKey, Job]) -> JobKey:

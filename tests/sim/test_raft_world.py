@@ -181,6 +181,32 @@ def test_leadership_is_handed_over_without_a_gap():
     assert "leadership transfer" == world.leader().transitions[-2][4]
 
 
+def test_leadership_goes_to_the_server_that_is_named():
+    """Each follower in turn; one that lacks entries, is gone or is unknown is not asked, and the leader leads on."""
+    world = RaftWorld(seed=6)
+    world.run_until(lambda: settled(world), within=5)
+    world.run(1)
+    for name in world.names:
+        leader = world.leader()
+        if name == leader.name:
+            continue
+        assert leader.engine.transfer_leadership(world.servers[name].engine._me.server_id)
+        world.run_until(
+            lambda name=name: world.leader() is not None and world.leader().name == name and settled(world), within=1
+        )
+        world.run(1)
+    leader = world.leader()
+    gone = next(server for server in world.servers.values() if server is not leader)
+    server_id = gone.engine._me.server_id
+
+    assert not leader.engine.transfer_leadership("unknown")
+    world.crash(gone.name)
+    world.run(1)
+    assert not leader.engine.transfer_leadership(server_id)
+    world.run(1)
+    assert leader is world.leader()
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_a_server_far_behind_gets_the_snapshot(seed):
     """A server that missed more than the log still holds is brought up by a snapshot, and restarts from it."""

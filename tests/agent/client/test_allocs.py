@@ -157,6 +157,26 @@ def test_changes_go_out_together_and_survive_a_lost_answer(tmp_path):
     assert ["running"] * 3 == [request.allocs[0].client_status for request in requests]
 
 
+def test_an_end_that_the_servers_no_longer_know_is_told_again(tmp_path):
+    """
+    A restored snapshot from before a stop brings back an allocation that shall run: the client has ended it.
+    """
+
+    async def run():
+        leader = Direct()
+        alloc = allocation("n1", FOR_EVER, driver="mock_driver")
+        async with syncing(tmp_path, leader):
+            await leader.put(alloc)
+            running = await leader.until_status(alloc.id, "running")
+            await leader.put(msgspec.structs.replace(alloc, desired_status="stop"))
+            await leader.until_status(alloc.id, "complete")
+            leader.told.clear()
+            await leader.put(msgspec.structs.replace(alloc, client_status=running.client_status))
+            return await leader.until_status(alloc.id, "complete")
+
+    assert "complete" == asyncio.run(run()).client_status
+
+
 def test_an_allocation_that_was_stopped_before_it_began_is_told_complete(tmp_path):
     """
     The servers wait for the client's word even on what it never ran.

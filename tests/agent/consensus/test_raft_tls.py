@@ -178,7 +178,7 @@ def test_nothing_is_decoded_of_who_is_no_server(made, authority, files, caplog):
             heard.append(connection.recv(1000))
 
     thread = in_background(speak)
-    assert until(lambda: not thread.is_alive(), links)
+    assert until(lambda: not thread.is_alive() and links.counters["connections_refused"] > 0, links)
 
     assert heard in ([], [b""])
     assert 0 == links.counters["frames_malformed"]

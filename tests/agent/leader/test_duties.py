@@ -22,7 +22,7 @@ from agent.model.job import Job, Resources, TaskGroup
 from agent.model.node import Node, NodeCpu, NodeDisk, NodeMemory, NodeResources
 from agent.model.plan import Plan, PlanResult
 from agent.state.fsm import apply
-from agent.state.store import State
+from agent.state.store import Changes, State
 from telemetry.clock import ManualClock
 from telemetry.registry import Registry
 
@@ -135,6 +135,24 @@ def test_a_deposed_leader_forgets_everything():
         await server.duties.revoke()
         stats = server.duties.broker.stats()
         return stats.ready, len(server.duties.heartbeats), server.duties.established
+
+    assert (0, 0, False) == lead(scenario, lambda server: (server.node(), server.job()))
+
+
+def test_nothing_of_the_former_state_is_handed_out_after_a_restore():
+    """
+    Evaluations, plans and deadlines are gone at once, before the duties are taken up anew.
+    """
+
+    async def scenario(server):
+        waiting = asyncio.create_task(server.duties.submit_plan(plan()))
+        await asyncio.sleep(0)
+        server.duties.on_changes(Changes(9, restored=True))
+        with pytest.raises(NotLeader):
+            await waiting
+        with pytest.raises(NotLeader):
+            server.duties.renew_heartbeat("n1")
+        return server.duties.broker.stats().ready, len(server.duties.heartbeats), server.duties.established
 
     assert (0, 0, False) == lead(scenario, lambda server: (server.node(), server.job()))
 

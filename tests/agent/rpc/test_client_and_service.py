@@ -103,7 +103,7 @@ def _sample_of(kind):
         return msgspec.to_builtins(sample(kind))
     if kind is str or getattr(kind, "__supertype__", None) is str:
         return "x"
-    return {int: 1, float: 1.0, bool: True}.get(kind, [])
+    return {int: 1, float: 1.0, bool: True, bytes: b""}.get(kind, [])
 
 
 def test_every_method_carries_its_request_and_its_response():
@@ -182,11 +182,22 @@ def test_calls_are_counted_by_endpoint():
     } == recorder.counts
 
 
-@pytest.mark.parametrize("method", METHODS.values(), ids=lambda method: method.name)
-def test_every_call_belongs_to_a_rate(method):
+UNRATED = (
+    "Operator.RaftRemovePeer",
+    "Operator.AutopilotSetConfiguration",
+    "Operator.TransferLeadershipToPeer",
+    "Operator.SnapshotStage",
+    "Operator.SnapshotRestore",
+)
+"""No Nomad was seen to export a rate for what operators change."""
+
+
+@pytest.mark.parametrize("name", sorted(METHODS))
+def test_every_call_belongs_to_a_rate(name):
     """
     A call counts as its endpoint's read or list when it only reads, and as its write when it changes something.
     """
+    method = METHODS[name]
     recorder = Counting()
 
     async def run():
@@ -195,7 +206,11 @@ def test_every_call_belongs_to_a_rate(method):
 
     asyncio.run(run())
 
-    (rate,) = recorder.counts.keys() - {catalogue.RPC_REQUEST, catalogue.RPC_QUERY}
+    rates = recorder.counts.keys() - {catalogue.RPC_REQUEST, catalogue.RPC_QUERY}
+    if name in UNRATED:
+        assert not rates
+        return
+    (rate,) = rates
     changes = method.access in {Access.WRITE, Access.LEADER_LOCAL}
     assert rate.name.startswith(f"nomad_nomad_rpc_{method.name.partition('.')[0].lower()}_")
     assert changes is rate.name.endswith("_write")
