@@ -17,6 +17,7 @@ _SUITE_COMMANDS: dict[str, tuple[str, str]] = {
     "metrics": ("telemetry.cli:metrics", "Look up the catalogue of metrics."),
     "runbook": ("compose.alert_command:runbook_command", "Print what to do about an alert."),
     "silence": ("compose.silence_command:silence_group", "Keep alerts quiet during maintenance."),
+    "top": ("compose.top.command:top_command", "Show a region at a glance: leader, servers, nodes, alerts."),
 }
 
 _LOCAL_COMMANDS: dict[str, tuple[str, str]] = {
