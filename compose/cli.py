@@ -12,6 +12,7 @@ _SUITE_COMMANDS: dict[str, tuple[str, str]] = {
     "alert": ("compose.alert_command:alert_group", "Send a test notification through the chain; list the alerts."),
     "build": ("compose.build_command:build_command", "Write every generated file from outrider.yaml."),
     "check": ("compose.check.command:check_group", "Say what would keep alerts from working, on a live cluster."),
+    "dashboards": ("compose.preview_command:dashboards_group", "Look at the dashboards without Grafana."),
     "discovery": ("compose.discovery_command:discovery_group", "Find the agents of live clusters for Prometheus."),
     "exporter": ("compose.exporter_command:exporter_command", "Beside a Nomad, say what its own telemetry lacks."),
     "metrics": ("telemetry.cli:metrics", "Look up the catalogue of metrics."),
