@@ -44,7 +44,7 @@ def _duration(_context: click.Context, option: click.Parameter, text: str | None
         raise click.BadParameter(str(error), param=option) from None
 
 
-@dashboards_group.command("preview")
+@click.command("preview")
 @click.option("--prometheus", metavar="URL", default=DEFAULT_PROMETHEUS, show_default=True, callback=_prometheus)
 @click.option(
     "--dir",
@@ -101,6 +101,9 @@ def preview_command(
         pass
     finally:
         server.server_close()
+
+
+dashboards_group.add_command(preview_command)
 
 
 def _before(seconds: float) -> str:

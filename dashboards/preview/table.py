@@ -76,17 +76,33 @@ def _reduced(series: Sequence[Series], options: Mapping[str, Any]) -> Frame:
 
 
 def _merged(frames: Sequence[Frame]) -> Frame:
-    """Return one frame; lines that agree in all labels they share become one."""
+    """Return one frame; lines that agree in all columns which every frame has become one, unless they contradict."""
     columns = list(dict.fromkeys(column for frame in frames for column in frame.columns))
-    is_value = {column for column in columns if column.startswith(VALUE)}
-    keys = [column for column in columns if column not in is_value and column != TIME]
-    lines: dict[tuple[Cell, ...], dict[str, Cell]] = {}
+    keys = [column for column in columns if column != TIME and all(column in frame.columns for frame in frames)]
+    keys = [column for column in keys if not _is_value(column)]
+    lines: list[dict[str, Cell]] = []
+    by_key: dict[tuple[Cell, ...], list[dict[str, Cell]]] = {}
     for frame in frames:
         for line in frame.lines:
-            lines.setdefault(tuple(line.get(key) for key in keys), {}).update(line)
+            alike = by_key.setdefault(tuple(line.get(key) for key in keys), [])
+            joined = next((each for each in alike if _agree(each, line)), None)
+            if joined is None:
+                joined = dict(line)
+                alike.append(joined)
+                lines.append(joined)
+            joined.update(line)
     # Values come last, as in Grafana.
-    columns.sort(key=lambda column: column in is_value)
-    return Frame(columns, list(lines.values()), [note for frame in frames for note in frame.notes])
+    columns.sort(key=_is_value)
+    return Frame(columns, lines, [note for frame in frames for note in frame.notes])
+
+
+def _is_value(column: str) -> bool:
+    return column == VALUE or column.startswith(f"{VALUE} #")
+
+
+def _agree(one: Mapping[str, Cell], other: Mapping[str, Cell]) -> bool:
+    """Tell whether two lines say the same in every column that both have."""
+    return all(one[column] == value for column, value in other.items() if column in one)
 
 
 def _joined(frames: Sequence[Frame], column: str) -> Frame:

@@ -99,7 +99,9 @@ def bars(panel: Panel, series: Sequence[Series], link: Link) -> str:
             f'<span class="bar-value" style="color:{color}">{escape(each.text(value))}</span></div>'
         )
         lines.append(_linked(line, each, link))
-    return f'<div class="bars">{"".join(lines)}</div>'
+    # One width for all values, so that all bars have one scale.
+    letters = max(len(each.text(value)) for each, value in values)
+    return f'<div class="bars" style="--letters:{letters}">{"".join(lines)}</div>'
 
 
 def gauges(panel: Panel, series: Sequence[Series], link: Link) -> str:

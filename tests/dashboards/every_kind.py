@@ -81,11 +81,11 @@ PANELS = [
     panel(8, "timeseries", "Memory, stacked", f"demo_bytes{{{WHERE}}}", place=(12, 6, 12, 8), defaults=stacked("normal")),
     panel(9, "state-timeline", "Who answers", f"demo_up{{{WHERE}}}", place=(0, 14, 12, 6), defaults={"mappings": WORDS}),
     panel(10, "timeseries", "Refused", "demo_up{", place=(12, 14, 12, 6)),
-    panel(11, "table", "Servers", f"demo_up{{{WHERE}}}", f"demo_bytes{{{WHERE}}}", place=(0, 20, 12, 6), instant=True,
+    panel(11, "table", "Servers", f"sum by (instance) (demo_up{{{WHERE}}})", f"sum by (instance) (demo_bytes{{{WHERE}}})", place=(0, 20, 12, 6), instant=True,
           transformations=[
               {"id": "merge", "options": {}},
               {"id": "organize", "options": {
-                  "excludeByName": {"Time": True, "__name__": True, "cluster": True, "job": True},
+                  "excludeByName": {"Time": True},
                   "renameByName": {"instance": "Server", "Value #A": "State", "Value #B": "Memory"}}},
           ],
           overrides=[

@@ -373,6 +373,24 @@ def test_tables_are_merged_renamed_and_sorted():
     assert ["the transformation 'spin' is not drawn here"] == frame.notes
 
 
+def test_lines_are_merged_by_the_columns_that_all_have():
+    """
+    A label that one query alone has does not keep lines apart, and lines that contradict stay two.
+    """
+    board = panel(11)
+    found = [
+        (0, result([1], instance="a", job="x")),
+        (0, result([2], instance="a", job="y")),
+        (1, result([3], instance="a")),
+    ]
+    rows = series_of(board, found, str)
+
+    frame = transformed(frames_of(rows), [{"id": "merge"}], rows)
+
+    lines_of = [(line.get("job"), line.get("Value #A"), line.get("Value #B")) for line in frame.lines]
+    assert [("x", 1, 3), ("y", 2, None)] == lines_of
+
+
 def test_reducing_makes_a_line_of_each_series():
     """
     With a column for each calculation.

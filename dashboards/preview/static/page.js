@@ -38,7 +38,10 @@
     root.dataset.drawn = "yes";
   }
 
+  // The address ends in #all where everything is to be seen, such as for a picture of the page.
+  const isAll = location.hash === "#all";
   for (const section of document.querySelectorAll("details.section")) {
+    section.open = section.open || isAll;
     section.addEventListener("toggle", () => {
       if (section.open) {
         section.querySelectorAll(".plot").forEach(draw);
