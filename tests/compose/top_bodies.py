@@ -22,8 +22,8 @@ def healthy_paths():
     }
 
 
-def leaderless_paths(stop: threading.Event):
-    """Return the answers of the last of three servers: autopilot holds its one until *stop*, as a Nomad holds it."""
+def leaderless_paths(stop: threading.Event, held: list):
+    """Return the answers of the last of three servers: who asks autopilot is held until *stop*, and written into *held*."""
     members = golden("agent-members.json")
     for member in members["Members"]:
         member["Status"] = "alive" if member["Name"] == "s1.global" else "failed"
@@ -31,7 +31,8 @@ def leaderless_paths(stop: threading.Event):
     for server in raft["Servers"]:
         server["Leader"] = False
 
-    def held():
+    def hold():
+        held.append("/v1/operator/autopilot/health")
         stop.wait(HELD_SECONDS)
         return Answer("No cluster leader", 500)
 
@@ -39,7 +40,7 @@ def leaderless_paths(stop: threading.Event):
         "/v1/status/leader": Answer('""'),
         "/v1/agent/members": Answer(json.dumps(members)),
         "/v1/operator/raft/configuration": Answer(json.dumps(raft)),
-        "/v1/operator/autopilot/health": held,
+        "/v1/operator/autopilot/health": hold,
     }
 
 

@@ -83,7 +83,9 @@ class Browser:
         await self._send("Emulation.setDeviceMetricsOverride", size)
         theme = {"name": "prefers-color-scheme", "value": "dark" if is_dark else "light"}
         await self._send("Emulation.setEmulatedMedia", {"features": [theme]})
-        await self._send("Page.navigate", {"url": url})
+        # To the same address with a # there is no way but through another page.
+        for address in ("about:blank", url):
+            await self._send("Page.navigate", {"url": address})
         is_drawn = f"location.href === {json.dumps(url)} && document.documentElement?.dataset.drawn"
         async with asyncio.timeout(LOAD_SECONDS):
             while await self.value(is_drawn) != "yes":  # noqa: ASYNC110 - the page has no event for us

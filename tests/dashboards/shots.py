@@ -32,6 +32,7 @@ HEALTHY_SECONDS, WITHOUT_SECONDS = 90.0, 60.0
 """How long the cluster is watched whole, and then without the server that led."""
 
 FAILED = "[...document.querySelectorAll('.failed')].map((each) => each.textContent)"
+THEME = "document.documentElement.dataset.theme"
 WIDTH = "document.documentElement.scrollWidth"
 
 
@@ -69,6 +70,9 @@ async def take(url, uids, folder):
                 await page.open(f"{url}/d/{uid}#all", width=width, is_dark=is_dark)
                 await page.shot(folder / f"{uid}-{look}.png")
                 problems += [f"{uid}, {look}: {text}" for text in await page.value(FAILED)]
+                theme = await page.value(THEME)
+                if theme != ("dark" if is_dark else "light"):
+                    problems.append(f"{uid}, {look}: the page is {theme}")
                 seen = await page.value(WIDTH)
                 if seen > width:
                     problems.append(f"{uid}, {look}: {seen} pixels wide in a window of {width}")

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from dashboards.preview.asking import expanded, specials
+from dashboards.preview.asking import ask, expanded, specials
 from dashboards.preview.drawing import lines, states
 from dashboards.preview.fields import Series, named, overridden, reduced, series_of, threshold_color, value_color
 from dashboards.preview.model import Kind, ModelError, Section, Variable, read_board, read_folder
@@ -400,6 +400,43 @@ def test_reducing_makes_a_line_of_each_series():
     frame = transformed([], [{"id": "reduce", "options": {"reducers": ["max", "lastNotNull"]}}], rows)
 
     assert Frame(["Field", "Max", "Last"], [{"Field": "a", "Max": 5, "Last": 3}]) == frame
+
+
+class Asked:
+    """A Prometheus that writes down what it is asked, and knows one cluster with two servers."""
+
+    def __init__(self):
+        self.instants, self.ranges, self.labels = [], [], []
+
+    def query(self, expr, at):
+        self.instants.append((expr, at))
+        return []
+
+    def query_range(self, expr, start, end, step):
+        self.ranges.append((expr, start, end, step))
+        return []
+
+    def label_values(self, label, selector, start, end):
+        self.labels.append((label, selector, start, end))
+        return ["blue"] if label == "cluster" else ["a.1", "b"]
+
+
+def test_it_asks_what_grafana_would():
+    """
+    Variables in their order, stats and tables at the end of the range, lines in steps that lie on round times.
+    """
+    asked_of = Asked()
+    where = r'cluster="blue", instance=~"(a\\.1|b)"'
+    shown = Range(NOW - 3_607, NOW - 7, "", "")
+
+    ask(asked_of, BOARD, shown, {}, 15.0)
+
+    assert [("cluster", "demo_up"), ("instance", 'demo_up{cluster="blue"}')] == [each[:2] for each in asked_of.labels]
+    assert {(NOW - 3_607, NOW - 7)} == {each[2:] for each in asked_of.labels}
+    assert {NOW - 7} == {at for _, at in asked_of.instants}
+    assert 6 == len(asked_of.instants)
+    assert f"sum(demo_up{{{where}}})" in [expr for expr, _ in asked_of.instants]
+    assert (f"rate(demo_calls_total{{{where}}}[1m])", NOW - 3_615, NOW - 15, 15.0) in asked_of.ranges
 
 
 def test_copies_of_a_repeated_panel_push_down_what_is_below():

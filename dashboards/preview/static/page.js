@@ -59,6 +59,19 @@
     key.addEventListener("keydown", (event) => event.key === "Enter" && toggle());
   }
 
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", (event) => {
+    let kept = null;
+    try {
+      kept = localStorage.getItem("outrider-theme");
+    } catch {
+      // Nothing is kept: the system's choice holds.
+    }
+    if (!kept) {
+      root.dataset.theme = event.matches ? "dark" : "light";
+      drawAll();
+    }
+  });
+
   document.getElementById("theme")?.addEventListener("click", () => {
     root.dataset.theme = root.dataset.theme === "dark" ? "light" : "dark";
     try {

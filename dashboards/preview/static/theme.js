@@ -7,6 +7,6 @@
   } catch {
     // A browser may keep nothing; then the system's choice holds.
   }
-  const prefers = matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light";
-  document.documentElement.dataset.theme = kept || prefers;
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  document.documentElement.dataset.theme = kept || (dark.matches ? "dark" : "light");
 })();
