@@ -52,7 +52,13 @@ def _duration(_context: click.Context, option: click.Parameter, text: str | None
     type=click.Path(path_type=Path, file_okay=False),
     help=f"Folder of dashboards (*.json). [default: the first there is of {', '.join(str(each) for each in _FOLDERS)}]",
 )
-@click.option("--port", default=DEFAULT_PORT, show_default=True, help="Port of 127.0.0.1; 0 for any that is free.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65_535),
+    default=DEFAULT_PORT,
+    show_default=True,
+    help="Port of 127.0.0.1; 0 for any that is free.",
+)
 @click.option("--from", "start", metavar="TIME", help="Begin of what is shown: now-6h, or 2026-11-29T16:00:00Z.")
 @click.option("--to", "end", metavar="TIME", help="End of what is shown. [default: now]")
 @click.option("--last", metavar="DURATION", callback=_duration, help="Show the last 15m, 1h or 2d instead.")
@@ -147,9 +153,8 @@ def _server(
         return PreviewServer(port, preview)
     except (ModelError, ValueError) as error:
         _fail(str(error))
-    except (OSError, OverflowError) as error:
-        reason = getattr(error, "strerror", None) or str(error)
-        _fail(f"cannot listen on 127.0.0.1:{port}: {reason}; choose another with --port")
+    except OSError as error:
+        _fail(f"cannot listen on 127.0.0.1:{port}: {error.strerror}; choose another with --port")
 
 
 def _fail(message: str) -> NoReturn:

@@ -1,16 +1,17 @@
 """Asks Prometheus what a dashboard asks, as Grafana would: variables in their order, then every panel at once."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import TypeVar
 
-from dashboards.preview.fields import css, named, series_of
+from dashboards.preview.fields import Series, css, named, series_of
 from dashboards.preview.model import GRID_WIDTH, Annotation, Board, Panel, Section, Variable
 from dashboards.preview.shown import Mark, Page, Shown
 from dashboards.preview.times import Range, Steps, interval_text, steps
 from dashboards.preview.variables import Chosen, asked, choose, fixed_values, in_query, in_text, narrowed
-from telemetry.prometheus_api import Prometheus, PrometheusFailure, Result
+from telemetry.prometheus_api import Prometheus, PrometheusFailure
 
 AT_ONCE_MAX = 6
 """Queries that are asked together; a browser asks no more of Grafana."""
@@ -96,7 +97,7 @@ def _panel(
     # As Grafana does, so that points stay where they are when the page is asked again.
     start, end = (int(at // step) * step for at in (shown.start, shown.end))
 
-    def asked_all() -> list[tuple[int, Result]]:
+    def asked_all() -> list[Series]:
         found = []
         for place, target in enumerate(panel.targets):
             expr = in_query(target.expr, chosen, special)
@@ -105,11 +106,10 @@ def _panel(
                 prometheus.query(expr, shown.end) if is_instant else prometheus.query_range(expr, start, end, step)
             )
             found += [(place, result) for result in results]
-        return found
+        return series_of(panel, found, lambda text: in_text(text, chosen, special))
 
-    results, error = _told(asked_all)
-    series = series_of(panel, results or [], lambda text: in_text(text, chosen, special))
-    return Shown(panel, series, step, chosen, error)
+    series, error = _told(asked_all)
+    return Shown(panel, series or [], step, chosen, error)
 
 
 def specials(shown: Range, reckoned: Steps) -> dict[str, str]:
@@ -162,5 +162,5 @@ def _told(ask_it: Callable[[], _T]) -> tuple[_T | None, str]:
     """Return what *ask_it* returns, or why it failed."""
     try:
         return ask_it(), ""
-    except (PrometheusFailure, ValueError) as error:
+    except (PrometheusFailure, ValueError, re.error) as error:
         return None, str(error)

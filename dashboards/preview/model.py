@@ -143,6 +143,10 @@ def read_folder(folder: Path) -> list[Board]:
 
     Raises ModelError when there is no folder, none is in it, one cannot be read or two have the same uid.
     """
+    if not folder.is_dir():
+        raise ModelError(
+            f"there is no folder {folder}: write dashboards with `outrider build`, or name theirs with --dir"
+        )
     try:
         paths = sorted(folder.glob("*.json"))
         boards = [read_board(path.name, path.read_text(encoding="utf-8")) for path in paths]

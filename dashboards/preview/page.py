@@ -1,6 +1,7 @@
 """The HTML of a page: bar with choices and times, sections, panels on Grafana's grid. Pure."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from urllib.parse import urlencode
@@ -155,7 +156,11 @@ def _panel(each: Shown, shown: Page) -> str:
     place = (
         f"--left:{panel.left + 1};--width:{min(panel.width, GRID_WIDTH)};--top:{panel.top + 1};--height:{panel.height}"
     )
-    body = "".join(_body(each, shown))
+    try:
+        body = "".join(_body(each, shown))
+    except (ValueError, TypeError, KeyError, re.error) as error:
+        # One panel of a form that is not known leaves the others as they are.
+        body = f'<p class="failed">this panel cannot be drawn: {escape(str(error))}</p>'
     head = f"<header><h3>{escape(title)}</h3>{mark}<nav>{links}</nav></header>" if title or mark or links else ""
     return f'<section class="panel kind-{escape(panel.type)}" id="panel-{panel.id}" style="{place}">{head}<div class="body">{body}</div></section>'
 

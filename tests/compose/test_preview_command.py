@@ -1,5 +1,6 @@
 """`outrider dashboards preview` as a command: what it refuses, and that it serves."""
 
+import socket
 import subprocess
 import sys
 
@@ -47,6 +48,30 @@ def test_a_folder_without_dashboards_is_one_sentence(tmp_path):
 
     assert 1 == done.exit_code
     assert f"error: {tmp_path} has no dashboard (*.json): write them with `outrider build`" in done.stderr
+
+
+def test_a_folder_that_is_not_there_is_said(tmp_path):
+    """
+    It is not taken for an empty one.
+    """
+    done = preview("--dir", str(tmp_path / "away"))
+
+    assert 1 == done.exit_code
+    assert f"error: there is no folder {tmp_path}/away: " in done.stderr
+
+
+def test_a_port_that_is_taken_is_said(tmp_path):
+    """
+    With the option that chooses another.
+    """
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = preview("--dir", str(write_folder(tmp_path)), "--port", str(port))
+
+    assert 1 == done.exit_code
+    assert f"cannot listen on 127.0.0.1:{port}: Address already in use; choose another with --port" in done.stderr
 
 
 def test_without_its_packages_the_command_says_what_to_install(tmp_path):

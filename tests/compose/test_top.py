@@ -106,6 +106,20 @@ def test_no_leader_is_said_at_once_although_a_nomad_holds_the_question(serve):
     assert "s2.global 127.0.0.12:4647 failed - -" in lines
 
 
+def test_a_client_that_reaches_no_server_tells_of_no_leader(serve):
+    """
+    With what it said, as a Nomad's client did without its servers.
+    """
+    said = "rpc error: failed to get conn: dial tcp 127.0.0.13:4647: connect: connection refused"
+    paths = healthy_paths() | {"/v1/status/leader": Answer(said, 500)}
+
+    done = top("--address", serve(paths))
+
+    assert 1 == done.exit_code
+    assert "no leader" in done.output
+    assert f"note: who leads was refused: Unexpected response code: 500 ({said})" in " ".join(done.output.split())
+
+
 def test_an_address_where_nobody_listens_is_one_clear_error():
     """
     It names the address and the reason, nothing goes to standard output, and the exit code is 2.

@@ -1,6 +1,7 @@
 """The parts of the preview that need no Prometheus: reading JSON, variables, times, units, words and colors, tables."""
 
 import json
+import re
 
 import pytest
 
@@ -8,6 +9,7 @@ from dashboards.preview.asking import ask, expanded, specials
 from dashboards.preview.drawing import lines, states
 from dashboards.preview.fields import Series, named, overridden, reduced, series_of, threshold_color, value_color
 from dashboards.preview.model import Kind, ModelError, Section, Variable, read_board, read_folder
+from dashboards.preview.page import page
 from dashboards.preview.shown import Mark
 from dashboards.preview.table import Frame, frames_of, transformed
 from dashboards.preview.times import Range, read_range, steps
@@ -17,6 +19,7 @@ from dashboards.preview.widgets import safe
 from telemetry.prometheus_api import Result
 from tests.conftest import ROOT
 from tests.dashboards.every_kind import EVERY_KIND, WORDS, write_folder
+from tests.dashboards.every_kind import panel as panel_json
 
 NOW = 1_800_000_000.0
 HOUR = Range(NOW - 3_600, NOW, "now-1h", "now")
@@ -437,6 +440,34 @@ def test_it_asks_what_grafana_would():
     assert 6 == len(asked_of.instants)
     assert f"sum(demo_up{{{where}}})" in [expr for expr, _ in asked_of.instants]
     assert (f"rate(demo_calls_total{{{where}}}[1m])", NOW - 3_615, NOW - 15, 15.0) in asked_of.ranges
+
+
+def test_a_panel_of_a_form_that_is_not_known_leaves_the_others():
+    """
+    It says what is wrong: a calculation, an expression that matches names, a list of values that cannot be asked for.
+    """
+
+    class Answering(Asked):
+        def query(self, expr, at):
+            return [result([1], instance="a")]
+
+    calculation = panel_json(1, "stat", "One", "up", instant=True, options={"reduceOptions": {"calcs": ["p99"]}})
+    matcher = {"matcher": {"id": "byRegexp", "options": "("}, "properties": []}
+    pattern = panel_json(2, "stat", "Two", "up", instant=True, overrides=[matcher])
+    fine = panel_json(3, "stat", "Three", "up", instant=True)
+    variable = {"name": "v", "type": "query", "query": "label_values(up, a)", "regex": "("}
+    board = read_board(
+        "x.json",
+        json.dumps({"title": "T", "panels": [calculation, pattern, fine], "templating": {"list": [variable]}}),
+    )
+
+    text = page(ask(Answering(), board, HOUR, {}, 15.0), [board], "", "http://p")
+
+    failed = re.findall(r'<p class="failed">(.*?)</p>', text)
+    assert 3 == len(failed)
+    assert "this panel cannot be drawn: the calculation &#x27;p99&#x27; is not drawn here" in failed
+    assert 2 == sum("unterminated subpattern" in each for each in failed)
+    assert 1 == text.count('<div class="stat-value">1</div>')
 
 
 def test_copies_of_a_repeated_panel_push_down_what_is_below():
