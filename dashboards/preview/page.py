@@ -158,7 +158,7 @@ def _panel(each: Shown, shown: Page) -> str:
     )
     try:
         body = "".join(_body(each, shown))
-    except (ValueError, TypeError, KeyError, re.error) as error:
+    except (ValueError, TypeError, KeyError, OverflowError, re.error) as error:
         # One panel of a form that is not known leaves the others as they are.
         body = f'<p class="failed">this panel cannot be drawn: {escape(str(error))}</p>'
     head = f"<header><h3>{escape(title)}</h3>{mark}<nav>{links}</nav></header>" if title or mark or links else ""

@@ -47,7 +47,14 @@ _SUFFIXED = {
     "rotmhz": " MHz",
     "pps": " p/s",
 }
-_DATES = {"dateTimeAsIso", "dateTimeAsIsoNoDateIfToday", "dateTimeAsSystem", "dateTimeAsLocal", "dateTimeAsUS"}
+_DATES = {
+    "dateTimeAsIso",
+    "dateTimeAsIsoNoDateIfToday",
+    "dateTimeAsSystem",
+    "dateTimeAsLocal",
+    "dateTimeAsUS",
+    "dateTimeFromNow",
+}
 
 
 def formatted(value: float | None, unit: str, decimals: int | None = None) -> str:
@@ -66,8 +73,6 @@ def formatted(value: float | None, unit: str, decimals: int | None = None) -> st
 def _written(value: float, unit: str, decimals: int | None) -> str:
     if unit in _DATES:
         # Grafana's dates are milliseconds.
-        return datetime.fromtimestamp(value / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
-    if unit == "dateTimeFromNow":
         return datetime.fromtimestamp(value / 1_000, UTC).strftime("%Y-%m-%d %H:%M:%S")
     kind, has_kind, rest = unit.partition(":")
     if has_kind and kind == "suffix":

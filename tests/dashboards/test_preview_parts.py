@@ -444,27 +444,28 @@ def test_it_asks_what_grafana_would():
 
 def test_a_panel_of_a_form_that_is_not_known_leaves_the_others():
     """
-    It says what is wrong: a calculation, an expression that matches names, a list of values that cannot be asked for.
+    It says what is wrong: a calculation, an expression that matches names, a date that is none, a list of values.
     """
 
     class Answering(Asked):
         def query(self, expr, at):
-            return [result([1], instance="a")]
+            return [result([1e300 if "1e300" in expr else 1], instance="a")]
 
     calculation = panel_json(1, "stat", "One", "up", instant=True, options={"reduceOptions": {"calcs": ["p99"]}})
     matcher = {"matcher": {"id": "byRegexp", "options": "("}, "properties": []}
     pattern = panel_json(2, "stat", "Two", "up", instant=True, overrides=[matcher])
+    date = panel_json(4, "stat", "Four", "up * 1e300", instant=True, defaults={"unit": "dateTimeAsIso"})
     fine = panel_json(3, "stat", "Three", "up", instant=True)
     variable = {"name": "v", "type": "query", "query": "label_values(up, a)", "regex": "("}
     board = read_board(
         "x.json",
-        json.dumps({"title": "T", "panels": [calculation, pattern, fine], "templating": {"list": [variable]}}),
+        json.dumps({"title": "T", "panels": [calculation, pattern, date, fine], "templating": {"list": [variable]}}),
     )
 
     text = page(ask(Answering(), board, HOUR, {}, 15.0), [board], "", "http://p")
 
     failed = re.findall(r'<p class="failed">(.*?)</p>', text)
-    assert 3 == len(failed)
+    assert 4 == len(failed)
     assert "this panel cannot be drawn: the calculation &#x27;p99&#x27; is not drawn here" in failed
     assert 2 == sum("unterminated subpattern" in each for each in failed)
     assert 1 == text.count('<div class="stat-value">1</div>')
