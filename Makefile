@@ -11,7 +11,7 @@ HAS_DOCKER := docker compose version >/dev/null 2>&1 && docker info >/dev/null 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim bench rules-test replay catalogue main-job drill churn dashboards-live build lock
+.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim bench rules-test replay catalogue main-job drill churn dashboards-live dashboards-shots build lock
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -63,6 +63,9 @@ lint: $(TESTS) ## Check style, types and who imports whom.
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+
+dashboards-shots: $(TESTS) tools ## Take pictures of every dashboard, light, dark and on a phone. Of your own: make dashboards-shots ARGS="--prometheus URL"
+	@$(BIN)/python -m tests.dashboards.shots $(ARGS)
 
 rules-test: $(TESTS) tools ## Run every case of every alert, and every wrong form of every rule on the cases. Minutes.
 	@$(BIN)/python -m tests.alert_rules.prove

@@ -12,12 +12,16 @@ _SUITE_COMMANDS: dict[str, tuple[str, str]] = {
     "alert": ("compose.alert_command:alert_group", "Send a test notification through the chain; list the alerts."),
     "build": ("compose.build_command:build_command", "Write every generated file from outrider.yaml."),
     "check": ("compose.check.command:check_group", "Say what would keep alerts from working, on a live cluster."),
-    "dashboards": ("compose.dashboards_command:dashboards_group", "Write the dashboards; bring them into a Grafana."),
+    "dashboards": (
+        "compose.dashboards_command:dashboards_group",
+        "Write the dashboards, look at them, bring them to Grafana.",
+    ),
     "discovery": ("compose.discovery_command:discovery_group", "Find the agents of live clusters for Prometheus."),
     "exporter": ("compose.exporter_command:exporter_command", "Beside a Nomad, say what its own telemetry lacks."),
     "metrics": ("telemetry.cli:metrics", "Look up the catalogue of metrics."),
     "runbook": ("compose.alert_command:runbook_command", "Print what to do about an alert."),
     "silence": ("compose.silence_command:silence_group", "Keep alerts quiet during maintenance."),
+    "top": ("compose.top.command:top_command", "Show a region at a glance: leader, servers, nodes, alerts."),
 }
 
 _LOCAL_COMMANDS: dict[str, tuple[str, str]] = {

@@ -12,6 +12,7 @@ import click
 from compose.build_command import DEFAULT_FILE, DEFAULT_OUT
 from compose.generate import write
 from compose.grafana_api import Grafana, GrafanaError
+from compose.preview_command import preview_command
 from compose.settings import load_settings
 from compose.yaml_reader import SettingsError
 from dashboards.lint import lint
@@ -42,7 +43,10 @@ def _grafana(command: _F) -> _F:
 
 @click.group("dashboards")
 def dashboards_group() -> None:
-    """Write the dashboards, bring them into a Grafana, compare them with what is there."""
+    """Write the dashboards, look at them, bring them into a Grafana, compare them with what is there."""
+
+
+dashboards_group.add_command(preview_command)
 
 
 @dashboards_group.command("build")

@@ -36,7 +36,8 @@ _NUMBERS = (
         kind=PanelKind.STAT,
         series=(
             Series(
-                f"60 * sum_over_time(outrider:leader{{{WHERE}}}[1d:1m])"
+                # In its first minute a leader was seen at no full one.
+                f"(60 * sum_over_time(outrider:leader{{{WHERE}}}[1d:1m]) or 0 * outrider:leader{{{WHERE}}})"
                 f" and on (cluster, region, instance) outrider:leader{{{WHERE}}} == 1",
                 "{{instance}}",
             ),

@@ -23,7 +23,7 @@ BASE = names(PROJECT["project"]["dependencies"])
 EXTRAS = {name: names(wanted) for name, wanted in PROJECT["project"]["optional-dependencies"].items()}
 WANTED = {
     "agent": BASE | EXTRAS["agent"],
-    "dev": BASE | EXTRAS["agent"] | EXTRAS["dev"],
+    "dev": BASE | EXTRAS["agent"] | EXTRAS["preview"] | EXTRAS["dev"],
     "build": names(PROJECT["build-system"]["requires"]),
 }
 

@@ -6,6 +6,7 @@ import threading
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from urllib.parse import parse_qs
 
 from telemetry.clock import SystemClock
 
@@ -26,13 +27,23 @@ class Answer:
 def serving(paths, context=None):
     """Serve *paths*, path to Answer or to a function that makes one, on a port of the system's choice; yield the URL.
 
-    With a *context* over TLS.
+    With a *context* over TLS. What is posted, such as a query to Prometheus, is handed to the function as its form.
     """
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
-            made = paths.get(self.path.partition("?")[0], Answer("404 page not found", 404))
-            answer = made() if callable(made) else made
+            made = self._made()
+            self._send(made() if callable(made) else made)
+
+        def do_POST(self):
+            made = self._made()
+            form = parse_qs(self.rfile.read(int(self.headers["Content-Length"])).decode())
+            self._send(made(form) if callable(made) else made)
+
+        def _made(self):
+            return paths.get(self.path.partition("?")[0], Answer("404 page not found", 404))
+
+        def _send(self, answer):
             self.send_response_only(answer.status)
             for name, value in ({"Date": self.date_time_string()} | answer.headers).items():
                 self.send_header(name, value)

@@ -1,0 +1,1 @@
+"""`outrider top`: the state of one region at a glance, in a terminal."""

@@ -1,0 +1,30 @@
+"""Pictures of the dashboards, without a browser."""
+
+import pytest
+
+from tests.dashboards import chromium, shots
+
+
+def test_without_chromium_the_reason_is_printed(monkeypatch, capsys):
+    """
+    A machine that cannot have one fails nothing.
+    """
+
+    def nowhere():
+        raise chromium.NoChromium("no Chromium on PATH, and no apt-get to fetch one")
+
+    monkeypatch.setattr(shots, "fetch", nowhere)
+
+    assert 0 == shots.main([])
+    assert "no pictures: no Chromium on PATH, and no apt-get to fetch one\n" == capsys.readouterr().out
+
+
+def test_a_machine_without_apt_says_so(monkeypatch, tmp_path):
+    """
+    Nothing is looked for that is not there.
+    """
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(chromium, "FOLDER", tmp_path / "chromium")
+
+    with pytest.raises(chromium.NoChromium, match="no apt-get to fetch one"):
+        chromium.fetch()
