@@ -19,7 +19,7 @@ from agent.leader.autopilot import Decision, Step, Word
 from agent.model.autopilot import AutopilotConfig
 from telemetry.clock import Clock
 
-LOOK_SECONDS = 0.5
+LOOK_SECONDS = 0.2
 """Between two looks: a server that leaves waits until it is removed."""
 
 CHANGE_SECONDS = 5.0

@@ -16,6 +16,9 @@ DEAD_SECONDS = 30.0
 """How long gossip calls a server failed before it is removed: gossip notices within 8 s, a restart takes as long, and
 should cost nobody a vote. A Nomad, whose gossip takes 38 s, removed a killed server after 44 s."""
 
+LEFT_SECONDS = 0.3
+"""How long gossip says that a server left before it is removed: one that lives objects to what others say of it."""
+
 INTERVAL_SECONDS = 2.0
 """How often the leader judges, as Nomad does."""
 
@@ -118,7 +121,7 @@ def decide(servers: Sequence[Standing], config: AutopilotConfig) -> Decision | N
     """Return the next change of the group, None when there is none to make: one at a time, and removals first."""
     members = [server for server in servers if server.voter is not None and not server.is_leader]
     for server in members:
-        if server.word is Word.LEFT:
+        if server.word is Word.LEFT and server.word_seconds >= LEFT_SECONDS:
             return Decision(Step.REMOVE, server.key, "it left")
     newcomers = [s for s in servers if s.voter is None and s.word is Word.ALIVE and s.may_join]
     addresses = {server.raft_address for server in newcomers}
@@ -129,7 +132,7 @@ def decide(servers: Sequence[Standing], config: AutopilotConfig) -> Decision | N
     if dead is not None:
         return Decision(Step.REMOVE, dead.key, "it is dead")
     for server in members:
-        healthy = server.healthy_seconds
+        healthy = server.healthy_seconds if server.word in {Word.ALIVE, Word.UNKNOWN} else None
         if server.voter is False and healthy is not None and healthy >= config.server_stabilization_time / 1e9:
             return Decision(Step.PROMOTE, server.key, f"healthy for {config.server_stabilization_time / 1e9:g} s")
     for server in newcomers:

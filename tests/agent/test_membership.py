@@ -121,6 +121,7 @@ def test_a_newcomer_is_added_promoted_and_removed_when_it_leaves(world):
     world.healthy["id-s4"] = 10.0
     assert ("promote", "id-s4") == world.look()[-1]
     world.views[-1] = view("s4", Status.LEFT)
+    world.look()
     assert ("remove", "id-s4") == world.look()[-1]
     assert 3 == len(world.look())
 
@@ -177,6 +178,7 @@ def test_a_server_whose_id_raft_does_not_know_is_no_newcomer(world):
 
     assert [] == world.look()
     world.views[2] = view("s3", Status.LEFT)
+    world.look()
     assert [("remove", "127.0.0.1:3649")] == world.look()
 
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from agent.leader.autopilot import DEAD_SECONDS, DEFAULTS, Decision, Standing, Step, Word, decide
+from agent.leader.autopilot import DEAD_SECONDS, DEFAULTS, LEFT_SECONDS, Decision, Standing, Step, Word, decide
 from agent.model.autopilot import AutopilotConfig
 
 
@@ -61,11 +61,12 @@ def test_how_long_is_enough_can_be_set():
 
 
 @pytest.mark.parametrize("voter", [True, False])
-def test_a_server_that_left_is_removed_at_once(voter):
-    """Whatever the setting for dead servers: it said so itself."""
-    left = member("c", word=Word.LEFT, for_seconds=0.0, voter=voter)
+def test_a_server_that_left_is_removed_soon(voter):
+    """Whatever the setting for dead servers; but one that lives may object to what others said of it."""
+    left = member("c", word=Word.LEFT, for_seconds=LEFT_SECONDS, voter=voter)
 
     assert (Step.REMOVE, "c") == steps((*THREE[:2], left), AutopilotConfig(cleanup_dead_servers=False))
+    assert steps((*THREE[:2], replace(left, word_seconds=0.0))) is None
 
 
 def test_the_leader_is_never_removed_by_itself():
