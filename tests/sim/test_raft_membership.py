@@ -7,6 +7,7 @@ import pytest
 from agent.consensus.configuration import Configuration, ConfiguredServer, decode_configuration
 from agent.consensus.engine_parts import Compaction
 from agent.consensus.replicator import Peer, RaftState, Standing
+from agent.consensus.transport import hello_of
 from agent.errors import NotLeader, Overloaded, RequestRefused
 from telemetry.catalogue import raft
 from tests.sim.raft_world import RaftWorld
@@ -403,3 +404,36 @@ def test_what_is_left_of_a_group_is_recovered_by_an_operators_word(seed):
     assert [sorted(left)] * 2 == [voters(world.servers[name]) for name in left]
     assert {b"write-0", b"write-49", b"after"} <= set(world.acked)
     world.check_converged(left)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_new_leader_changes_nothing_before_it_committed_an_entry_of_its_term(seed):
+    """It may not know of a change of its predecessor, and the two would share no server."""
+    world = begun(seed)
+    old = world.leader()
+    world.crash(old.name)
+    while world.leader() is None:
+        world.run(0.001)
+    outcome = []
+
+    world.leader().engine.reconfigure(removing(old.name), outcome.append)
+    change(world, removing(old.name))
+
+    assert [Overloaded] == [type(answer) for answer in outcome]
+    assert 2 == len(voters(world.leader()))
+
+
+def test_another_server_at_the_address_of_one_does_not_speak_for_it():
+    """What a server with another id has stored counts for nothing: the configured one is not heard any more."""
+    world = begun(seed=8, size=5)
+    change(world, removing(followers(world)[0].name))
+    leader = world.leader()
+    name = next(name for name in world.names if name != leader.name and name in voters(leader))
+    known = leader.identity
+
+    leader.identity = lambda node: hello_of("id-other", node, (node, node), "global") if node == name else known(node)
+    world.run(3)
+
+    assert leader is world.leader()
+    (entry,) = (entry for entry in leader.engine.status(0.0).peers if entry.peer.raft_address == name)
+    assert (f"id-{name}", True) == (entry.peer.server_id, entry.last_contact_seconds > 2)
