@@ -1,5 +1,7 @@
 """Servers that are removed from a whole cluster in virtual time, by the call that operators make."""
 
+import asyncio
+
 import pytest
 
 from agent.consensus.replicator import Standing
@@ -69,3 +71,23 @@ def test_a_follower_is_removed_through_another(world):
     assert leader == world.leads().name
     assert Standing.NONE is standings(world)[gone]
     assert {f"id-{asked}"} == {entry.peer.server_id for entry in world.leads().agent.status().peers}
+
+
+def test_the_request_is_passed_on_only_when_the_duties_are_laid_down(world):
+    """
+    A leader whose duties outlast its lead does not answer as leader, again and again, what the next one must.
+    """
+    old = world.leads().name
+    duties = world.servers[old].agent.duties
+    revoke = duties.revoke
+
+    async def slow():
+        await asyncio.sleep(1.0)
+        await revoke()
+
+    duties.revoke = slow
+
+    outcome = remove(world, old, old)
+
+    assert [m.Response] == [type(answer) for answer in outcome]
+    assert Standing.NONE is standings(world)[old]
