@@ -25,7 +25,6 @@ _DASHBOARD = frozenset(
         "timezone",
         "title",
         "uid",
-        "version",
         "__inputs",
         "__requires",
     ]

@@ -81,6 +81,7 @@ BROKEN = {
     "no title": (of_board(title=""), "it has no title"),
     "an old schema": (of_board(schemaVersion=38), "its schemaVersion is 38"),
     "an id of a database": (of_board(id=7), "it has an id"),
+    "a version, which Grafana counts": (of_board(version=3), "the key 'version' is dead"),
     "no tag": (of_board(tags=[]), "it has no tag"),
     "no link": (of_board(links=[]), "leads to no other dashboard"),
     "a link to nowhere": (
