@@ -11,7 +11,7 @@ HAS_DOCKER := docker compose version >/dev/null 2>&1 && docker info >/dev/null 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim bench rules-test replay catalogue main-job drill churn build lock
+.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim crash-points bench rules-test replay catalogue main-job drill churn build lock
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -78,6 +78,9 @@ main-job: $(TESTS) tools ## Run the end-to-end proof alone: faults in, notificat
 
 sim: $(TESTS) tools ## Print how long detection takes for each simulated fault. Options: make sim ARGS="--only paused --workers 2"
 	@$(BIN)/python -m tests.detection.simulation $(ARGS)
+
+crash-points: $(TESTS) ## Cut, tear and damage a server's log, vote and snapshot at every byte, and open what is left. Minutes.
+	@$(BIN)/python -m tests.sim.crash_points $(ARGS)
 
 bench: $(TESTS) tools ## Print measurements. One of them: make bench ONLY=failover
 	@$(BIN)/python -m tests.bench.run $(ONLY)
