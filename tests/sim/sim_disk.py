@@ -18,6 +18,9 @@ from types import SimpleNamespace
 
 from agent.consensus import wal
 
+SECTOR_BYTES = 512
+"""Where zeros may begin, beside the end of what is durable."""
+
 
 class PowerLost(BaseException):
     """The process on *disk* is gone; nothing in it may catch this."""
@@ -62,8 +65,11 @@ class Disk:
         contents = {}
         for name, file in rng.choice(self._names).items():
             unsynced = max(0, len(file.data) - len(file.durable))
-            kept = rng.choice((0, rng.randint(0, unsynced), unsynced))
-            contents[name] = file.left(kept, zeros=rng.random() < 0.2)
+            kept, zeros = rng.choice((0, rng.randint(0, unsynced), unsynced)), rng.random() < 0.2
+            if zeros:
+                # A sector is written whole or not at all.
+                kept = max(0, (len(file.durable) + kept) // SECTOR_BYTES * SECTOR_BYTES - len(file.durable))
+            contents[name] = file.left(kept, zeros=zeros)
         self.__init__(self.name, contents, self.on_change)
 
     def _changed(self):
