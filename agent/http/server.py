@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from agent.errors import ConfigError, OutriderError, RequestRefused
 from agent.http import agent, allocations, evaluations, jobs, metrics, nodes, operator, pages, status
@@ -16,6 +17,7 @@ from agent.http.failures import INVALID_METHOD, failure_reply
 from agent.http.guard import Door, HttpLimits
 from agent.http.reply import JSON, Handler, Reply, Route, indented, text_reply
 from agent.tls.contexts import TlsKeeper
+from agent.tls.refusals import Refusals
 from telemetry.recorder import Recorder
 
 ROUTES: tuple[Route, ...] = (
@@ -87,6 +89,7 @@ class HttpServer:
             self._application(),
             handle_signals=False,
             access_log=None,
+            logger=_ServerLog(self._logger),
             keepalive_timeout=self._limits.keepalive_timeout_seconds,
             # A blocking query whose reader is gone must not wait out its five minutes; writes are shielded below.
             handler_cancellation=True,
@@ -230,6 +233,22 @@ def _response(request: web.Request, reply: Reply) -> web.Response:
     if len(body) >= GZIP_BYTES_MIN and "gzip" in request.headers.get("Accept-Encoding", ""):
         response.enable_compression(web.ContentCoding.gzip)
     return response
+
+
+class _ServerLog(logging.LoggerAdapter[logging.Logger]):
+    """What aiohttp logs. Bytes that are no HTTP are no bug: a line a minute for each host and kind, without a traceback."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        super().__init__(logger)
+        self._refusals = Refusals("http: refused a request from", logger)
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **options: Any) -> None:
+        """Log an error of aiohttp's own; its second argument is the host that asked."""
+        if isinstance(exc_info, HttpProcessingError):
+            reason = f"it is no HTTP: {type(exc_info).__name__}"
+            self._refusals.tell(asyncio.get_running_loop().time(), f"{args[0]}:*", reason)
+            return
+        super().exception(msg, *args, exc_info=exc_info, **options)
 
 
 async def _hide_software(_request: web.Request, response: web.StreamResponse) -> None:

@@ -214,3 +214,31 @@ def test_stop_is_harmless_before_start(agent):
     A server that never started can be stopped.
     """
     asyncio.run(HttpServer(agent, "127.0.0.1", 0, LastValues(), LOGGER, limits=HttpLimits()).stop())
+
+
+def test_bytes_that_are_no_http_are_told_once_and_without_a_traceback(agent, caplog):
+    """
+    However often a stranger sends nonsense, and whatever is in it, the log has one line for its host and kind.
+    """
+
+    async def send_nonsense():
+        server = HttpServer(agent, "127.0.0.1", 0, LastValues(), LOGGER)
+        await server.start()
+        answers = []
+        for number in range(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /\xff%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+            answers.append((await read_head(reader)).split(b"\r\n")[0])
+            writer.close()
+        await server.stop()
+        return answers
+
+    with caplog.at_level(logging.INFO):
+        answers = asyncio.run(send_nonsense())
+
+    assert {b"HTTP/1.0 400 Bad Request"} == set(answers)
+    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert ["http: refused a request from=127.0.0.1:* reason='it is no HTTP: InvalidURLError'"] == [
+        record.getMessage() for record in told
+    ]
+    assert told[0].exc_info is None
