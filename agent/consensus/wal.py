@@ -415,6 +415,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _wall_ms(clock: Clock) -> int:
     return max(0, int(clock.wall() * 1000))
 
@@ -453,7 +461,8 @@ def _read_records(
                     "restore this server's data directory or remove it and rejoin"
                 )
             os.truncate(path, offset)
-            sync_folder(path.parent)
+            # Durable before anything follows: of a next write a crash may leave what was here before, then zeros.
+            _sync_file(path)
             return
         length, kind, index, term, wall_ms = _RECORD_BODY.unpack_from(data, offset + len(_RECORD_MARKER) + _CRC.size)
         payload = data[end - length : end]

@@ -6,6 +6,7 @@ from agent.consensus import wal
 from agent.consensus.wal import FileLog, mark
 from agent.errors import ConfigError
 from telemetry.clock import ManualClock
+from tests.sim.sim_disk import Disk, DiskPath, on_disks
 
 
 def test_a_first_start_that_is_cut_short_can_be_repeated(tmp_path):
@@ -73,3 +74,24 @@ def test_a_write_of_which_sectors_are_missing_is_dropped(tmp_path, zeros_from):
     segment.write_bytes(whole[:begin] + bytes(len(whole) - begin))
 
     assert [mark(1, 0), (b"\x00first", 2, 1)] == FileLog(tmp_path, ManualClock()).entries
+
+
+def test_a_torn_end_is_cut_for_good_before_anything_follows():
+    """
+    A second crash left the first bytes of a torn record, then zeros of the next one: neither torn nor whole, and refused.
+    """
+    with on_disks():
+        disk = Disk()
+        FileLog(DiskPath(disk), ManualClock()).close()
+        (name,) = disk.survivors(names=True, data=True)
+        whole = disk.survivors(names=True, data=True)[name]
+        disk = Disk("disk", {name: whole + wal._RECORD_MARKER[:2]})
+        log = FileLog(DiskPath(disk), ManualClock())
+        log.append(b"\x00next", 2, 1)
+        log._flush()
+        left = disk.survivors(names=True, data=False, zeros=True)
+
+        again = FileLog(DiskPath(Disk("disk", left)), ManualClock())
+
+    assert whole == left[name].rstrip(b"\0")[: len(whole)]
+    assert [mark(1, 0)] == again.entries
