@@ -31,7 +31,14 @@ class Client:
         self._attempt = 0
         self._pause()
 
+    def end(self):
+        """Stop; a write that is under way has an outcome that nobody learns."""
+        self._attempt += 1
+        if self._now is not None and self._now.writes:
+            self.history.append(self._now)
+
     def _pause(self):
+        self._now = None
         self.world._later(self.rng.expovariate(12), self._begin)
 
     def _begin(self):

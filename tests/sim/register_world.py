@@ -273,8 +273,10 @@ class RegisterWorld(RaftWorld):
                 server.looked_at()
                 if destination not in self.paused:
                     self.heard[destination, source] = self.clock.monotonic()
-        if self.reorder and self.rng.random() < 0.15:
-            self._later(self.rng.choice((0.001, 0.02, 0.7)), lambda: self._deliver(source, destination, epoch, body))
+        if self.reorder and destination not in self.paused and self.rng.random() < 0.15:
+            self._later(
+                self.rng.choice((0.001, 0.02, 0.7, 3.0)), lambda: self._deliver(source, destination, epoch, body)
+            )
 
 
 @contextmanager
