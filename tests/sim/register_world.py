@@ -6,6 +6,8 @@ faults and the clients. Beside what `RaftWorld` checks, after every step of a se
 - its term never goes back, and in a term it votes for one server only, across restarts; a leader has a majority's votes;
 - an entry of one index and term is the same everywhere, and so is the one before it (log matching);
 - a leader that has not heard a majority for the time of its lease leads no more;
+- a leader commits only what a majority holds, and counts only entries of its own term;
+- what a process has applied, and the snapshot of a server, never go back;
 - what one server knows to be committed is the same on all, for good, and each new leader has it.
 
 In the end every server holds the same state, and what the clients saw is explained by one order of their calls. A read
@@ -54,7 +56,7 @@ class DiskServer(Server):
         self.disk = Disk(name)
         self.promised = (0, None)
         self.barrier_term = 0
-        self.commit_seen = 0
+        self.commit_seen = self.applied_seen = self.snapshot_seen = 0
         self.status = None
         self.has_power = False
         self.leads_since = 0.0
@@ -77,7 +79,7 @@ class DiskServer(Server):
 
         self.log.append = watched
         self.engine = self.make_engine(self, self, self.recorder)
-        self.barrier_term, self.commit_seen = 0, self.engine.commit_index
+        self.barrier_term, self.commit_seen, self.applied_seen = 0, self.engine.commit_index, 0
         self.status = self.engine.status(0.0)
         self.engine.announce()
         self.looked_at()
@@ -98,7 +100,22 @@ class DiskServer(Server):
         first = self.log.entries[0][1]
         for index in range(max(self.commit_seen, first) + 1, engine.commit_index + 1):
             self.world.commits(self.name, self.log.entries[index - first])
+            if engine.state is RaftState.LEADER:
+                self.world.check_stored(self, index, self.log.entries[index - first][2])
+        if engine.state is RaftState.LEADER and engine.commit_index > max(self.commit_seen, first):
+            term = self.log.entries[engine.commit_index - first][2]
+            assert term == engine.term, f"{self.name} counted an entry of term {term} as leader of {engine.term}"
         self.commit_seen = max(self.commit_seen, engine.commit_index)
+        assert engine.applied_index >= self.applied_seen, f"{self.name} went back from the state of {self.applied_seen}"
+        assert self.snapshots.index >= self.snapshot_seen, (
+            f"{self.name} went back from its snapshot {self.snapshot_seen}"
+        )
+        self.applied_seen, self.snapshot_seen = engine.applied_index, self.snapshots.index
+
+    def holds(self, index, term):
+        """Say whether an entry is in this log, as it is or was last, or covered."""
+        first, last = self.log.entries[0][1], self.log.entries[-1][1]
+        return index <= first or (index <= last and self.log.entries[index - first][2] == term)
 
     def surely_leads(self):
         """As `ServerAgent`: duties taken up behind a barrier, a quorum, and a status younger than the lease."""
@@ -223,7 +240,14 @@ class RegisterWorld(RaftWorld):
     def post(self, source, destination, message):
         if isinstance(message, VoteReply) and message.granted:
             self.votes[message.term, destination].add(source)
+            if self.reorder and self.rng.random() < 0.5:
+                super().post(source, destination, message)
         return super().post(source, destination, message)
+
+    def check_stored(self, server, index, term):
+        """Assert that a majority holds what a leader takes for committed, in its log or behind a snapshot."""
+        holders = [each.name for each in self.servers.values() if each.holds(index, term)]
+        assert len(holders) >= majority(len(self.names)), f"{server.name} committed {index}, which only {holders} hold"
 
     def check_quorum(self, server):
         """Assert that a leader heard a majority within its lease, by what came in over the network."""
