@@ -39,13 +39,13 @@ async def read_body(request: web.Request) -> bytes:
     try:
         async with asyncio.timeout(BODY_TIMEOUT_SECONDS):
             return await request.read()
-    except web.HTTPRequestEntityTooLarge as error:
-        # Its frames hold what was unpacked, megabytes of a small bomb, until the collector comes to its oldest generation.
-        traceback.clear_frames(error.__traceback__)
-        raise
     except TimeoutError as error:
         message = f"the body did not arrive within {BODY_TIMEOUT_SECONDS:.0f} s"
         raise RequestRefused(message, 408) from error
+    except BaseException as error:
+        # Its frames hold what was unpacked, megabytes of a small bomb, until the collector comes to its oldest generation.
+        traceback.clear_frames(error.__traceback__)
+        raise
 
 
 def decode_body(body: bytes, kind: type[T]) -> T:
