@@ -32,8 +32,9 @@ from tests.hostile import inputs, trapped
 from tests.integration.agents import Agent, batch_job, server_agents
 from tests.integration.watch import wait_until
 
-GROWTH_BYTES_MAX = 128 * 1024 * 1024
-"""Resident memory may grow by this: buffers of as many connections as each port lets in, each within its bound."""
+GROWTH_BYTES_MAX = 256 * 1024 * 1024
+"""Resident memory may grow by this. With TLS one server grew by 160 MB in 4,000 connections to HTTP, each with a buffer of
+256 KB that waits for the collector, and by nothing in 4,000 more."""
 
 _OPEN = {"raft": 24, "gossip tcp": 6, "rpc": 24, "http": 24}
 """Connections that are left open, the oldest closed for the next: below what a port allows one address."""

@@ -56,7 +56,7 @@ class Client:
     def _try(self):
         self._attempt += 1
         answer = partial(self._answered, self._attempt)
-        self._later(self._arrive, self.leader, answer)
+        self._later(self._arrive, self.leader, self._now, self._asks, answer)
         self.world._later(_ANSWER_SECONDS, partial(answer, TimeoutError()))
 
     def _later(self, action, *arguments):
@@ -64,43 +64,28 @@ class Client:
         if self.rng.random() < 0.98:
             self.world._later(self.rng.uniform(0.0005, 0.01), partial(action, *arguments))
 
-    def _arrive(self, name, answer):
+    def _arrive(self, name, operation, asks, answer):
         server = self.world.servers[name]
         if server.engine is None:
             self._later(answer, NotLeader())
         elif name in self.world.paused:
-            self.world._hold(name, partial(self._arrive, name, answer))
-        elif self._asks == "leader":
-            self._later(answer, self._value(server) if server.surely_leads() else NotLeader(self._hint(server)))
+            # It is taken in when the server runs again, however long its sender has given up.
+            self.world._hold(name, partial(self._arrive, name, operation, asks, answer))
+        elif asks == "leader":
+            self._later(answer, _read(server, operation) if server.surely_leads() else NotLeader(self._hint(server)))
         elif server.engine.state.value != "leader":
             self._later(answer, NotLeader(self._hint(server)))
-        elif self._asks == "barrier":
-            self.world.ask(name, CommandKind.NO_OP, b"", partial(self._barrier_passed, server, answer, self._now.key))
+        elif asks == "barrier":
+            self.world.ask(name, CommandKind.NO_OP, b"", partial(self._barrier_passed, server, operation, answer))
         else:
-            self.world.ask(name, CommandKind.REGULAR, self._command(), partial(self._later, answer))
+            self.world.ask(name, CommandKind.REGULAR, _command(operation), partial(self._later, answer))
 
     def _hint(self, server):
         leader = server.engine._SyncObj__raftLeader
         return "" if leader is None else leader.id.removeprefix("id-")  # itself by its id, others by their address
 
-    def _barrier_passed(self, server, answer, key, result):
-        self._later(answer, self._read(server, key) if isinstance(result, bytes) else result)
-
-    def _value(self, server):
-        return self._read(server, self._now.key)
-
-    def _read(self, server, key):
-        found = server.replicated.state.eval(key)
-        return "" if found is None else found.status_description
-
-    def _command(self):
-        evaluation = Evaluation(
-            id=self._now.key,
-            job_id="registers",
-            triggered_by=Trigger.SCHEDULED,
-            status_description=self._now.value,
-        )
-        return encode(UpdateEvals(request_id=self._now.value, at=0, evals=[evaluation]))
+    def _barrier_passed(self, server, operation, answer, result):
+        self._later(answer, _read(server, operation) if isinstance(result, bytes) else result)
 
     def _answered(self, attempt, outcome):
         if attempt != self._attempt:
@@ -138,3 +123,15 @@ class Client:
                 self._now.called -= OLD_SECONDS
         self.history.append(self._now)
         self._pause()
+
+
+def _read(server, operation):
+    found = server.replicated.state.eval(operation.key)
+    return "" if found is None else found.status_description
+
+
+def _command(operation):
+    evaluation = Evaluation(
+        id=operation.key, job_id="registers", triggered_by=Trigger.SCHEDULED, status_description=operation.value
+    )
+    return encode(UpdateEvals(request_id=operation.value, at=0, evals=[evaluation]))
