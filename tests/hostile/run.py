@@ -88,6 +88,8 @@ class Report:
     sent: dict[str, int]
     growth_bytes: dict[str, int]
     """Of resident memory since the start, after each port, of the server that grew most."""
+    decoded: set[str]
+    """The doors at which anything was made of what came in."""
     wrong: list[str]
 
 
@@ -123,7 +125,7 @@ def cluster(folder, count, *, secured):
 def attack(folder, count, number, seed, *, secured):
     """Send *number* inputs to each port of a cluster of *count* servers, and return what came of it."""
     with cluster(folder, count, secured=secured) as agents:
-        legitimate = {agent.name: agent.notes.stat().st_size if agent.notes.exists() else 0 for agent in agents}
+        noted = {agent.name: agent.notes.stat().st_size if agent.notes.exists() else 0 for agent in agents}
         before = {agent.name: agent.resident_bytes for agent in agents}
         strangers = _strangers(folder) if secured else []
         sent, growth = {}, {}
@@ -137,9 +139,12 @@ def attack(folder, count, number, seed, *, secured):
             growth[port] = max(
                 (a.resident_bytes - before[a.name] for a in agents if a.process.poll() is None), default=0
             )
-        wrong = _judge(agents, before, legitimate if secured and count == 1 else None)
+        decoded = _decoded(agents, noted)
+        wrong = _judge(agents, before)
+    if secured and count == 1 and decoded:
+        wrong.append(f"words of a stranger were decoded: {sorted(decoded)}")
     wrong += [f"{path} is a pickle" for path in _pickles(folder)]
-    return Report(secured, sent, growth, wrong)
+    return Report(secured, sent, growth, decoded, wrong)
 
 
 class Sender:
@@ -212,7 +217,12 @@ def _strangers(folder):
     return [bare, plain_context(other.certificate("server"), server_side=False, trusts=folder / "pki" / "ca.pem")]
 
 
-def _judge(agents, before, legitimate):
+def _decoded(agents, noted):
+    notes = [agent.notes.read_bytes()[noted[agent.name] :] for agent in agents if agent.notes.exists()]
+    return set(b"".join(notes).decode().split())
+
+
+def _judge(agents, before):
     wrong = []
     for agent in agents:
         if agent.process.poll() is not None:
@@ -224,10 +234,6 @@ def _judge(agents, before, legitimate):
         said = agent.text() + agent.errors()
         if "Traceback" in said:
             wrong.append(f"{agent.name} wrote a traceback: {said[said.index('Traceback') :][:1500]}")
-        if legitimate is not None and agent.notes.exists():
-            decoded = agent.notes.read_bytes()[legitimate[agent.name] :].decode().split()
-            if decoded:
-                wrong.append(f"{agent.name} decoded words of a stranger: {sorted(set(decoded))}")
     with contextlib.suppress(AssertionError):
         wait_until(lambda: _takes_write(agents, "after"), 60, "a write")
         return wrong
