@@ -7,11 +7,12 @@ LOCKS := compose/requirements
 RUNS := .venv/runs
 TESTS := .venv/tests
 MINUTES := 60
+SEEDS := 100
 HAS_DOCKER := docker compose version >/dev/null 2>&1 && docker info >/dev/null 2>&1
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim bench rules-test replay catalogue main-job drill churn dashboards-live dashboards-shots build lock
+.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim crash-points raft-sim raft-sim-planted hostile bench rules-test replay catalogue main-job drill churn dashboards-live dashboards-shots build lock
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -81,6 +82,18 @@ main-job: $(TESTS) tools ## Run the end-to-end proof alone: faults in, notificat
 
 sim: $(TESTS) tools ## Print how long detection takes for each simulated fault. Options: make sim ARGS="--only paused --workers 2"
 	@$(BIN)/python -m tests.detection.simulation $(ARGS)
+
+crash-points: $(TESTS) ## Cut, tear and damage a server's log, vote and snapshot at every byte, and open what is left. Minutes.
+	@$(BIN)/python -m tests.sim.crash_points $(ARGS)
+
+raft-sim: $(TESTS) ## Simulate groups of servers under faults, with clients whose histories are judged: make raft-sim SEEDS=500
+	@$(BIN)/python -m tests.sim.run --seeds $(SEEDS) $(ARGS)
+
+raft-sim-planted: $(TESTS) ## Plant bugs in the real code, one after the other, until a seed finds each. Minutes.
+	@$(BIN)/python -m tests.sim.planted $(ARGS)
+
+hostile: $(TESTS) ## Send 100,000 hostile inputs to every port of real agents, which must outlive them. Minutes.
+	@$(BIN)/python -m tests.hostile.run $(ARGS)
 
 bench: $(TESTS) tools ## Print measurements. One of them: make bench ONLY=failover
 	@$(BIN)/python -m tests.bench.run $(ONLY)

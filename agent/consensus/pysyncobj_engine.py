@@ -405,7 +405,8 @@ class Engine(MembershipCore):
         elif message.reset:
             # Never trusted further than it says, not even to keep what it had: its disk may have been replaced.
             matches[node] = min(matches[node], message.next_index - 1)
-            nexts[node] = max(1, min(message.next_index, self.last_index + 1))
+            # Never forward: what followed an append that it could not place is answered too, with the end of its log.
+            nexts[node] = max(1, min(message.next_index, nexts[node]))
         labels = (self.peer_of(node_id).server_id,)
         took = (now - message.sent_at) * 1000
         if message.entries:

@@ -140,7 +140,7 @@ class SnapshotStore:
             snapshot = decode_snapshot(blob)
         except SnapshotError as error:
             raise ConfigError(
-                f"{self._path}: the Raft snapshot is damaged ({error}); "
+                f"{self._path}: offset 0: the Raft snapshot is damaged ({error}); "
                 "restore this server's data directory or remove it and rejoin"
             ) from error
         self._index = snapshot.index

@@ -9,9 +9,10 @@ A segment is a header followed by records::
     header: magic 8 | version u32 | sequence u64 | crc32 u32
     record: marker 4 | crc32 u32 | length u32 | kind u8 | index u64 | term u64 | wall milliseconds u64 | payload
 
-all big-endian; the checksum covers everything after itself. A record that is cut short or fails its checksum at the
-very end of the newest segment is a torn write that nobody was answered for, and is dropped. Anywhere else it is damage:
-the start stops with a `ConfigError` that names file and offset.
+all big-endian; the checksum covers everything after itself. A record at the very end of the newest segment that is cut
+short, or has sectors of zeros, is a torn write that nobody was answered for, and is dropped. Whatever else fails its
+checksum, or does so anywhere else, is damage to what may have been answered for: the start stops with a `ConfigError`
+that names file and offset.
 
 Not here: snapshots (`snapshot_store`), and which entries may be dropped (the engine).
 """
@@ -48,6 +49,9 @@ _RECORD_BODY = struct.Struct(">IBQQQ")
 _RECORD_HEADER_BYTES = len(_RECORD_MARKER) + _CRC.size + _RECORD_BODY.size
 _RECORD_PAYLOAD_MAX = 64 * 1024 * 1024
 _VOTE_MAGIC = b"ORAFTVOT"
+
+_SECTOR_BYTES = 512
+"""What a disk writes whole. Where only the length of a file was written, it reads as zeros."""
 
 
 class RecordKind(IntEnum):
@@ -213,13 +217,14 @@ class FileLog(MemoryLog):
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._term, self._voted_for = _load_vote(folder / "vote")
         self._segments: list[_Segment] = []
-        self._load()
+        begun = self._load()
         if self._segments:
             newest = self._segments[-1]
             self._file = os.open(newest.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
             self._file_bytes = newest.size_bytes
         else:
             self._begin_segment(1)
+        if not begun:
             self._write(RecordKind.RESET, *self.entries[0][1:], b"")
             self._unsynced = True
             self.sync()
@@ -327,7 +332,8 @@ class FileLog(MemoryLog):
         self._file_bytes = _SEGMENT_HEADER_BYTES
         self._segments.append(_Segment(sequence, path, 0, 0))
 
-    def _load(self) -> None:
+    def _load(self) -> bool:
+        """Read all segments; False when there is none, or only one without a record in a log that never promised."""
         for leftover in self._folder.glob("*.wal.tmp"):
             leftover.unlink()
         segments = self._segments
@@ -339,8 +345,13 @@ class FileLog(MemoryLog):
             _read_records(path, newest=number == len(paths) - 1, replay=replay.take, segment=segment)
             segment.size_bytes = path.stat().st_size
             segments.append(segment)
-        if segments and not replay.started:
-            raise ConfigError(f"{paths[0]}: the Raft log holds no record to begin with; restore the data directory")
+        if segments and not replay.started and (segments[-1].sequence > 1 or self._term > 0):
+            raise ConfigError(
+                f"{paths[0]}: offset {_SEGMENT_HEADER_BYTES}: the Raft log holds no record to begin with; "
+                "restore this server's data directory or remove it and rejoin"
+            )
+        # The first start of all may have been cut short before its first record.
+        return replay.started
 
     def _replace_entries(self, entries: list[LogEntry], appended_ms: list[int]) -> None:
         self.entries[:] = entries
@@ -404,6 +415,14 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def _wall_ms(clock: Clock) -> int:
     return max(0, int(clock.wall() * 1000))
 
@@ -434,13 +453,16 @@ def _read_records(
     while offset < len(data):
         end = _record_end(data, offset)
         if end is None:
-            if not newest or _find_record(data, offset + 1):
+            followed = not newest or _find_record(data, offset + 1)
+            if followed or not _is_torn(data, offset):
                 raise ConfigError(
-                    f"{path}: offset {offset}: a record of the Raft log is damaged and others follow it; "
+                    f"{path}: offset {offset}: a record of the Raft log is damaged"
+                    f"{' and others follow it' if followed else ' that was whole once'}; "
                     "restore this server's data directory or remove it and rejoin"
                 )
             os.truncate(path, offset)
-            sync_folder(path.parent)
+            # Durable before anything follows: of a next write a crash may leave what was here before, then zeros.
+            _sync_file(path)
             return
         length, kind, index, term, wall_ms = _RECORD_BODY.unpack_from(data, offset + len(_RECORD_MARKER) + _CRC.size)
         payload = data[end - length : end]
@@ -462,6 +484,32 @@ def _record_end(data: bytes, offset: int) -> int | None:
     return end
 
 
+def _is_torn(data: bytes, offset: int) -> bool:
+    """Tell whether what begins at *offset*, the last of its file, may be a write that a crash cut short.
+
+    It ends early, or a sector of it is zeros. Anything else was whole once, and damaged later.
+    """
+    sector = offset
+    while sector < len(data):
+        after = min(len(data), sector - sector % _SECTOR_BYTES + _SECTOR_BYTES)
+        if not any(data[sector:after]):
+            return True
+        sector = after
+    marker = data[offset : offset + len(_RECORD_MARKER)]
+    if not _RECORD_MARKER.startswith(marker):
+        return False
+    present = len(data) - offset - _RECORD_HEADER_BYTES
+    if present < 0:
+        return True
+    body = offset + len(_RECORD_MARKER) + _CRC.size
+    (length,) = _CRC.unpack_from(data, body)
+    if length <= present or length > _RECORD_PAYLOAD_MAX:
+        return False
+    # Longer than what is there: cut short, unless the length alone is wrong.
+    rest = zlib.crc32(memoryview(data)[body + _CRC.size :], zlib.crc32(_CRC.pack(present)))
+    return data[offset + len(_RECORD_MARKER) : body] != _CRC.pack(rest)
+
+
 def _find_record(data: bytes, offset: int) -> bool:
     """Tell whether an undamaged record begins anywhere from *offset* on."""
     found = data.find(_RECORD_MARKER, offset)
@@ -480,10 +528,14 @@ def _load_vote(path: Path) -> tuple[int, str | None]:
     body = content[len(_VOTE_MAGIC) + _CRC.size :]
     try:
         if content[: -len(body)] != _VOTE_MAGIC + _CRC.pack(zlib.crc32(body)):
-            raise ConfigError(f"{path}: the file of term and vote is damaged; restore this server's data directory")
+            raise ConfigError(
+                f"{path}: offset 0: the file of term and vote is damaged; "
+                "restore this server's data directory or remove it and rejoin"
+            )
         term, voted_for = msgspec.msgpack.decode(body, type=tuple[int, str | None])
     except msgspec.DecodeError as error:
         raise ConfigError(
-            f"{path}: the file of term and vote is damaged ({error}); restore the data directory"
+            f"{path}: offset {len(_VOTE_MAGIC) + _CRC.size}: the file of term and vote is damaged ({error}); "
+            "restore this server's data directory or remove it and rejoin"
         ) from error
     return term, voted_for

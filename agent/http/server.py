@@ -3,11 +3,13 @@
 import asyncio
 import errno
 import logging
+import sys
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from agent.errors import ConfigError, OutriderError, RequestRefused
 from agent.http import (
@@ -28,6 +30,7 @@ from agent.http.failures import INVALID_METHOD, failure_reply
 from agent.http.guard import Door, HttpLimits
 from agent.http.reply import JSON, Handler, Reply, Route, indented, text_reply
 from agent.tls.contexts import TlsKeeper
+from agent.tls.refusals import Refusals
 from telemetry.recorder import Recorder
 
 ROUTES: tuple[Route, ...] = (
@@ -99,6 +102,7 @@ class HttpServer:
             self._application(),
             handle_signals=False,
             access_log=None,
+            logger=_ServerLog(self._logger),
             keepalive_timeout=self._limits.keepalive_timeout_seconds,
             # A blocking query whose reader is gone must not wait out its five minutes; writes are shielded below.
             handler_cancellation=True,
@@ -218,6 +222,9 @@ class HttpServer:
             return _response(request, text_reply(f"the body is larger than {limit} bytes", 413))
         except web.HTTPException as error:
             return _response(request, text_reply(error.reason, error.status))
+        except web.RequestPayloadError as error:
+            # Bytes that are not in the Content-Encoding or the chunks that their headers promised.
+            return _response(request, text_reply(f"the body cannot be read: {_first_line(error)}", 400))
         except Exception:
             self._logger.exception("request failed: method=%s path=%s", request.method, request.rel_url.path)
             return _response(request, text_reply("internal error; the agent's log has the details", 500))
@@ -246,6 +253,31 @@ def _response(request: web.Request, reply: Reply) -> web.Response:
     if len(body) >= GZIP_BYTES_MIN and "gzip" in request.headers.get("Accept-Encoding", ""):
         response.enable_compression(web.ContentCoding.gzip)
     return response
+
+
+def _first_line(error: Exception) -> str:
+    """Return what *error* says in one line; aiohttp's own say a status first, and the reason in a line of its own."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    return next((line for line in lines if line and not line.endswith("message:")), type(error).__name__)
+
+
+class _ServerLog(logging.LoggerAdapter[logging.Logger]):
+    """What aiohttp logs. Bytes that are no HTTP are no bug: a line a minute for each host and kind, without a traceback."""
+
+    def __init__(self, logger: logging.Logger) -> None:
+        super().__init__(logger)
+        self._refusals = Refusals("http: refused a request from", logger)
+
+    def exception(self, msg: object, *args: object, exc_info: Any = True, **options: Any) -> None:
+        """Log an error of aiohttp's own; its second argument is the host that asked."""
+        error = exc_info if isinstance(exc_info, BaseException) else sys.exception()
+        if isinstance(error, web.RequestPayloadError):
+            return  # raised once more where the rest of a body is thrown away; its sender was told
+        if isinstance(error, HttpProcessingError):
+            reason = f"it is no HTTP: {type(error).__name__}"
+            self._refusals.tell(asyncio.get_running_loop().time(), f"{args[0]}:*", reason)
+            return
+        super().exception(msg, *args, exc_info=exc_info, **options)
 
 
 async def _hide_software(_request: web.Request, response: web.StreamResponse) -> None:

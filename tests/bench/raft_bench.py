@@ -23,6 +23,9 @@ from tests.certificates import Authority
 
 SYNC_WRITES = 200
 BASELINE_SYNC_WRITES = 20
+CALLERS = (1, 8, 64)
+"""Callers that each write one after the other."""
+
 PIPELINED_WRITES = 5_000
 WINDOW = 1_000
 PAYLOAD = b"x" * 100
@@ -31,12 +34,13 @@ FILES = "RAFT_BENCH_FILES"
 
 
 async def measure(write, sync_writes):
-    """Return latencies in ms of one write after the other, and the rate of a window of them."""
+    """Return latencies in ms of one write after the other, and the rates of several callers and of a window."""
     latencies = []
     for _ in range(sync_writes):
         began = time.perf_counter()
         await write()
         latencies.append((time.perf_counter() - began) * 1000)
+    rates = {f"callers_{callers}": await rate(write, callers, sync_writes) for callers in CALLERS}
     room = asyncio.Semaphore(WINDOW)
 
     async def bounded():
@@ -45,13 +49,26 @@ async def measure(write, sync_writes):
 
     began = time.perf_counter()
     await asyncio.gather(*(bounded() for _ in range(PIPELINED_WRITES)))
-    rate = PIPELINED_WRITES / (time.perf_counter() - began)
+    pipelined = PIPELINED_WRITES / (time.perf_counter() - began)
     latencies.sort()
     return {
+        **rates,
         "p50": statistics.median(latencies),
         "p99": latencies[int(len(latencies) * 0.99) - 1],
-        "pipelined": rate,
+        "pipelined": pipelined,
     }
+
+
+async def rate(write, callers, writes):
+    """Return the writes a second of *callers* that make *writes* each, one after the other."""
+
+    async def call():
+        for _ in range(writes):
+            await write()
+
+    began = time.perf_counter()
+    await asyncio.gather(*(call() for _ in range(callers)))
+    return callers * writes / (time.perf_counter() - began)
 
 
 async def idle_cpu():
@@ -211,6 +228,7 @@ def show(prefix, figures, base):
     for name, key, unit in (
         ("write_p50", "p50", "ms"),
         ("write_p99", "p99", "ms"),
+        *((f"writes_of_{callers}", f"callers_{callers}", "writes/s") for callers in CALLERS),
         ("write_pipelined", "pipelined", "writes/s"),
         ("leader_idle_cpu", "idle", "%"),
     ):

@@ -56,6 +56,8 @@ def _are_free(*ports):
 class Agent:
     """One agent's process, its file and its two streams. `flags` stand before -config."""
 
+    command = staticmethod(default_agent_command)
+
     def __init__(self, folder: Path, name: str, config: str, ports: Ports, *flags: str):
         self.folder = folder
         self.name = name
@@ -78,7 +80,7 @@ class Agent:
         # Through files of its own rather than the shell: a limit on file sizes would end the log, too.
         with self.out.open("ab") as out, self.err.open("ab") as err:
             self.process = subprocess.Popen(
-                [*default_agent_command(), "agent", *self.flags, "-config", str(self.file)],
+                [*self.command(), "agent", *self.flags, "-config", str(self.file)],
                 stdout=out,
                 stderr=err,
                 env={**os.environ, "TMPDIR": str(self.folder)},

@@ -202,6 +202,8 @@ class RaftWorld:
 
     make_server = Server
     timing = Timing()
+    step_delays = (0.0, 0.001)
+    """Seconds from a message to the step that follows."""
 
     def __init__(self, seed, size=3, loss=0.0, reorder=False, compaction=None, joiners=0):
         """*size* servers form the group; *joiners* more are there and wait to be taken in."""
@@ -213,6 +215,7 @@ class RaftWorld:
         self.names = [f"s{number + 1}" for number in range(size + joiners)]
         self.founders = self.names[:size]
         self.cut = set()
+        self.delays = {}
         self.paused = set()
         self.leaders = {}
         self.history = {}
@@ -337,7 +340,7 @@ class RaftWorld:
         if (source, destination) not in self._links:
             self._links[source, destination] = random.Random(f"{self.seed}:{source}>{destination}")
         link = self._links[source, destination]
-        due = self.clock.monotonic() + 0.0005 + link.random() * 0.01
+        due = self.clock.monotonic() + 0.0005 + link.random() * 0.01 + self.delays.get((source, destination), 0.0)
         lost = link.random() < self.loss
         if not self.reorder:
             due = max(due, self._last_due.get((source, destination), 0.0) + 1e-6)
@@ -366,7 +369,7 @@ class RaftWorld:
             return
         server.engine.on_message(source, decode_message(body))
         # Often several messages are read before the next step.
-        soon = self.clock.monotonic() + self.rng.choice((0.0, 0.001))
+        soon = self.clock.monotonic() + self.rng.choice(self.step_delays)
         server.step_at = soon if server.step_at is None else min(server.step_at, soon)
 
     def _hold(self, destination, action):

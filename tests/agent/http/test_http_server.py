@@ -1,7 +1,10 @@
 """The server bounds what strangers may cost, and stops cleanly."""
 
 import asyncio
+import gc
+import gzip
 import logging
+import tracemalloc
 
 import pytest
 
@@ -214,3 +217,86 @@ def test_stop_is_harmless_before_start(agent):
     A server that never started can be stopped.
     """
     asyncio.run(HttpServer(agent, "127.0.0.1", 0, LastValues(), LOGGER, limits=HttpLimits()).stop())
+
+
+def test_bytes_that_are_no_http_are_told_once_and_without_a_traceback(agent, caplog):
+    """
+    However often a stranger sends nonsense, and whatever is in it, the log has one line for its host and kind.
+    """
+
+    async def send_nonsense():
+        server = HttpServer(agent, "127.0.0.1", 0, LastValues(), LOGGER)
+        await server.start()
+        answers = []
+        for number in range(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /\xff%d HTTP/1.1\r\nHost: a\r\n\r\n" % number)
+            answers.append((await read_head(reader)).split(b"\r\n")[0])
+            writer.close()
+        await server.stop()
+        return answers
+
+    with caplog.at_level(logging.INFO):
+        answers = asyncio.run(send_nonsense())
+
+    assert {b"HTTP/1.0 400 Bad Request"} == set(answers)
+    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert ["http: refused a request from=127.0.0.1:* reason='it is no HTTP: InvalidURLError'"] == [
+        record.getMessage() for record in told
+    ]
+    assert told[0].exc_info is None
+
+
+def test_a_body_that_is_not_packed_as_it_says_is_refused(agent, caplog):
+    """
+    A damaged gzip body gets one sentence and the status 400; it was an internal error with a traceback.
+    """
+
+    async def send_damaged():
+        server = HttpServer(agent, "127.0.0.1", 0, LastValues(), LOGGER)
+        await server.start()
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        head = b"PUT /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: 4\r\n\r\n"
+        writer.write(head + b"\x1f\x8bno")
+        answer = await asyncio.wait_for(reader.readuntil(b"gzip"), 5)
+        writer.close()
+        await server.stop()
+        return answer
+
+    with caplog.at_level(logging.INFO):
+        answer = asyncio.run(send_damaged())
+
+    assert answer.startswith(b"HTTP/1.1 400 ")
+    assert answer.endswith(b"the body cannot be read: Can not decode content-encoding: gzip")
+    assert [] == [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_body_that_unpacks_to_too_much_is_not_kept(agent):
+    """
+    What was unpacked of a small bomb is free once it is refused, without waiting for the collector of cycles.
+    """
+    bomb = gzip.compress(bytes(32 * 1024 * 1024), 9)
+    head = f"PUT /v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Encoding: gzip\r\nContent-Length: {len(bomb)}\r\n\r\n"
+
+    async def send_bombs():
+        server = HttpServer(agent, "127.0.0.1", 0, LastValues(), LOGGER)
+        await server.start()
+        for _ in range(5):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(head.encode() + bomb)
+            assert (await read_head(reader)).startswith(b"HTTP/1.1 413 ")
+            writer.close()
+            await writer.wait_closed()
+        kept = tracemalloc.get_traced_memory()[0]
+        await server.stop()
+        return kept
+
+    gc.disable()
+    tracemalloc.start()
+    try:
+        kept = asyncio.run(send_bombs())
+    finally:
+        tracemalloc.stop()
+        gc.enable()
+
+    assert kept < 8 * 1024 * 1024, "a refused body is kept"

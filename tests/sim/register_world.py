@@ -1,0 +1,318 @@
+"""Servers whose disks lose power and clients that write and read registers, in virtual time: what `make raft-sim` runs.
+
+Around the real engine, log, snapshots and state machine there is one seed: it decides the network, the disks, the
+faults and the clients. Beside what `RaftWorld` checks, after every step of a server:
+
+- its term never goes back, and in a term it votes for one server only, across restarts; a leader has a majority's votes;
+- an entry of one index and term is the same everywhere, and so is the one before it (log matching);
+- a leader that has not heard a majority for the time of its lease leads no more;
+- a leader commits only what a majority holds, and counts only entries of its own term;
+- what a process has applied, and the snapshot of a server, never go back;
+- what one server knows to be committed is the same on all, for good, and each new leader has it.
+
+In the end every server holds the same state, and what the clients saw is explained by one order of their calls. A read
+behind a barrier is as strict as a write. A read from a leader that has its quorum may be as old as `OLD_SECONDS`.
+"""
+
+import hashlib
+import threading
+from collections import Counter, defaultdict
+from contextlib import contextmanager
+from types import SimpleNamespace
+
+from agent.consensus import pysyncobj_core, snapshot_store
+from agent.consensus.codec import CommandKind, VoteReply
+from agent.consensus.engine_parts import Compaction, Proposal
+from agent.consensus.quorum import majority
+from agent.consensus.replicator import RaftState
+from agent.consensus.snapshot_store import SnapshotStore
+from agent.consensus.wal import FileLog
+from agent.endpoints.replicated import ReplicatedState
+from agent.state import fsm
+from tests.sim.raft_world import RaftWorld, Server
+from tests.sim.sim_disk import Disk, DiskPath, PowerLost, on_disks
+
+SEGMENT_BYTES = 2_000
+BATCH_BYTES = 700
+"""Small appends, so that what a leader has to say takes several."""
+
+OLD_SECONDS = 1.5
+"""A leader answers for a lease of 0.5 s after its status was taken, by contacts of a lease before; an answer of a
+follower may have been a lease under way."""
+
+
+class _NoLoop:
+    """Who would be told of changes."""
+
+    def is_closed(self):
+        return True
+
+
+class DiskServer(Server):
+    """A server with a disk; power may go in the middle of any write to it."""
+
+    def __init__(self, world, name):
+        super().__init__(world, name)
+        self.disk = Disk(name)
+        self.promised = (0, None)
+        self.barrier_term = 0
+        self.commit_seen = self.applied_seen = self.snapshot_seen = 0
+        self.status = None
+        self.has_power = False
+        self.leads_since = 0.0
+
+    def boot(self):
+        self.boots += 1
+        self.replicated = ReplicatedState(_NoLoop(), self.world.clock, self.recorder)
+        folder = DiskPath(self.disk)
+        self.log = FileLog(folder, self.world.clock, SEGMENT_BYTES)
+        self.snapshots = SnapshotStore(folder / "snapshot")
+        before = self.log.entries[0]
+        for entry in self.log.entries[1:]:
+            self.world.stored(self.name, entry, before[2])
+            before = entry
+        append = self.log.append
+
+        def watched(*entry):
+            self.world.stored(self.name, entry, self.log.entries[-1][2])
+            append(*entry)
+
+        self.log.append = watched
+        self.engine = self.make_engine(self, self, self.recorder)
+        self.barrier_term, self.commit_seen, self.applied_seen = 0, self.engine.commit_index, 0
+        self.status = self.engine.status(0.0)
+        self.engine.announce()
+        self.looked_at()
+
+    def turn(self):
+        self.world.acting = self
+        with self.world.power(self):
+            super().turn()
+            self.looked_at()
+            self.status = self.engine.status(0.0)
+            if self.engine.state is RaftState.LEADER:
+                self.world.check_quorum(self)
+
+    def looked_at(self):
+        """Let the world see term, vote and what is committed."""
+        engine = self.engine
+        self.world.voted(self, engine.term, engine._SyncObj__votedForNodeId)
+        first = self.log.entries[0][1]
+        for index in range(max(self.commit_seen, first) + 1, engine.commit_index + 1):
+            self.world.commits(self.name, self.log.entries[index - first])
+            if engine.state is RaftState.LEADER:
+                self.world.check_stored(self, index, self.log.entries[index - first][2])
+        if engine.state is RaftState.LEADER and engine.commit_index > max(self.commit_seen, first):
+            term = self.log.entries[engine.commit_index - first][2]
+            assert term == engine.term, f"{self.name} counted an entry of term {term} as leader of {engine.term}"
+        self.commit_seen = max(self.commit_seen, engine.commit_index)
+        assert engine.applied_index >= self.applied_seen, f"{self.name} went back from the state of {self.applied_seen}"
+        assert self.snapshots.index >= self.snapshot_seen, (
+            f"{self.name} went back from its snapshot {self.snapshot_seen}"
+        )
+        self.applied_seen, self.snapshot_seen = engine.applied_index, self.snapshots.index
+
+    def holds(self, index, term):
+        """Say whether an entry is in this log, as it is or was last, or covered."""
+        first, last = self.log.entries[0][1], self.log.entries[-1][1]
+        return index <= first or (index <= last and self.log.entries[index - first][2] == term)
+
+    def surely_leads(self):
+        """As `ServerAgent`: duties taken up behind a barrier, a quorum, and a status younger than the lease."""
+        leads = self.engine.state is RaftState.LEADER and self.barrier_term == self.engine.term
+        age = self.world.clock.monotonic() - self.status.taken_at_seconds
+        return leads and self.status.has_quorum and age <= self.world.timing.lease_seconds
+
+    # The state machine and the observer.
+
+    def apply(self, index, command):
+        self.world.applied(self.name, index, command)
+        return self.replicated.apply(index, command)
+
+    def dump(self):
+        return self.replicated.dump()
+
+    def load(self, data):
+        self.replicated.load(data)
+
+    def state_changed(self, old, new, term, reason):
+        super().state_changed(old, new, term, reason)
+        if new is RaftState.LEADER:
+            self.leads_since = self.world.clock.monotonic()
+            self.world.check_elected(self)
+            self.engine.submit(Proposal(CommandKind.NO_OP, b"", lambda result: self._barrier_passed(term, result)))
+
+    def _barrier_passed(self, term, result):
+        if isinstance(result, bytes):
+            self.barrier_term = term
+
+    def die(self):
+        """Lose the process, and without power what the disk had not made durable."""
+        for proposal in list(self.engine._waiting.values()):
+            proposal.cancel()
+        self.engine, self.step_at, self.disk.fuse = None, None, None
+        if not self.has_power:
+            self.disk.crash(self.world.rng)
+
+
+class _SnapshotThread:
+    """The thread of a snapshot's writer: it is done some time later, if its process still lives and runs."""
+
+    def __init__(self, world, target):
+        self._world, self._target, self._server = world, target, world.acting
+        self._boot, self._done = self._server.boots, False
+
+    def start(self):
+        self._world._later(self._world.rng.choice((0.001, 0.02, 0.4)), self._run)
+
+    def is_alive(self):
+        return not self._done
+
+    def _run(self):
+        server = self._server
+        if server.engine is None or server.boots != self._boot:
+            return
+        if server.name in self._world.paused:
+            self._world._later(0.05, self._run)
+            return
+        with self._world.power(server):
+            self._target()
+            self._done = True
+
+
+class RegisterWorld(RaftWorld):
+    """The group, its network, its disks. Enter `simulated` around it."""
+
+    make_server = DiskServer
+    step_delays = (0.0, 0.001, 0.008, 0.03)
+    """A thread that is late, or waits for its disk, leaves what it took unsynced for longer than an answer is on its way."""
+
+    def __init__(self, seed, size=3, loss=0.0, reorder=False):
+        self.entries, self.committed, self.counts = {}, {}, Counter()
+        self.votes, self.heard = defaultdict(set), defaultdict(float)
+        self.acting = None
+        self.blackout = False
+        """Whether everybody loses power with the next one whose fuse goes."""
+        self.digest = hashlib.sha256()
+        super().__init__(seed, size, loss, reorder, Compaction(25, 4))
+
+    # Faults.
+
+    @contextmanager
+    def power(self, server):
+        """End *server* where its power goes."""
+        try:
+            yield
+        except PowerLost:
+            self.counts["power lost in a write"] += 1
+            down = self.names if self.blackout else [server.name]
+            self.blackout = False
+            for name in down:
+                if self.servers[name].engine is not None:
+                    self.crash(name)
+
+    def kill(self, name):
+        """End the process alone: what it had handed to the system stays."""
+        self.servers[name].has_power = True
+        self.crash(name)
+        self.servers[name].has_power = False
+
+    def reconnect(self, source, destination):
+        """Close a connection; it is dialled again."""
+        self._disconnect(source, destination, told=True)
+        self._later(self.rng.uniform(0.3, 0.5), self._connect)
+
+    # Asking.
+
+    def ask(self, name, kind, command, answer):
+        """Give *command* to the log of a server; *answer* is called with what comes of it."""
+        self.servers[name].engine.submit(Proposal(kind, command, answer))
+
+    def check_same_state(self):
+        """Assert that every server holds the same state."""
+        states = {server.name: fsm.dump(server.replicated.state) for server in self.servers.values()}
+        assert len(set(states.values())) == 1, (
+            f"states differ at {[s.engine.applied_index for s in self.servers.values()]}"
+        )
+
+    # Called by the servers.
+
+    def post(self, source, destination, message):
+        if isinstance(message, VoteReply) and message.granted:
+            self.votes[message.term, destination].add(source)
+            if self.reorder and self.rng.random() < 0.5:
+                super().post(source, destination, message)
+        return super().post(source, destination, message)
+
+    def check_stored(self, server, index, term):
+        """Assert that a majority holds what a leader takes for committed, in its log or behind a snapshot."""
+        holders = [each.name for each in self.servers.values() if each.holds(index, term)]
+        assert len(holders) >= majority(len(self.names)), f"{server.name} committed {index}, which only {holders} hold"
+
+    def check_quorum(self, server):
+        """Assert that a leader heard a majority within its lease, by what came in over the network."""
+        others = [name for name in self.names if name != server.name]
+        heard = sorted((max(server.leads_since, self.heard[server.name, name]) for name in others), reverse=True)
+        silent = self.clock.monotonic() - heard[majority(len(self.names)) - 2]
+        assert silent <= self.timing.lease_seconds + 0.05, (
+            f"{server.name} leads after {silent:.2f} s without a majority"
+        )
+
+    def stored(self, name, entry, term_before):
+        command, index, term = entry
+        known = self.entries.setdefault((index, term), (command, term_before))
+        assert known == (command, term_before), (
+            f"{name} holds another entry {index} of term {term}, or another before it"
+        )
+
+    def voted(self, server, term, vote):
+        before, voted = server.promised
+        assert term >= before, f"{server.name} went back from term {before} to {term}"
+        assert term > before or voted in {None, vote}, f"{server.name} voted in term {term} for {voted} and {vote}"
+        server.promised = (term, vote)
+
+    def commits(self, name, entry):
+        command, index, term = entry
+        known = self.committed.setdefault(index, (command, term))
+        assert known == (command, term), f"{name} committed another entry {index}: of term {term}, not {known[1]}"
+
+    def check_elected(self, server):
+        """Assert that a new leader has the votes of a majority, and every entry that was committed."""
+        voters = {server.name} | self.votes[server.engine.term, server.name]
+        assert len(voters) >= majority(len(self.names)), f"{server.name} leads by the votes of {sorted(voters)} alone"
+        first, last = server.log.entries[0][1], server.log.entries[-1][1]
+        for index, (_, term) in self.committed.items():
+            if index > first:
+                held = server.log.entries[index - first][2] if index <= last else None
+                assert held == term, f"{server.name} leads without entry {index} of term {term} that was committed"
+
+    # The network.
+
+    def _deliver(self, source, destination, epoch, body):
+        server = self.servers[destination]
+        self.digest.update(f"{self.clock.monotonic():.9f} {source} {destination} ".encode() + body)
+        with self.power(server):
+            super()._deliver(source, destination, epoch, body)
+            if server.engine is not None:
+                server.looked_at()
+                if destination not in self.paused:
+                    self.heard[destination, source] = self.clock.monotonic()
+        if self.reorder and destination not in self.paused and self.rng.random() < 0.15:
+            self._later(
+                self.rng.choice((0.001, 0.02, 0.7, 3.0)), lambda: self._deliver(source, destination, epoch, body)
+            )
+
+
+@contextmanager
+def simulated(world_of):
+    """Yield the world that *world_of* makes, whose disks and threads stand for the real ones until it is left."""
+    made = []
+    threads = SimpleNamespace(Lock=threading.Lock, Thread=lambda target, **_: _SnapshotThread(made[0], target))
+    before = snapshot_store.threading, pysyncobj_core.BATCH_BYTES_MAX
+    with on_disks():
+        snapshot_store.threading, pysyncobj_core.BATCH_BYTES_MAX = threads, BATCH_BYTES
+        try:
+            made.append(world_of())
+            yield made[0]
+        finally:
+            snapshot_store.threading, pysyncobj_core.BATCH_BYTES_MAX = before
