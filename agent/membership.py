@@ -56,6 +56,7 @@ class Membership:
         self._clock = clock
         self._logger = logger
         self._tag = ""
+        self._leaving = False
         self._leader_at = clock.monotonic()
         self._since: dict[str, tuple[Word, float]] = {}
         self._sent_away: dict[str, float] = {}
@@ -75,6 +76,10 @@ class Membership:
                 self._learning.clear()
                 self._sent_away.clear()
 
+    def leave(self) -> None:
+        """Say no more in gossip: a word of one that left would be taken for its return."""
+        self._leaving = True
+
     def send_away(self, server_id: str) -> None:
         """Do not take the removed *server_id* in again before it was away: an operator wants it out."""
         self._sent_away[server_id] = self._clock.wall()
@@ -87,7 +92,7 @@ class Membership:
             status.leader is not None or (bool(self._tag) and now - self._leader_at <= LEADERLESS_SECONDS)
         )
         tag = "1" if of_a_group else ""
-        if tag != self._tag:
+        if tag != self._tag and not self._leaving:
             self._tag = tag
             self._gossip.add_tags({GROUP_TAG: tag})
 

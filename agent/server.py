@@ -204,6 +204,8 @@ class ServerAgent:
 
         Has no deadline of its own, but for the vote: without a leader nobody takes it.
         """
+        if self._membership is not None:
+            self._membership.leave()
         told = asyncio.create_task(self.gossip.leave(), name="gossip: leave") if self.gossip is not None else None
         try:
             await self._hand_over()

@@ -214,6 +214,18 @@ def test_a_server_says_that_it_is_of_a_group_and_no_more_when_it_was_removed(wor
     assert ["1", "", "1", ""] == world.tags
 
 
+def test_a_server_that_leaves_says_nothing_more(world):
+    """
+    It is removed while it waits: a new tag would bring it back into gossip as a member that lives.
+    """
+    world.look()
+    world.membership.leave()
+    world.standing, world.leads = Standing.NONE, False
+    world.look()
+
+    assert ["1"] == world.tags
+
+
 def test_a_server_without_a_group_says_nothing(world):
     """
     It waits to be taken in.
