@@ -47,15 +47,16 @@ FLAPPING = AlertSpec(
 
 FAILED = AlertSpec(
     alert="NomadMemberFailed",
-    # While all servers answer: a server that is gone has an alert of its own. While autopilot calls all healthy: one
-    # that it does not has an alert, too. And while one is still on a list of the dead: one that was restarted without
-    # leaving was called failed, and is no more.
+    # While all servers answer: a server that is gone has an alert of its own. While autopilot calls all healthy and
+    # counts all of them: one that it does not, or that it removed, has an alert, too. And while one is still on a list of
+    # the dead: one that was restarted without leaving was called failed, and is no more.
     expr=events("nomad_serf_member_failed", "$events", aggregate="max").rstrip()
     + """ > 0
     and on (cluster, region)
       max by (cluster, region) (last_over_time(nomad_memberlist_node_instances{node_state="dead"}[$lists])) > 0
     and outrider:servers_up >= outrider:servers_expected
     unless on (cluster, region) outrider:autopilot_healthy == 0
+    unless on (cluster, region) outrider:failure_tolerance < outrider:servers_expected - outrider:servers_quorum
     """,
     onset=budget.EVENT.plus(seconds=LISTS_SECONDS),
     hold_seconds=150.0,

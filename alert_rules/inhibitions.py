@@ -77,8 +77,8 @@ INHIBITIONS = (
     ),
     Inhibition(
         cause="NomadClusterShrunk",
-        consequences=("NomadServerDown", "NomadMemberFailed"),
-        why="The servers that are down are those that autopilot removed.",
+        consequences=("NomadServerDown", "NomadServerUnhealthy", "NomadMemberFailed"),
+        why="The servers that are down, or have no vote, are those that autopilot removed.",
     ),
     Inhibition(
         cause="NomadServerDown",

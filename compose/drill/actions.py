@@ -16,6 +16,8 @@ PROMETHEUS = "prometheus"
 EXPORTER = "exporter"
 
 _ENDLESS = "endless"
+_HEARD_SECONDS = 20.0
+"""For gossip to hear again of a member that it called failed."""
 _STARTS_SECONDS = 30.0
 """For a task to run on a busy machine."""
 
@@ -51,6 +53,26 @@ class Kill(Action):
     def inject(self, stage: Stage) -> None:
         """Kill."""
         stage.kill(*chosen(stage, self.targets))
+
+    def heal(self, stage: Stage) -> None:
+        """Start them again."""
+        stage.revive()
+
+
+@dataclass(frozen=True, slots=True)
+class KillInTurn(Action):
+    """Processes die: *at_first* so many of them, and the others *after_seconds*."""
+
+    targets: Targets
+    at_first: int
+    after_seconds: float
+
+    def inject(self, stage: Stage) -> None:
+        """Kill, wait, and kill the rest."""
+        names = chosen(stage, self.targets)
+        stage.kill(*names[: self.at_first])
+        stage.wait(self.after_seconds)
+        stage.kill(*names[self.at_first :])
 
     def heal(self, stage: Stage) -> None:
         """Start them again."""
@@ -104,17 +126,26 @@ class Unplug(Action):
 
 @dataclass(frozen=True, slots=True)
 class CutGossip(Action):
-    """Servers are cut from the gossip of all others, while Raft and RPC go on."""
+    """Servers are cut from the gossip of all others, while Raft and RPC go on.
+
+    Unless it *removes_dead*, autopilot leaves those in the group that gossip calls failed.
+    """
 
     targets: Who
+    removes_dead: bool = True
 
     def inject(self, stage: Stage) -> None:
         """Cut."""
+        if not self.removes_dead:
+            local(stage).autopilot.remove_dead(False)
         local(stage).cut_gossip(*chosen(stage, self.targets))
 
     def heal(self, stage: Stage) -> None:
-        """Mend the network."""
+        """Mend the network; autopilot gets its settings back once gossip had time to hear of everybody."""
         stage.mend()
+        if not self.removes_dead:
+            stage.wait(_HEARD_SECONDS)
+            local(stage).autopilot.give_back()
 
 
 @dataclass(frozen=True, slots=True)

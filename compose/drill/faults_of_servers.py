@@ -11,6 +11,7 @@ from compose.drill.actions import (
     FullDisk,
     Isolate,
     Kill,
+    KillInTurn,
     Leave,
     LoseRegion,
     LoseZone,
@@ -49,12 +50,18 @@ _MEMORY_SECONDS = 840.0
 """Until ten minutes of events are forgotten, what is kept firing ends and the receiver is told."""
 _FAILURE_SECONDS = 8.0
 """Until gossip within a region calls a member failed that does not answer."""
+_PRUNED_SECONDS = _FAILURE_SECONDS + 32.0
+"""Until autopilot has removed a server that does not answer, and so a minority of several."""
+_LEFT_SECONDS = 160.0
+"""Longer than a server that is down takes to be told of."""
 _DEAF_SECONDS = 12.0
 _BACK_SECONDS = 18.0
 """For a member that was called failed to be heard of again: it objects as soon as it is told."""
 _FLAPS = 5
 
 AT_RISK = one("NomadQuorumAtRisk")
+SHRUNK = one("NomadClusterShrunk", needs_seconds=_PRUNED_SECONDS)
+"""Five servers are three voters before their risk has lasted long enough to be told."""
 DOWN = one("NomadServerDown")
 UNHEALTHY = one("NomadServerUnhealthy")
 LOST = one("NomadQuorumLost")
@@ -115,13 +122,13 @@ KILLED = (
         name="kill-minority",
         what="Two followers of five servers are killed.",
         action=Kill(MINORITY),
-        arrives={5: (AT_RISK,)},
+        arrives={5: (SHRUNK,)},
     ),
     Fault(
         name="kill-minority-with-leader",
         what="The leader and a follower of five servers are killed.",
         action=Kill(MINORITY_WITH_LEADER),
-        arrives={5: (AT_RISK,)},
+        arrives={5: (SHRUNK,)},
     ),
     Fault(
         name="kill-majority",
@@ -184,7 +191,7 @@ PAUSED = (
         name="pause-minority",
         what="Two followers of five servers stop in their tracks.",
         action=Pause(MINORITY),
-        arrives={5: (AT_RISK,)},
+        arrives={5: (SHRUNK,)},
     ),
     Fault(
         name="pause-majority",
@@ -212,7 +219,7 @@ CUT = (
         name="cut-minority",
         what="Two followers of five servers are cut from all other agents.",
         action=Isolate(MINORITY),
-        arrives={5: (AT_RISK,)},
+        arrives={5: (SHRUNK,)},
     ),
     Fault(
         name="cut-all",
@@ -269,21 +276,29 @@ GONE = (
     ),
     Fault(
         name="leave-follower",
-        what="A follower of three leaves; the expected size stays.",
+        what="A follower leaves; the expected size stays, of which three cannot spare another.",
         action=Leave(FOLLOWER),
-        arrives={3: (AT_RISK,)},
+        arrives={3: (AT_RISK,), 5: NOTHING},
+        lasts_seconds=_LEFT_SECONDS,
     ),
     Fault(
         name="leave-leader",
-        what="The leader of three hands over and leaves; the expected size stays.",
+        what="The leader hands over and leaves; the expected size stays, of which three cannot spare another.",
         action=Leave(LEADER),
-        arrives={3: (AT_RISK,)},
+        arrives={3: (AT_RISK,), 5: NOTHING},
+        lasts_seconds=_LEFT_SECONDS,
+    ),
+    Fault(
+        name="pruned-to-three",
+        what="Two followers of five die, autopilot removes them, and a third one dies.",
+        action=KillInTurn(MAJORITY, at_first=2, after_seconds=_PRUNED_SECONDS + 10.0),
+        arrives={5: (one("NomadQuorumAtRisk", needs_seconds=_PRUNED_SECONDS + 10.0), SHRUNK)},
     ),
     Fault(
         name="zone-lost",
         what="One of three zones dies: two of five servers or one of three, and a third of the clients.",
         action=LoseZone("a"),
-        arrives=on(SIZES, AT_RISK, CLIENTS_DOWN),
+        arrives={3: (AT_RISK, CLIENTS_DOWN), 5: (SHRUNK, CLIENTS_DOWN)},
     ),
     Fault(
         name="region-lost",
@@ -297,8 +312,8 @@ GONE = (
 GOSSIP = (
     Fault(
         name="member-failed",
-        what="A follower is cut from the gossip of all others; Raft goes on.",
-        action=CutGossip(FOLLOWER),
+        what="A follower is cut from the gossip of all others; Raft goes on, and autopilot removes nobody.",
+        action=CutGossip(FOLLOWER, removes_dead=False),
         arrives=on(SIZES, one("NomadMemberFailed", needs_seconds=_FAILURE_SECONDS)),
         quiet_seconds=_MEMORY_SECONDS,
     ),

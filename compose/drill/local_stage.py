@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from alert_rules.settings import RuleSettings, Times
+from compose.drill.autopilot import Autopilot
 from compose.drill.certificates import Certificates
 from compose.drill.fault import Setup, Stage, Unable
 from compose.drill.jobs import TIMEOUT_SECONDS, Jobs, job
@@ -96,6 +97,7 @@ class LocalStage(Watched):
         apis = [api_of(self.cluster.settings, server, TIMEOUT_SECONDS) for server in complete.server_agents]
         self.jobs = Jobs(apis)
         self.nodes = Nodes(apis)
+        self.autopilot = Autopilot(apis)
         self.certificates = Certificates(self.cluster, pause.until, clock)
         self.observer = Observer(self.prometheus_url, RecordTail(self.cluster.record), clock)
 
@@ -148,6 +150,7 @@ class LocalStage(Watched):
         self.resume()
         self.revive()
         self.reconfigure_all()
+        self.autopilot.give_back()
         self.certificates.give_back()
 
     def rule_settings(self) -> RuleSettings:

@@ -10,17 +10,10 @@ from compose.drill.faults_of_servers import SERVER_FAULTS
 FAULTS: tuple[Fault, ...] = (*SERVER_FAULTS, *CLIENT_FAULTS, *WORK_FAULTS, *CERTIFICATE_FAULTS, *WATCHING_FAULTS)
 """In the order of the scoreboard."""
 
-_MEMBERSHIP = "changes of membership: autopilot removes the dead and promotes the stable"
-
-LATER: tuple[Later, ...] = (
-    Later(name="leave-follower on 5 servers", needs="changes of membership: who leaves is a voter no more"),
-    Later(name="leave-leader on 5 servers", needs="changes of membership: who leaves is a voter no more"),
-    Later(name="pruned-to-three-then-one-lost", needs=_MEMBERSHIP),
-)
+LATER: tuple[Later, ...] = ()
 
 WITHOUT_FAULT: Mapping[str, str] = {
     "NomadTwoLeaders": "a leader of ours steps down within its lease, so two of them cannot be made",
-    "NomadClusterShrunk": _MEMBERSHIP,
     "NomadServerCountUnwise": "never notifies",
     "NomadFollowersSlow": "loopback has no latency to add without privileges",
     "NomadRaftLogGrowing": "takes 40,000 entries without a snapshot",

@@ -1,7 +1,7 @@
 """Cases of the alerts about the servers' gossip."""
 
 from tests.alert_rules.case import Case, fires
-from tests.alert_rules.case_series import born, flat, led, then
+from tests.alert_rules.case_series import born, flat, led, then, unexplained
 
 _LONG = 900.0
 
@@ -77,6 +77,34 @@ CASES = (
             'nomad_nomad_autopilot_healthy{instance="s1"}': then((1, 20), (0, 161)),
         },
         silent=(110.0, 300.0, 600.0),
+    ),
+    Case(
+        alert="NomadMemberFailed",
+        name="a server that answers is called failed, and autopilot removed it and calls the four others healthy",
+        expected_servers=5,
+        series={
+            **led(_LONG, "s1", "s1", "s2", "s3", "s4", "s5"),
+            **_alive("s1", (0, 1), (1, 14), state="dead"),
+            'nomad_nomad_autopilot_healthy{instance="s1"}': flat(1, _LONG),
+            'nomad_nomad_autopilot_failure_tolerance{instance="s1"}': then((2, 28), (1, 153)),
+            **_born("nomad_serf_member_failed", "s1", ((20, 1),)),
+            **unexplained("NomadMemberFailed"),
+        },
+        silent=(110.0, 300.0, 600.0),
+    ),
+    Case(
+        alert="NomadMemberFailed",
+        name="a server that answers is called failed, and autopilot still counts on all five",
+        expected_servers=5,
+        series={
+            **led(_LONG, "s1", "s1", "s2", "s3", "s4", "s5"),
+            **_alive("s1", (0, 1), (1, 14), state="dead"),
+            'nomad_nomad_autopilot_healthy{instance="s1"}': flat(1, _LONG),
+            'nomad_nomad_autopilot_failure_tolerance{instance="s1"}': flat(2, _LONG),
+            **_born("nomad_serf_member_failed", "s1", ((20, 1),)),
+        },
+        fires=(fires(300.0, value=1),),
+        silent=(110.0, 230.0),
     ),
     Case(
         alert="NomadMemberFailed",
