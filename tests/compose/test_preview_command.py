@@ -99,8 +99,12 @@ def test_it_serves_although_prometheus_is_away(tmp_path):
     """
     It says so once, and each panel says so until Prometheus answers; Ctrl-C ends it quietly.
     """
+    # Whoever runs the tests in the background has SIGINT ignored, and so would the command.
+    program = (
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\nfrom compose.cli import main; main()"
+    )
     command = [
-        sys.executable, "-c", "from compose.cli import main; main()", "dashboards", "preview",
+        sys.executable, "-c", program, "dashboards", "preview",
         "--dir", write_folder(tmp_path), "--port", "0", "--prometheus", NOWHERE,
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
