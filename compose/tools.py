@@ -117,8 +117,8 @@ class _Apt:
 
     def download(self, *names: str) -> list[Path]:
         """Return the downloaded files; raises ToolError with apt's last lines when one of *names* is not to be had."""
-        target = self._scratch / "-".join(names)
-        target.mkdir()
+        # A short name: where the path of the folder has 300 letters, apt downloads into the root of the file system.
+        target = Path(tempfile.mkdtemp(dir=self._scratch))
         result = self._run(target, "download", *names)
         if result.returncode != 0 and not self._has_own_lists:
             self._fetch_own_lists()

@@ -75,7 +75,7 @@ _TARGETS = Row(
         Panel(
             title="How many series are new at a scrape?",
             about=external.SCRAPE_SERIES_ADDED,
-            series=(Series(f"sum by (role) (scrape_series_added{{{_MINE}}})", "{{role}}"),),
+            series=(Series(f"sum by (job) (scrape_series_added{{{_MINE}}})", "{{job}}"),),
             good="Near 0, with bursts at elections and deployments.",
             bad="Thousands all the time: jobs that churn fill the memory of Prometheus.",
             width=8,

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from compose import tools
 from compose.tools import Tool, ToolError, find_tool, relocate, web_assets
 
 
@@ -109,3 +110,24 @@ def test_web_pages_of_an_unpacked_prometheus_are_found(tmp_path):
     assert pages == web_assets(tmp_path / "usr" / "bin" / "prometheus")
     assert web_assets(Path("/usr/bin/prometheus")) is None
     assert web_assets(tmp_path / "opt" / "prometheus" / "prometheus") is None
+
+
+def test_many_packages_are_downloaded_where_they_are_looked_for(tmp_path, monkeypatch):
+    """
+    A folder whose path has 300 letters is too long for apt, which then downloads into the root of the file system.
+    """
+    folders = []
+
+    def run(_apt, cwd, *arguments):
+        folders.append(cwd)
+        (cwd / f"{arguments[-1]}.deb").touch()
+        return subprocess.CompletedProcess(arguments, 0, "", "")
+
+    monkeypatch.setattr(tools._Apt, "_run", run)
+    apt = tools._Apt(tmp_path)
+
+    found = [apt.download(*(f"lib-of-a-long-name-{number}" for number in range(first, 40))) for first in (0, 1)]
+
+    assert ["lib-of-a-long-name-39.deb"] == [path.name for path in found[0]]
+    assert len({*folders}) == 2
+    assert all(len(str(folder)) < len(str(tmp_path)) + 20 for folder in folders)
