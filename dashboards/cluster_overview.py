@@ -3,11 +3,11 @@
 from alert_rules import recorded, views
 from alert_rules.raft import COMMIT_SLOW, FLAPPING, FOLLOWERS_SLOW
 from alert_rules.scheduler import BACKLOG, PLAN_QUEUE, SCHEDULING_SLOW
+from dashboards.elections import candidates, more_than_servers
 from dashboards.panel import Color, Dashboard, Lead, Limit, Panel, PanelKind, Row, Series
-from dashboards.review import more_than_servers
 from dashboards.selecting import CLIENTS, CLUSTER, FIRING, NOTES, REGION, SERVERS, TO_CLIENT, TO_SERVER, WHERE
 from dashboards.server_states import SERVER_STATES, server_state
-from telemetry.catalogue import external, heartbeat, outrider, raft, rpc
+from telemetry.catalogue import external, heartbeat, outrider, rpc
 from telemetry.catalogue.metric import Unit
 
 _TO_REVIEW = Lead("The time line", views.REVIEW)
@@ -171,16 +171,7 @@ _QUORUM = Row(
 _ELECTIONS = Row(
     "Elections and the log",
     (
-        Panel(
-            title="Who stands for election?",
-            about=raft.STATE_CANDIDATE,
-            series=(Series(f"nomad_raft_state_candidate{{{SERVERS}}}", "{{instance}}"),),
-            when_empty="nobody",
-            good="Nobody; a step of one at a fail-over, gone after a minute.",
-            bad="Steady growth: servers campaign in vain.",
-            width=8,
-            height=8,
-        ),
+        candidates(SERVERS, 8),
         Panel(
             title="How old is the leader's contact with its followers?",
             about=recorded.CONTACT_MILLISECONDS,

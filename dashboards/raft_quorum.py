@@ -1,10 +1,10 @@
 """Raft and gossip between the servers: who was what, how late contact, commits, applying and replication are."""
 
 from alert_rules import recorded, views
-from alert_rules.raft import COMMIT_SLOW, FLAPPING, FOLLOWERS_SLOW, LAGGING, LEASE_LOST, LOG_GROWING, SATURATED
+from alert_rules.raft import COMMIT_SLOW, FOLLOWERS_SLOW, LAGGING, LOG_GROWING, SATURATED
 from alert_rules.settings import RuleSettings
+from dashboards.elections import candidates, elections_won, leases_lost
 from dashboards.panel import Color, Dashboard, Limit, Panel, PanelKind, Row, Series
-from dashboards.review import more_than_servers
 from dashboards.selecting import CLUSTER, LED, NOTES, PICKED, REGION, SERVER, SERVERS, WHERE, mean
 from dashboards.server_states import SERVER_STATES, server_state
 from telemetry.catalogue import memberlist, outrider, raft, serf
@@ -35,38 +35,9 @@ _WHO = Row(
             width=24,
             height=7,
         ),
-        Panel(
-            title="How many elections were won lately?",
-            about=recorded.ELECTIONS,
-            series=(Series(f"outrider:elections{{{WHERE}}}", "elections"),),
-            limits=(Limit(FLAPPING, "elections", at=more_than_servers),),
-            when_empty="none",
-            good="None, or one for each server that was restarted.",
-            bad="From the line on the leader flaps: slow disks, a busy host or a lossy network.",
-            width=8,
-            height=8,
-        ),
-        Panel(
-            title="How often was a lease lost?",
-            about=recorded.LEASE_LOSSES,
-            series=(Series(f"outrider:lease_losses{{{WHERE}}}", "leases lost"),),
-            limits=(Limit(LEASE_LOST, "losses"),),
-            when_empty="none",
-            good="None; one pause of a host or one cut costs one.",
-            bad="From the line on it is no accident.",
-            width=8,
-            height=8,
-        ),
-        Panel(
-            title="Who stands for election?",
-            about=raft.STATE_CANDIDATE,
-            series=(Series(f"nomad_raft_state_candidate{{{_MINE}}}", "{{instance}}"),),
-            when_empty="nobody",
-            good="Nobody; a step of one at a fail-over, gone after a minute.",
-            bad="Steady growth: servers campaign in vain, for they do not reach a majority.",
-            width=8,
-            height=8,
-        ),
+        elections_won(8),
+        leases_lost(8),
+        candidates(_MINE, 8),
         Panel(
             title="How many voters may still be lost?",
             about=recorded.FAILURE_TOLERANCE,

@@ -1,22 +1,16 @@
 """One time line on which an incident can be read afterwards: what fired, who led, who answered, what work waited."""
 
 from alert_rules import recorded, views
-from alert_rules.raft import FLAPPING, LEASE_LOST
-from alert_rules.settings import RuleSettings
-from dashboards.panel import Color, Dashboard, Limit, Panel, PanelKind, Row, Series
+from dashboards.elections import candidates, elections_won, leases_lost
+from dashboards.panel import Color, Dashboard, Panel, PanelKind, Row, Series
 from dashboards.selecting import CLIENTS as IN_CLIENTS
 from dashboards.selecting import CLUSTER, LEADERS_NOTE, NOTES, REGION, TO_CLIENT, TO_SERVER, WHERE
 from dashboards.selecting import SERVERS as IN_SERVERS
 from dashboards.server_states import SERVER_STATES, server_state
-from telemetry.catalogue import external, memberlist, raft, serf
+from telemetry.catalogue import external, memberlist, serf
 from telemetry.catalogue.metric import Unit
 
 _WIDE = 24
-
-
-def more_than_servers(elections: float, settings: RuleSettings) -> float:
-    """Return from how many elections on a flapping leader is told: more than the number, and than there are servers."""
-    return max(elections, settings.smallest_region) + 1
 
 
 _LINES = Row(
@@ -72,38 +66,9 @@ _LINES = Row(
 _ELECTIONS = Row(
     "Elections and members",
     (
-        Panel(
-            title="How many elections were won lately?",
-            about=recorded.ELECTIONS,
-            series=(Series(f"outrider:elections{{{WHERE}}}", "elections"),),
-            limits=(Limit(FLAPPING, "elections", at=more_than_servers),),
-            when_empty="none",
-            good="None, or one for each server that was restarted.",
-            bad="From the line on the leader flaps: slow disks, a busy host or a lossy network between the servers.",
-            width=8,
-            height=7,
-        ),
-        Panel(
-            title="How often did a leader lose its lease?",
-            about=recorded.LEASE_LOSSES,
-            series=(Series(f"outrider:lease_losses{{{WHERE}}}", "leases lost"),),
-            limits=(Limit(LEASE_LOST, "losses"),),
-            when_empty="none",
-            good="None; one pause of a host or one cut costs one.",
-            bad="From the line on it is no accident: the leader's host stands still, or its network does.",
-            width=8,
-            height=7,
-        ),
-        Panel(
-            title="Who stood for election?",
-            about=raft.STATE_CANDIDATE,
-            series=(Series(f"nomad_raft_state_candidate{{{IN_SERVERS}}}", "{{instance}}"),),
-            when_empty="nobody",
-            good="Nobody; a step of one at a fail-over, gone after a minute.",
-            bad="Steady growth: servers campaign in vain, for they do not reach a majority.",
-            width=8,
-            height=7,
-        ),
+        elections_won(7),
+        leases_lost(7),
+        candidates(IN_SERVERS, 7),
         Panel(
             title="Whom did gossip call failed?",
             about=serf.MEMBER_FAILED,

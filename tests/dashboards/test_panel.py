@@ -6,6 +6,7 @@ from alert_rules.settings import Choice as AlertChoice
 from alert_rules.settings import ExpectedRegion, RuleSettings
 from alert_rules.trust import CERTIFICATE_ALMOST_EXPIRED, CERTIFICATE_EXPIRING
 from alert_rules.views import View
+from dashboards.elections import more_than_servers
 from dashboards.panel import (
     Choice,
     Color,
@@ -19,7 +20,6 @@ from dashboards.panel import (
     Series,
     substituted,
 )
-from dashboards.review import more_than_servers
 from telemetry.catalogue import external, heartbeat, outrider, raft, tls
 from telemetry.catalogue.metric import Unit
 
