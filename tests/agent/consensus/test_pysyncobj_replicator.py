@@ -15,7 +15,10 @@ from telemetry.catalogue import raft
 from telemetry.clock import SystemClock
 from tests.sim.raft_world import CountingRecorder
 
-pytestmark = pytest.mark.timeout(30)
+pytestmark = pytest.mark.timeout(60)
+
+STEADY = Timing().scaled(3)
+"""Of groups of several: a machine that stands still for a second must not cost the leader its lease."""
 
 
 class Machine:
@@ -88,7 +91,7 @@ async def until(condition, within=10.0):
 
 async def three(made):
     addresses = [free_address() for _ in range(3)]
-    trio = [made(address, tuple(a for a in addresses if a != address)) for address in addresses]
+    trio = [made(address, tuple(a for a in addresses if a != address), timing=STEADY) for address in addresses]
     await until(lambda: any(r.status().state is RaftState.LEADER for r, _, _ in trio))
     await until(lambda: all(r.status().leader for r, _, _ in trio))
     return sorted(trio, key=lambda part: part[0].status().state is not RaftState.LEADER)
@@ -138,7 +141,7 @@ def test_three_servers_say_what_they_are(made):
     assert leader.leader == follower.leader
     assert leader.term == follower.term
     assert (0.0, True) == (leader.last_contact_seconds, leader.has_quorum)
-    assert 0 <= follower.last_contact_seconds < 0.5
+    assert 0 <= follower.last_contact_seconds < STEADY.lease_seconds
     assert all(peer.connected and peer.match_index == leader.last_index for peer in leader.peers)
     assert 20 == led.counts[raft.APPLY.name]
     for metric in (
@@ -173,7 +176,7 @@ def test_a_write_without_a_quorum_has_an_unknown_outcome(made):
         third.stop()
         with pytest.raises(UnknownOutcome):
             await leader.propose(b"lost", 5)
-        await until(lambda: leader.status().state is not RaftState.LEADER, within=2)
+        await until(lambda: leader.status().state is not RaftState.LEADER, within=2 * STEADY.lease_seconds)
         return machine
 
     machine = asyncio.run(run())
@@ -299,13 +302,13 @@ def test_settings_that_cannot_work_are_refused(changed, message):
 
 
 def test_leadership_moves_on_request(made):
-    """A leader that hands over is followed by another within a second."""
+    """A leader that hands over is followed by another."""
 
     async def run():
         (leader, _, _), *others = await three(made)
         await leader.barrier(2)
         await asyncio.sleep(0.2)
         assert await leader.transfer_leadership()
-        await until(lambda: any(r.status().state is RaftState.LEADER for r, _, _ in others), within=2)
+        await until(lambda: any(r.status().state is RaftState.LEADER for r, _, _ in others))
 
     asyncio.run(run())
