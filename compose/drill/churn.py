@@ -109,6 +109,9 @@ class Churn:
         """
         stage, clock = self._stage, self._clock
         self._began = clock.monotonic()
+        # What was told while the cluster started is not of the change.
+        self._told = told = stage.observer.notifications
+        alive = stage.observer.watchdogs
         # The first election of the cluster is one, too.
         self._plan.elections.append(self._began)
         done: Counter[Deed] = Counter()
@@ -128,8 +131,8 @@ class Churn:
         self._tell_alerts()
         return ChurnResult(
             deeds=dict(done),
-            alerts=stage.observer.notifications,
-            watchdogs=stage.observer.watchdogs,
+            alerts=stage.observer.notifications - told,
+            watchdogs=stage.observer.watchdogs - alive,
             took_seconds=clock.monotonic() - self._began,
             was_stopped=was_stopped,
         )

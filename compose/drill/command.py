@@ -29,7 +29,7 @@ from compose.drill.local_stage import LocalStage, StageSettings
 from compose.drill.matrix import FAULTS, LATER, find
 from compose.drill.pause import Pause, Stopped
 from compose.drill.ports import NoPorts, PortBlocks
-from compose.drill.runner import Unquiet, times_of
+from compose.drill.runner import FaultRunner, Unquiet, times_of
 from compose.drill.scoreboard import Run, Scoreboard, from_json, joined, to_json, waiting
 from compose.local import LocalError
 from compose.tools import TOOLS_FOLDER, ToolError
@@ -224,6 +224,8 @@ def _churn(minutes: float, options: dict[str, Any]) -> int:
     with _interruptible(pause, say), _explained():
         try:
             stage.open()
+            FaultRunner(stage, clock).prepare()
+            stage.observer.begin(clock.wall())
             result = Churn(stage, random.Random(seed), say, clock).run(minutes)
         except Stopped:
             return _INTERRUPTED

@@ -84,17 +84,12 @@ class FaultRunner:
     def run(self, fault: Fault, number: int, rng: random.Random) -> Run:
         """Run *fault* at a random phase of the scrapes, the choices drawn by *rng*, and return how it came out.
 
-        Prometheus and Alertmanager know nothing of what was before: rules remember events for ten minutes, and a group
-        that was notified within a quarter of an hour makes the next notification wait for its interval. The stage is
-        as it was when the run is quiet in the end. Raises Unquiet when alerts fire to begin with, and LocalError when
-        it is not well.
+        The stage is as it was when the run is quiet in the end. Raises what `prepare` raises.
         """
         stage, observer = self._stage, self._stage.observer
         stage.rng = rng
         expected = self.expected(fault)
-        stage.renew_watchers()
-        stage.wait_well()
-        self._wait_full()
+        self.prepare()
         stage.wait(
             stage.rng.uniform(0.0, self._times.scrape_interval_seconds + self._times.evaluation_interval_seconds)
         )
@@ -122,6 +117,17 @@ class FaultRunner:
             quiet_at=None if quiet is None else round(max(quiet, healed) - began, 3),
         )
         return self._run(fault, number, began, observed, judge(expected, observed), note)
+
+    def prepare(self) -> None:
+        """Bring about a healthy cluster whose Prometheus and Alertmanager know nothing of what was before.
+
+        Rules remember events for ten minutes, and a group that was notified within a quarter of an hour makes the next
+        notification wait for its interval. Raises Unquiet when alerts fire although nothing was done, and LocalError
+        when the cluster is not well.
+        """
+        self._stage.renew_watchers()
+        self._stage.wait_well()
+        self._wait_full()
 
     def _end(self, fault: Fault) -> tuple[str, float | None]:
         """Bring the stage back to health; return a note, and since when it is quiet or None."""

@@ -1,10 +1,11 @@
 import random
 import socket
+from types import SimpleNamespace
 
 import pytest
 
 from alert_rules.settings import Times
-from compose.drill.churn import AWAY_SECONDS, ELECTIONS_MAX, ChurnPlan, ChurnResult, Deed, summary
+from compose.drill.churn import AWAY_SECONDS, ELECTIONS_MAX, Churn, ChurnPlan, ChurnResult, Deed, summary
 from compose.drill.drill import Drill, DrillSettings, Queue, jobs_of, skipped
 from compose.drill.fault import Setup, Unable
 from compose.drill.judge import Verdict
@@ -177,6 +178,38 @@ def test_churn_is_ok_when_nothing_arrived_and_something_could_have(changed, word
     assert told[1].startswith(f"{word}: ")
     assert "3 x scale a job" in told[0]
     assert "seed 11" in told[1]
+
+
+def test_what_was_told_before_the_change_is_not_of_it():
+    """
+    A cluster whose start was told is judged by what comes after; what comes amid a deed is counted.
+    """
+    clock = ManualClock()
+    observer = SimpleNamespace(notifications=2, watchdogs=5, traces=lambda: ())
+
+    class Stage:
+        """Tells one alert during the first wait."""
+
+        def __init__(self):
+            self.observer = observer
+            self.clients = ("client-1",)
+            self.jobs = SimpleNamespace(stop=lambda name: None, register=lambda body: None)
+            self.servers, self.nodes = ("server-1",), None
+
+        def wait(self, seconds):
+            clock.advance(max(seconds, 61.0))
+            observer.notifications, observer.watchdogs = 3, 6
+
+    class OnlyJobs(random.Random):
+        """Draws changes of jobs alone."""
+
+        def choice(self, seq):
+            jobs = [one for one in seq if one in {Deed.NEW_JOB, Deed.SCALE}]
+            return super().choice(jobs or seq)
+
+    result = Churn(Stage(), OnlyJobs(3), lambda line: None, clock).run(1.0)
+
+    assert (1, 1) == (result.alerts, result.watchdogs)
 
 
 def drill_of(make):
