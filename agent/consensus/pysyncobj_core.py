@@ -26,6 +26,7 @@ from agent.consensus.configuration import (
     encode_configuration,
 )
 from agent.consensus.engine_parts import Compaction, Links, Proposal, Timing
+from agent.consensus.healing import Healing
 from agent.consensus.pysyncobj_adapters import LinkAdapter, LogAdapter, PeerNode, SnapshotAdapter
 from agent.consensus.quorum import has_quorum, majority
 from agent.consensus.replicator import (
@@ -40,7 +41,7 @@ from agent.consensus.replicator import (
     Standing,
 )
 from agent.consensus.snapshot_store import Snapshot, SnapshotStore, WriteState
-from agent.consensus.wal import LogEntry, RaftLog
+from agent.consensus.wal import REMEDY, LogEntry, RaftLog
 from agent.errors import ConfigError, NotLeader, UnknownOutcome
 from telemetry.catalogue import raft
 from telemetry.catalogue.metric import Metric
@@ -126,6 +127,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._log, self._snapshots, self._links = log, snapshots, links
         self._fsm, self._observer, self._recorder = fsm, observer, recorder
         self._clock, self._rng, self._logger = clock, rng, logger
+        self._healing = Healing(log, clock, logger)
         self._queue: deque[Proposal] = deque()
         self._tasks: deque[Callable[[], None]] = deque()
         self._waiting: dict[int, Proposal] = {}
@@ -364,12 +366,13 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
 
     def _restore(self, snapshot: Snapshot | None) -> None:
         """Bring state machine, log and snapshot together as they were left."""
+        self._healing.require_snapshot(there=snapshot is not None)
         first = self._log.entries[0][1]
         covered = FIRST_INDEX if snapshot is None else snapshot.index
         if first > covered:
             raise ConfigError(
-                f"the Raft log begins at entry {first} but the snapshot ends at {covered}: entries are missing; "
-                "restore this server's data directory or remove it and rejoin"
+                f"{self._log.begins_at}: the Raft log begins at entry {first} but the snapshot ends at {covered}: "
+                f"entries are missing; {REMEDY}"
             )
         if snapshot is not None:
             written = self._snapshots.written_at()
@@ -384,6 +387,9 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
                 self._log.reset(snapshot.index, snapshot.term)
         self._restore_configurations(snapshot)
         self._SyncObj__raftLastApplied = self._SyncObj__raftCommitIndex = covered
+        if snapshot is not None:
+            self._healing.vouched(snapshot.index, snapshot.term)
+            self._healing.settle()
 
     def _restore_configurations(self, snapshot: Snapshot | None) -> None:
         try:
@@ -418,7 +424,13 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._configurations = Configurations(configuration)
         self._configurations.restart(index, configuration)
         self._configure()
+        self._healing.accept_loss()
         self._logger.warning("raft: recovered by peers.json index=%d servers=%d", index, len(configuration.servers))
+
+    def require_peers(self) -> None:
+        """Raise ConfigError when the end of the log is lost and no other server votes: nobody could heal this one."""
+        if self._standing is Standing.VOTER and not self._SyncObj__otherNodes:
+            self._healing.require_peers()
 
     # The configuration.
 

@@ -115,6 +115,7 @@ class Engine(MembershipCore):
             self._send_appends()
         self._compact_log()
         self._sync_log()
+        self._healing.settle()
         self._send_replies()
 
     # What the transport tells.
@@ -162,11 +163,7 @@ class Engine(MembershipCore):
             case VoteReply():
                 self._on_vote_reply(node, message)
             case TimeoutNow():
-                if (
-                    message.term == self.term
-                    and self._SyncObj__raftLeader == PeerNode(node)
-                    and self._standing is Standing.VOTER
-                ):
+                if message.term == self.term and self._SyncObj__raftLeader == PeerNode(node) and self._may_stand():
                     self._reason = "leadership transfer"
                     self._stand(self._clock.monotonic(), ask_first=False)
             case _:
@@ -177,12 +174,20 @@ class Engine(MembershipCore):
     def _run_election_timer(self, now: float) -> None:
         if self.state is RaftState.LEADER or now < self._SyncObj__raftElectionDeadline:
             return
-        if self._standing is Standing.VOTER:
+        if self._may_stand():
             self._stand(now, ask_first=True)
         else:
             # Whoever has no vote stands for nothing: it notes that there is no leader to be heard, and waits.
             self._reset_election_deadline(now)
             self._set_leader(None)
+            self._healing.no_leader()
+
+    def _may_stand(self) -> bool:
+        return self._standing is Standing.VOTER and not self._withholds_vote()
+
+    def _withholds_vote(self) -> bool:
+        """Tell whether the end of the log is lost: it can be compared with nobody's."""
+        return self._healing.due
 
     def _stand(self, now: float, *, ask_first: bool) -> None:
         """Begin a round of campaigning.
@@ -238,7 +243,12 @@ class Engine(MembershipCore):
         self._observer.leader_changed(self._me)
 
     def _on_pre_vote(self, node: str, message: PreVote) -> None:
-        granted = message.term > self.term and self._is_up_to_date(message) and not self._hears_leader()
+        granted = (
+            message.term > self.term
+            and self._is_up_to_date(message)
+            and not self._hears_leader()
+            and not self._withholds_vote()
+        )
         self._links.send(node, PreVoteReply(message.term, self.term, granted))
 
     def _on_pre_vote_reply(self, node: str, message: PreVoteReply) -> None:
@@ -259,6 +269,7 @@ class Engine(MembershipCore):
             message.term >= self.term
             and self._is_up_to_date(message)
             and voted_for in {None, message.candidate_id}
+            and not self._withholds_vote()
             and (newer or self.state is not RaftState.LEADER)
         )
         vote = message.candidate_id if granted else voted_for
@@ -480,6 +491,7 @@ class Engine(MembershipCore):
             return
         stored = self._store(entries)
         verified = max(first, previous + len(message.entries))
+        self._healing.vouched(verified, self._entry(verified)[2])
         self._reply(node, message, verified + 1, success=True, reset=False)
         # Only what this append vouches for: what follows in the log may be of another leader.
         committed = min(message.commit_index, verified)
@@ -504,6 +516,7 @@ class Engine(MembershipCore):
                 if index <= self.commit_index:
                     raise RuntimeError(f"entry {index} of term {term} would replace a committed one")
                 self._log.truncate_from(index)
+                self._healing.replaced(index)
                 changed = self._configurations.truncate_from(index)
             else:
                 changed = False
@@ -540,6 +553,7 @@ class Engine(MembershipCore):
             self._reply(node, message, self.last_index + 1, success=False, reset=message.last)
             return
         self._install(snapshot)
+        self._healing.vouched(snapshot.index, snapshot.term)
         self._observe_since(raft.RPC_INSTALL_SNAPSHOT, self._receiving_since)
         self._reply(node, message, snapshot.index + 1, success=True, reset=False)
 

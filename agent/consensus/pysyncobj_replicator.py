@@ -152,6 +152,7 @@ class PysyncobjReplicator:
                 joining=settings.joining,
             )
             self._recover(engine)
+            engine.require_peers()
             transport.bind(engine, engine.admits)
         except BaseException:
             transport.close()
@@ -291,7 +292,8 @@ class PysyncobjReplicator:
         if folder is None:
             return MemoryLog(self._clock), SnapshotStore(None)
         try:
-            return FileLog(folder / "raft", self._clock), SnapshotStore(folder / "raft" / "snapshot")
+            log = FileLog(folder / "raft", self._clock, logger=self._log)
+            return log, SnapshotStore(folder / "raft" / "snapshot")
         except OSError as error:
             raise ConfigError(f"{folder / 'raft'}: the Raft log cannot be opened: {error}") from error
 

@@ -2,33 +2,47 @@
 
 What counts is on disk before it is answered for: `sync` before an acknowledgement, `set_term_and_vote` before it
 returns. Nothing is ever rewritten in place: entries are appended to segments, a truncation is a record of its own,
-compaction only deletes whole old segments, and the vote file is replaced by a rename.
+compaction only deletes whole old segments, and the vote file is replaced by a rename. `wal_format` has the bytes.
 
-A segment is a header followed by records::
+What a start makes of the last bytes of the newest segment, when they are no whole record:
 
-    header: magic 8 | version u32 | sequence u64 | crc32 u32
-    record: marker 4 | crc32 u32 | length u32 | kind u8 | index u64 | term u64 | wall milliseconds u64 | payload
+- a torn write, which nobody was answered for, is cut off, and the log says so;
+- a damaged last record, which may have been answered for, is cut off too, and `damage` remembers that in a file of its
+  own, written before the cut: until `heal` this server must not vote (`healing`).
 
-all big-endian; the checksum covers everything after itself. A record at the very end of the newest segment that is cut
-short, or has sectors of zeros, is a torn write that nobody was answered for, and is dropped. Whatever else fails its
-checksum, or does so anywhere else, is damage to what may have been answered for: the start stops with a `ConfigError`
-that names file and offset.
+Damage anywhere else, a missing segment, and a term or vote that cannot be this log's stop the start with a
+`ConfigError` that names file and offset.
 
 Not here: snapshots (`snapshot_store`), and which entries may be dropped (the engine).
 """
 
+import logging
 import os
-import struct
 import zlib
-from collections.abc import Callable
 from dataclasses import dataclass
-from enum import IntEnum
 from pathlib import Path
 from typing import Protocol
 
 import msgspec
 
 from agent.consensus.codec import CommandKind
+from agent.consensus.wal_format import (
+    SEGMENT_HEADER_BYTES,
+    Damage,
+    Record,
+    RecordKind,
+    Tail,
+    TailKind,
+    decode_damage,
+    encode_damage,
+    find_record,
+    holds_nothing,
+    judge_tail,
+    pack_record,
+    read_record,
+    read_segment_header,
+    segment_header,
+)
 from agent.errors import ConfigError
 from telemetry.clock import Clock
 
@@ -38,30 +52,12 @@ LogEntry = tuple[bytes, int, int]
 SEGMENT_BYTES = 16 * 1024 * 1024
 """A segment is closed beyond this; compaction frees space in steps of it."""
 
+REMEDY = "restore this server's data directory or remove it and rejoin"
+
 _WRITE_BEHIND_BYTES = 1024 * 1024
-_SEGMENT_MAGIC = b"ORAFTLOG"
-_SEGMENT_VERSION = 1
-_SEGMENT_HEADER = struct.Struct(">8sIQ")
-_CRC = struct.Struct(">I")
-_SEGMENT_HEADER_BYTES = _SEGMENT_HEADER.size + _CRC.size
-_RECORD_MARKER = b"\xd7\x0c\xa5\x1e"
-_RECORD_BODY = struct.Struct(">IBQQQ")
-_RECORD_HEADER_BYTES = len(_RECORD_MARKER) + _CRC.size + _RECORD_BODY.size
-_RECORD_PAYLOAD_MAX = 64 * 1024 * 1024
 _VOTE_MAGIC = b"ORAFTVOT"
-
-_SECTOR_BYTES = 512
-"""What a disk writes whole. Where only the length of a file was written, it reads as zeros."""
-
-
-class RecordKind(IntEnum):
-    """What a record says."""
-
-    ENTRY = 1
-    TRUNCATE = 2
-    """Entries from this index on are gone."""
-    RESET = 3
-    """The log begins anew with this index and term: a snapshot covers everything up to it."""
+_CRC_BYTES = 4
+_DAMAGE_FILE = "recovering"
 
 
 class RaftLog(Protocol):
@@ -69,6 +65,10 @@ class RaftLog(Protocol):
 
     entries: list[LogEntry]
     """In order, without gaps; owned by the log, read by the engine."""
+    damage: Damage | None
+    """What was cut off this log as damaged, until `heal`."""
+    begins_at: str
+    """The place of the first record, for messages."""
 
     @property
     def term(self) -> int:
@@ -104,6 +104,9 @@ class RaftLog(Protocol):
     def set_term_and_vote(self, term: int, voted_for: str | None) -> None:
         """Record the term and the vote in it; durable on return."""
 
+    def heal(self) -> None:
+        """Forget `damage`, durably: what was cut off is here again, or is known to count for nothing."""
+
     def oldest_age_seconds(self) -> float:
         """Seconds since the oldest entry was appended."""
 
@@ -125,6 +128,8 @@ class MemoryLog:
         self._voted_for: str | None = None
         self._appended_ms = [_wall_ms(clock)]
         self.entries: list[LogEntry] = [mark(1, 0)]
+        self.damage: Damage | None = None
+        self.begins_at = "memory"
 
     @property
     def term(self) -> int:
@@ -180,6 +185,10 @@ class MemoryLog:
         """Keep the term and the vote in it."""
         self._term, self._voted_for = term, voted_for
 
+    def heal(self) -> None:
+        """Forget `damage`."""
+        self.damage = None
+
     def oldest_age_seconds(self) -> float:
         """Seconds since the oldest entry was appended."""
         return max(0.0, self._clock.wall() - self._appended_ms[0] / 1000)
@@ -201,13 +210,20 @@ class _Segment:
 class FileLog(MemoryLog):
     """The log on disk, with all of its entries in memory as well.
 
-    One process owns *folder*. Raises ConfigError when what it finds there is damaged. An OSError from `sync` means
-    that nobody knows what is on the disk (Linux drops dirty pages after a failed fsync): the process must stop.
+    One process owns *folder*. Raises ConfigError when what it finds there is damaged, but for the last record: what is
+    cut off is a warning on *logger*. An OSError from `sync` means that nobody knows what is on the disk (Linux drops
+    dirty pages after a failed fsync): the process must stop.
     """
 
-    def __init__(self, folder: Path, clock: Clock, segment_bytes: int = SEGMENT_BYTES) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        clock: Clock,
+        segment_bytes: int = SEGMENT_BYTES,
+        logger: logging.Logger = logging.getLogger(__name__),  # noqa: B008 - the same one however often it is asked for
+    ) -> None:
         super().__init__(clock)
-        self._folder = folder
+        self._folder, self._logger = folder, logger
         self._segment_bytes = segment_bytes
         self._pending = bytearray()
         self._unsynced = False
@@ -216,8 +232,10 @@ class FileLog(MemoryLog):
         self._durable_index = 0
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._term, self._voted_for = _load_vote(folder / "vote")
+        self.damage = _load_damage(folder)
         self._segments: list[_Segment] = []
         begun = self._load()
+        self._check_term(self.entries[-1][2])
         if self._segments:
             newest = self._segments[-1]
             self._file = os.open(newest.path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
@@ -292,8 +310,17 @@ class FileLog(MemoryLog):
     def set_term_and_vote(self, term: int, voted_for: str | None) -> None:
         """Replace the vote file, durably."""
         body = msgspec.msgpack.encode([term, voted_for])
-        replace_durably(self._folder / "vote", _VOTE_MAGIC + _CRC.pack(zlib.crc32(body)) + body)
+        replace_durably(self._folder / "vote", _VOTE_MAGIC + _checksum(body) + body)
         super().set_term_and_vote(term, voted_for)
+
+    def heal(self) -> None:
+        """Forget `damage`, after all else is durable."""
+        if self.damage is None:
+            return
+        self.sync()
+        (self._folder / _DAMAGE_FILE).unlink()
+        sync_folder(self._folder)
+        super().heal()
 
     def close(self) -> None:
         """Make everything durable and close the file; idempotent."""
@@ -306,8 +333,7 @@ class FileLog(MemoryLog):
             self._file = -1
 
     def _write(self, kind: RecordKind, index: int, term: int, payload: bytes) -> None:
-        body = _RECORD_BODY.pack(len(payload), kind, index, term, self._appended_ms[-1]) + payload
-        self._pending += _RECORD_MARKER + _CRC.pack(zlib.crc32(body)) + body
+        self._pending += pack_record(kind, index, term, self._appended_ms[-1], payload)
         self._segments[-1].last_index = max(self._segments[-1].last_index, index)
 
     def _flush(self) -> None:
@@ -325,33 +351,114 @@ class FileLog(MemoryLog):
             os.close(self._file)
             self._file = -1
             self._segments[-1].size_bytes = self._file_bytes
-        path = self._folder / f"log-{sequence:020d}.wal"
+        path = self._folder / _name_of(sequence)
         # The header comes by rename, so that a segment without a whole header is damage, never a crash.
-        replace_durably(path, _segment_header(sequence))
+        replace_durably(path, segment_header(sequence))
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._file_bytes = _SEGMENT_HEADER_BYTES
+        self._file_bytes = SEGMENT_HEADER_BYTES
         self._segments.append(_Segment(sequence, path, 0, 0))
 
     def _load(self) -> bool:
         """Read all segments; False when there is none, or only one without a record in a log that never promised."""
-        for leftover in self._folder.glob("*.wal.tmp"):
-            leftover.unlink()
+        for pattern in ("*.wal.tmp", f"{_DAMAGE_FILE}.tmp"):
+            for leftover in self._folder.glob(pattern):
+                leftover.unlink()
         segments = self._segments
         paths = sorted(self._folder.glob("log-*.wal"))
+        self.begins_at = f"{paths[0] if paths else self._folder}: offset {SEGMENT_HEADER_BYTES}"
+        # A segment is begun as soon as one is full: the last record may stand before it.
+        last = len(paths) - 1
+        while last > 0 and holds_nothing(paths[last].read_bytes()):
+            last -= 1
         replay = _Replay(self)
         for number, path in enumerate(paths):
             expected = segments[-1].sequence + 1 if segments else None
             segment = _Segment(_read_sequence(path, expected), path, 0, 0)
-            _read_records(path, newest=number == len(paths) - 1, replay=replay.take, segment=segment)
+            self._read_records(segment, replay, last=number >= last, newest=number == len(paths) - 1)
             segment.size_bytes = path.stat().st_size
             segments.append(segment)
-        if segments and not replay.started and (segments[-1].sequence > 1 or self._term > 0):
-            raise ConfigError(
-                f"{paths[0]}: offset {_SEGMENT_HEADER_BYTES}: the Raft log holds no record to begin with; "
-                "restore this server's data directory or remove it and rejoin"
-            )
+        emptied = self.damage is not None and self.damage.kept_index == 0
+        if segments and not replay.started and not emptied and (segments[-1].sequence > 1 or self._term > 0):
+            raise _no_record(paths[0])
         # The first start of all may have been cut short before its first record.
         return replay.started
+
+    def _read_records(self, segment: _Segment, replay: "_Replay", *, last: bool, newest: bool) -> None:
+        data = segment.path.read_bytes()
+        offset = SEGMENT_HEADER_BYTES
+        while offset < len(data):
+            record = read_record(data, offset)
+            if record is None:
+                tail = judge_tail(data, offset) if last and not find_record(data, offset + 1) else None
+                if tail is None or tail.kind is TailKind.SEVERAL or (tail.kind is TailKind.TORN and not newest):
+                    raise ConfigError(
+                        f"{segment.path}: offset {offset}: a record of the Raft log is damaged"
+                        f"{' and others follow it' if tail is None else ' that was whole once'}; {REMEDY}"
+                    )
+                self._cut(segment, offset, len(data) - offset, tail, replay)
+                return
+            replay.take(f"{segment.path}: offset {offset}", record)
+            segment.last_index = max(segment.last_index, record.index)
+            offset = record.end
+
+    def _cut(self, segment: _Segment, offset: int, cut_bytes: int, tail: Tail, replay: "_Replay") -> None:
+        """Cut *cut_bytes* off the end of *segment*, and say so; of damage the mark comes first."""
+        kept, torn = self.entries[-1][1], tail.kind is TailKind.TORN
+        if not torn:
+            self._mark_damage(segment, offset, cut_bytes, tail, replay)
+        os.truncate(segment.path, offset)
+        # Durable before anything follows: of a next write a crash may leave what was here before, then zeros.
+        _sync_file(segment.path)
+        self._logger.warning(
+            "raft: cut %s off the log file=%s offset=%d bytes=%d last_index=%d",
+            "a torn write, which nobody was answered for," if torn else "its damaged last record",
+            segment.path,
+            offset,
+            cut_bytes,
+            kept,
+        )
+
+    def _mark_damage(self, segment: _Segment, offset: int, cut_bytes: int, tail: Tail, replay: "_Replay") -> None:
+        """Write down what the damage may have held, durably, and together with what was lost before."""
+        if replay.started:
+            kept = self.entries[-1][1]
+            self._check_term(max(1, self.entries[-1][2]))
+        else:
+            # Alone in its log, a record can only be the one by which a log begins.
+            if self._segments or offset != SEGMENT_HEADER_BYTES or tail.records_max != 1:
+                raise _no_record(segment.path)
+            if segment.sequence == 1 and self._term == 0:
+                return  # the first start of all: nothing was promised
+            kept = 0
+        damage = Damage(
+            str(segment.path), offset, cut_bytes, kept, kept + tail.records_max, self._term, tail.records_max == 1
+        )
+        before = self.damage
+        if before is not None:
+            again = (before.file, before.offset) == (damage.file, offset)
+            damage = msgspec.structs.replace(
+                damage,
+                lost_index=max(damage.lost_index, before.lost_index),
+                term=max(damage.term, before.term),
+                single=damage.single and before.single and again,
+            )
+        replace_durably(
+            self._folder / _DAMAGE_FILE, encode_damage(msgspec.structs.replace(damage, file=_name_of(segment.sequence)))
+        )
+        self.damage = damage
+
+    def _check_term(self, least: int) -> None:
+        """Raise ConfigError when the term on disk is below *least*, which this server has seen.
+
+        Whom it voted for since, nobody else knows, nor in which terms: to withhold the vote up to *least* is not enough.
+        """
+        if self._term < least:
+            path = self._folder / "vote"
+            says = f"says term {self._term}" if self._term else "is missing"
+            raise ConfigError(
+                f"{path}: offset 0: the file of term and vote {says}, but the Raft log has seen term {least}, and a vote "
+                f"since could be given twice; {REMEDY}"
+            )
 
     def _replace_entries(self, entries: list[LogEntry], appended_ms: list[int]) -> None:
         self.entries[:] = entries
@@ -365,9 +472,11 @@ class _Replay:
         self._log = log
         self.started = False
 
-    def take(self, where: str, kind: int, index: int, term: int, wall_ms: int, payload: bytes) -> None:
+    def take(self, where: str, record: Record) -> None:
         log = self._log
         last = log.entries[-1][1]
+        kind, index, term = record.kind, record.index, record.term
+        wall_ms, payload = record.wall_ms, record.payload
         match kind:
             case RecordKind.ENTRY if not self.started:
                 # Older segments were deleted by compaction: the log begins here.
@@ -386,7 +495,7 @@ class _Replay:
             case _:
                 raise ConfigError(
                     f"{where}: record kind={kind} index={index} does not follow index {last}; "
-                    "the Raft log is damaged: restore this server's data directory or remove it and rejoin"
+                    f"the Raft log is damaged: {REMEDY}"
                 )
         self.started = True
 
@@ -427,97 +536,41 @@ def _wall_ms(clock: Clock) -> int:
     return max(0, int(clock.wall() * 1000))
 
 
-def _segment_header(sequence: int) -> bytes:
-    header = _SEGMENT_HEADER.pack(_SEGMENT_MAGIC, _SEGMENT_VERSION, sequence)
-    return header + _CRC.pack(zlib.crc32(header))
+def _name_of(sequence: int) -> str:
+    return f"log-{sequence:020d}.wal"
+
+
+def _checksum(body: bytes) -> bytes:
+    return zlib.crc32(body).to_bytes(_CRC_BYTES)
+
+
+def _no_record(path: Path) -> ConfigError:
+    return ConfigError(f"{path}: offset {SEGMENT_HEADER_BYTES}: the Raft log holds no record to begin with; {REMEDY}")
 
 
 def _read_sequence(path: Path, expected: int | None) -> int:
     with path.open("rb") as file:
-        header = file.read(_SEGMENT_HEADER_BYTES)
-    if len(header) < _SEGMENT_HEADER_BYTES or header != _segment_header(_SEGMENT_HEADER.unpack_from(header)[2]):
+        sequence = read_segment_header(file.read(SEGMENT_HEADER_BYTES))
+    if sequence is None:
         raise ConfigError(f"{path}: offset 0: not the header of a Raft log segment; restore the data directory")
-    sequence: int = _SEGMENT_HEADER.unpack_from(header)[2]
     if expected is not None and sequence != expected:
         raise ConfigError(
-            f"{path}: segment {sequence} follows {expected - 1}: one is missing; restore the data directory"
+            f"{path}: offset 0: segment {sequence} follows {expected - 1}: one is missing; restore the data directory"
         )
     return sequence
 
 
-def _read_records(
-    path: Path, *, newest: bool, replay: Callable[[str, int, int, int, int, bytes], None], segment: _Segment
-) -> None:
-    data = path.read_bytes()
-    offset = _SEGMENT_HEADER_BYTES
-    while offset < len(data):
-        end = _record_end(data, offset)
-        if end is None:
-            followed = not newest or _find_record(data, offset + 1)
-            if followed or not _is_torn(data, offset):
-                raise ConfigError(
-                    f"{path}: offset {offset}: a record of the Raft log is damaged"
-                    f"{' and others follow it' if followed else ' that was whole once'}; "
-                    "restore this server's data directory or remove it and rejoin"
-                )
-            os.truncate(path, offset)
-            # Durable before anything follows: of a next write a crash may leave what was here before, then zeros.
-            _sync_file(path)
-            return
-        length, kind, index, term, wall_ms = _RECORD_BODY.unpack_from(data, offset + len(_RECORD_MARKER) + _CRC.size)
-        payload = data[end - length : end]
-        replay(f"{path}: offset {offset}", kind, index, term, wall_ms, payload)
-        segment.last_index = max(segment.last_index, index)
-        offset = end
-
-
-def _record_end(data: bytes, offset: int) -> int | None:
-    """Return where the record at *offset* ends, or None when no whole and undamaged one begins there."""
-    body = offset + len(_RECORD_MARKER) + _CRC.size
-    if len(data) < offset + _RECORD_HEADER_BYTES or data[offset : offset + len(_RECORD_MARKER)] != _RECORD_MARKER:
+def _load_damage(folder: Path) -> Damage | None:
+    path = folder / _DAMAGE_FILE
+    try:
+        damage = decode_damage(path.read_bytes())
+    except FileNotFoundError:
         return None
-    (checksum,) = _CRC.unpack_from(data, offset + len(_RECORD_MARKER))
-    (length,) = _CRC.unpack_from(data, body)
-    end: int = offset + _RECORD_HEADER_BYTES + length
-    if length > _RECORD_PAYLOAD_MAX or end > len(data) or zlib.crc32(memoryview(data)[body:end]) != checksum:
-        return None
-    return end
-
-
-def _is_torn(data: bytes, offset: int) -> bool:
-    """Tell whether what begins at *offset*, the last of its file, may be a write that a crash cut short.
-
-    It ends early, or a sector of it is zeros. Anything else was whole once, and damaged later.
-    """
-    sector = offset
-    while sector < len(data):
-        after = min(len(data), sector - sector % _SECTOR_BYTES + _SECTOR_BYTES)
-        if not any(data[sector:after]):
-            return True
-        sector = after
-    marker = data[offset : offset + len(_RECORD_MARKER)]
-    if not _RECORD_MARKER.startswith(marker):
-        return False
-    present = len(data) - offset - _RECORD_HEADER_BYTES
-    if present < 0:
-        return True
-    body = offset + len(_RECORD_MARKER) + _CRC.size
-    (length,) = _CRC.unpack_from(data, body)
-    if length <= present or length > _RECORD_PAYLOAD_MAX:
-        return False
-    # Longer than what is there: cut short, unless the length alone is wrong.
-    rest = zlib.crc32(memoryview(data)[body + _CRC.size :], zlib.crc32(_CRC.pack(present)))
-    return data[offset + len(_RECORD_MARKER) : body] != _CRC.pack(rest)
-
-
-def _find_record(data: bytes, offset: int) -> bool:
-    """Tell whether an undamaged record begins anywhere from *offset* on."""
-    found = data.find(_RECORD_MARKER, offset)
-    while found >= 0:
-        if _record_end(data, found) is not None:
-            return True
-        found = data.find(_RECORD_MARKER, found + 1)
-    return False
+    except ValueError as error:
+        raise ConfigError(
+            f"{path}: offset 0: the note of what the Raft log lost is damaged ({error}); {REMEDY}"
+        ) from error
+    return msgspec.structs.replace(damage, file=str(folder / damage.file))
 
 
 def _load_vote(path: Path) -> tuple[int, str | None]:
@@ -525,17 +578,13 @@ def _load_vote(path: Path) -> tuple[int, str | None]:
         content = path.read_bytes()
     except FileNotFoundError:
         return 0, None
-    body = content[len(_VOTE_MAGIC) + _CRC.size :]
+    body = content[len(_VOTE_MAGIC) + _CRC_BYTES :]
     try:
-        if content[: -len(body)] != _VOTE_MAGIC + _CRC.pack(zlib.crc32(body)):
-            raise ConfigError(
-                f"{path}: offset 0: the file of term and vote is damaged; "
-                "restore this server's data directory or remove it and rejoin"
-            )
+        if content[: -len(body)] != _VOTE_MAGIC + _checksum(body):
+            raise ConfigError(f"{path}: offset 0: the file of term and vote is damaged; {REMEDY}")
         term, voted_for = msgspec.msgpack.decode(body, type=tuple[int, str | None])
     except msgspec.DecodeError as error:
         raise ConfigError(
-            f"{path}: offset {len(_VOTE_MAGIC) + _CRC.size}: the file of term and vote is damaged ({error}); "
-            "restore this server's data directory or remove it and rejoin"
+            f"{path}: offset {len(_VOTE_MAGIC) + _CRC_BYTES}: the file of term and vote is damaged ({error}); {REMEDY}"
         ) from error
     return term, voted_for

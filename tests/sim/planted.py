@@ -19,12 +19,14 @@ from msgspec.structs import replace
 
 from agent.consensus import wal
 from agent.consensus.codec import AppendReply, CommandKind
+from agent.consensus.healing import Healing
 from agent.consensus.pysyncobj_core import Core
 from agent.consensus.pysyncobj_engine import Engine
 from agent.consensus.quorum import majority_index
 from agent.consensus.replicator import RaftState
 from agent.consensus.snapshot_store import SnapshotStore
 from agent.consensus.wal import FileLog, MemoryLog
+from agent.consensus.wal_format import Tail, TailKind
 from agent.state.store import State
 from tests.sim.run import simulate
 
@@ -85,6 +87,10 @@ def _votes_as_list(engine, node, message):
 
 def _any_acknowledgement(engine, node, message):
     _on_append_reply(engine, node, replace(message, term=max(engine.term, message.term)))
+
+
+def _healed_at_once(healing, index, term):
+    healing._held = healing.due
 
 
 def _barrier_at_once(engine, now):
@@ -158,6 +164,18 @@ PLANTED = {
     ),
     "old-acknowledgement": Planted(
         "an acknowledgement of an earlier term counts", Engine, "_on_append_reply", _any_acknowledgement
+    ),
+    "recovering-server-votes": Planted(
+        "a server whose last record was damaged votes by what is left", Engine, "_withholds_vote", lambda engine: False
+    ),
+    "healed-by-any-append": Planted(
+        "a server votes again after any append, whether or not it has what it lost", Healing, "vouched", _healed_at_once
+    ),
+    "damage-for-a-tear": Planted(
+        "a damaged last record passes for a write cut short",
+        wal,
+        "judge_tail",
+        lambda data, offset: Tail(TailKind.TORN, 0),
     ),
     "stale-read": Planted("a barrier is passed without a majority", Engine, "_take_proposals", _barrier_at_once),
     "no-step-down": Planted("a leader without a quorum goes on", Engine, "_lease_end", lambda engine: float("inf")),

@@ -10,8 +10,10 @@ faults and the clients. Beside what `RaftWorld` checks, after every step of a se
 - what a process has applied, and the snapshot of a server, never go back;
 - what one server knows to be committed is the same on all, for good, and each new leader has it.
 
-In the end every server holds the same state, and what the clients saw is explained by one order of their calls. A read
-behind a barrier is as strict as a write. A read from a leader that has its quorum may be as old as `OLD_SECONDS`.
+A server whose last record is damaged is recovering: what it held counts as held until it is healed, since it lets nobody
+be elected that lacks it. In the end every server holds the same state, none is recovering, and what the clients saw is
+explained by one order of their calls. A read behind a barrier is as strict as a write. A read from a leader that has its
+quorum may be as old as `OLD_SECONDS`.
 """
 
 import hashlib
@@ -27,10 +29,11 @@ from agent.consensus.quorum import majority
 from agent.consensus.replicator import RaftState
 from agent.consensus.snapshot_store import SnapshotStore
 from agent.consensus.wal import FileLog
+from agent.consensus.wal_format import RECORD_HEADER_BYTES, RecordKind
 from agent.endpoints.replicated import ReplicatedState
 from agent.state import fsm
 from tests.sim.raft_world import RaftWorld, Server
-from tests.sim.sim_disk import Disk, DiskPath, PowerLost, on_disks
+from tests.sim.sim_disk import Disk, DiskPath, File, PowerLost, last_record, on_disks
 
 SEGMENT_BYTES = 2_000
 BATCH_BYTES = 700
@@ -58,11 +61,33 @@ class DiskServer(Server):
         self.barrier_term = 0
         self.commit_seen = self.applied_seen = self.snapshot_seen = 0
         self.status = None
+        self.lost, self.damaged = None, False
+        """The entry that was in its damaged last record, and whether it has not started since."""
         self.has_power = False
         self.leads_since = 0.0
 
+    def damage_last(self, rng):
+        """Damage the last record on the disk, in one byte or in its whole header; False when there is none to damage."""
+        for name in sorted((name for name in self.disk.files if name.endswith(".wal")), reverse=True):
+            content = bytearray(self.disk.files[name].data)
+            last, record = last_record(bytes(content))
+            if record is not None:
+                if rng.random() < 0.7:
+                    content[rng.randrange(last, record.end)] ^= rng.randint(1, 255)
+                else:
+                    content[last : last + RECORD_HEADER_BYTES] = rng.randbytes(RECORD_HEADER_BYTES)
+                self.disk.files[name] = File(content)
+                self.lost = (record.index, record.term) if record.kind == RecordKind.ENTRY else None
+                return True
+        return False
+
+    def recovering(self):
+        """Say whether it lacks what it held, or will once it starts."""
+        return self.damaged or self.log.damage is not None
+
     def boot(self):
         self.boots += 1
+        self.damaged = False
         self.replicated = ReplicatedState(_NoLoop(), self.world.clock, self.recorder)
         folder = DiskPath(self.disk)
         self.log = FileLog(folder, self.world.clock, SEGMENT_BYTES)
@@ -115,6 +140,8 @@ class DiskServer(Server):
     def holds(self, index, term):
         """Say whether an entry is in this log, as it is or was last, or covered."""
         first, last = self.log.entries[0][1], self.log.entries[-1][1]
+        if self.recovering() and self.lost == (index, term):
+            return True  # it lets nobody be elected without it
         return index <= first or (index <= last and self.log.entries[index - first][2] == term)
 
     def surely_leads(self):
@@ -216,6 +243,14 @@ class RegisterWorld(RaftWorld):
         self.servers[name].has_power = True
         self.crash(name)
         self.servers[name].has_power = False
+
+    def damage(self, name):
+        """Take the power of a server, and damage the last record of its log; of fewer than half at one time."""
+        recovering = [other for other in self.names if other == name or self.servers[other].recovering()]
+        if len(recovering) < majority(len(self.names)):
+            self.crash(name)
+            self.servers[name].damaged = self.servers[name].damage_last(self.rng)
+            self.counts["last records damaged"] += self.servers[name].damaged
 
     def reconnect(self, source, destination):
         """Close a connection; it is dialled again."""

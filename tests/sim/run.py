@@ -124,6 +124,12 @@ def _transfer(world, rng, name):
         leader.wake()
 
 
+def _damage_last(world, rng, name):
+    """Power goes for a server, and takes the last record of its log."""
+    if world.servers[name].engine is not None:
+        world.damage(name)
+
+
 FAULTS = (
     (3, _fuse),
     (3, _fuse_leader),
@@ -142,6 +148,7 @@ FAULTS = (
     (2, _pause),
     (4, _resume_all),
     (2, _transfer),
+    (2, _damage_last),
 )
 """What happens, and how often. A change of membership is one more line here, and `check_same_state` has to leave out
 who is no member; the rest of the world asks the servers that there are."""
@@ -204,12 +211,18 @@ def _mend(world):
     _heal(world, None, "")
     _start_all(world, None, "")
     done, end = [], world.clock.monotonic() + _MENDED_SECONDS
-    while not done or {s.engine.applied_index for s in world.servers.values()} != {
-        world.servers["s1"].engine.commit_index
-    }:
+
+    def recovering():
+        return any(server.recovering() for server in world.servers.values())
+
+    while (
+        not done
+        or recovering()
+        or {s.engine.applied_index for s in world.servers.values()} != {world.servers["s1"].engine.commit_index}
+    ):
         assert world.clock.monotonic() < end, f"not agreed {_MENDED_SECONDS:g} s after all was mended"
         leader = world.leader()
-        if leader is not None and not done:
+        if leader is not None and (not done or recovering()):
             command = encode(Noop(request_id="last", at=0))
             world.ask(
                 leader.name, CommandKind.REGULAR, command, lambda r: done.append(r) if isinstance(r, bytes) else None

@@ -17,6 +17,7 @@ from itertools import count
 from types import SimpleNamespace
 
 from agent.consensus import wal
+from agent.consensus.wal_format import SEGMENT_HEADER_BYTES, read_record
 
 SECTOR_BYTES = 512
 """Where zeros may begin, beside the end of what is durable."""
@@ -122,6 +123,14 @@ class Disk:
         self.files = files
         self._names.append(files)
         self._changed()
+
+
+def last_record(content):
+    """Return the last whole record in the *content* of a segment, behind its offset; (None, None) for none."""
+    last, record, offset = None, None, SEGMENT_HEADER_BYTES
+    while (found := read_record(content, offset)) is not None:
+        last, record, offset = offset, found, found.end
+    return last, record
 
 
 class DiskPath:

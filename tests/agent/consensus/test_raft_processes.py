@@ -13,6 +13,9 @@ import time
 
 import pytest
 
+from agent.consensus.wal import FileLog
+from telemetry.clock import SystemClock
+
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(110)]
 
 
@@ -183,6 +186,33 @@ def test_acknowledged_writes_survive_kills_under_load(members):
     first_write(members, "last")
     assert len(acked) > 400
     assert set() == applied_by_all(members, acked | {"last"})
+
+
+def test_a_damaged_last_record_is_healed_by_the_others(members, tmp_path):
+    """A killed server whose newest entry is damaged comes back without it, is sent it, and can replace the leader."""
+    leader = first_write(members, "acknowledged")
+    assert set() == applied_by_all(members, {"acknowledged"})
+    broken = next(member for member in members if member is not leader)
+    broken.kill()
+    folder = tmp_path / broken.name / "raft"
+    (segment,) = folder.glob("log-*.wal")
+    content = bytearray(segment.read_bytes())
+    content[-1] ^= 1
+    segment.write_bytes(content)
+    log = FileLog(folder, SystemClock())
+    log.close()
+    assert log.damage is not None
+
+    broken.start()
+    assert set() == applied_by_all([broken], {"acknowledged"})
+    end = time.monotonic() + 10
+    while (folder / "recovering").exists():
+        # An entry is applied before it is made durable, and only then the server is healed.
+        assert time.monotonic() < end
+        time.sleep(0.01)
+    leader.kill()
+    first_write([member for member in members if member is not leader], "after")
+    assert set() == applied_by_all(members, {"acknowledged", "after"})
 
 
 def test_a_leader_whose_followers_stop_says_so(members):

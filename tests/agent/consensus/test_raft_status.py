@@ -277,6 +277,7 @@ def test_the_size_of_the_log_is_that_of_its_files(tmp_path):
         return sum(path.stat().st_size for path in tmp_path.glob("log-*.wal"))
 
     log = FileLog(tmp_path, ManualClock(), segment_bytes=2_000)
+    log.set_term_and_vote(2, None)
     sizes = [(on_disk(), log.disk_bytes)]
     for index in range(2, 122):
         log.append(b"\x00" * 80, index, 1)

@@ -1,15 +1,22 @@
-"""The durable log: what is synced survives, what is torn is dropped, what is damaged stops the start."""
+"""The durable log: what is synced survives, what is torn is dropped and said, what is damaged stops the start.
+
+What becomes of a damaged last record is in `test_healing`.
+"""
+
+import logging
 
 import pytest
 
 from agent.consensus import wal
 from agent.consensus.wal import FileLog, MemoryLog, mark
+from agent.consensus.wal_format import RECORD_MARKER, SEGMENT_HEADER_BYTES, Damage
 from agent.errors import ConfigError
 from telemetry.clock import ManualClock
 
 
 def filled(folder, count=5, segment_bytes=wal.SEGMENT_BYTES):
     log = FileLog(folder, ManualClock(), segment_bytes)
+    log.set_term_and_vote(9, None)
     for index in range(2, 2 + count):
         log.append(b"\x00command-%d" % index, index, 1)
         log.sync()
@@ -55,7 +62,7 @@ def test_a_record_cut_anywhere_is_dropped(tmp_path):
     entries = list(log.entries)
     log.close()
     whole = segment(tmp_path).read_bytes()
-    last = whole.rindex(wal._RECORD_MARKER)
+    last = whole.rindex(RECORD_MARKER)
 
     for end in range(last, len(whole)):
         segment(tmp_path).write_bytes(whole[:end])
@@ -66,12 +73,101 @@ def test_a_record_cut_anywhere_is_dropped(tmp_path):
         assert [*entries[:-1], (b"\x00after", 4, 2)] == reopened(tmp_path).entries
 
 
+def test_a_tear_is_one_line_of_the_log(tmp_path, caplog):
+    """It names file, offset, bytes and what is left; a whole log says nothing."""
+    filled(tmp_path, count=3).close()
+    whole = segment(tmp_path).read_bytes()
+    last = whole.rindex(RECORD_MARKER)
+    segment(tmp_path).write_bytes(whole[:-5])
+
+    FileLog(tmp_path, ManualClock(), logger=logging.getLogger("tear")).close()
+    reopened(tmp_path)
+
+    place = f"file={segment(tmp_path)} offset={last} bytes={len(whole) - 5 - last} last_index=3"
+    (line,) = caplog.records
+    assert ("tear", "WARNING") == (line.name, line.levelname)
+    assert f"raft: cut a torn write, which nobody was answered for, off the log {place}" == line.getMessage()
+
+
+@pytest.mark.parametrize("torn", [b"", RECORD_MARKER + b"?", bytes(60)], ids=["nothing", "a part", "zeros"])
+def test_damage_behind_a_full_segment_is_the_last_record(tmp_path, torn):
+    """A new segment was begun and has nothing yet, or a tear; cut short, the full one is damage: it was synced before."""
+    filled(tmp_path, count=2, segment_bytes=150).close()
+    full, empty = sorted(tmp_path.glob("log-*.wal"))
+    whole = full.read_bytes()
+    last = whole.rindex(RECORD_MARKER)
+    empty.write_bytes(empty.read_bytes() + torn)
+    full.write_bytes(whole[:-1])
+    with pytest.raises(ConfigError, match=f"{full.name}: offset {last}: .*that was whole once"):
+        FileLog(tmp_path, ManualClock())
+    full.write_bytes(whole[:-1] + b"?")
+
+    again = reopened(tmp_path)
+
+    assert Damage(str(full), last, len(whole) - last, 2, 3, 9, True) == again.damage
+    assert (2, 9) == (again.entries[-1][1], again.term)
+    assert whole[:last] == full.read_bytes()
+    assert SEGMENT_HEADER_BYTES == empty.stat().st_size
+
+
+def test_damage_upon_damage_keeps_the_most_that_may_be_lost(tmp_path):
+    """Before it is healed of the first, the last of what is left is damaged too: two records are lost, not one."""
+    filled(tmp_path, count=4).close()
+
+    for _ in range(2):
+        path = segment(tmp_path)
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+        reopened(tmp_path)
+
+    damage = reopened(tmp_path).damage
+    assert (3, 5, False) == (damage.kept_index, damage.lost_index, damage.single)
+
+
+def test_a_damaged_note_of_damage_stops_the_start(tmp_path):
+    """Without it a server would vote by what is left."""
+    filled(tmp_path).close()
+    path = segment(tmp_path)
+    path.write_bytes(path.read_bytes()[:-1] + b"?")
+    reopened(tmp_path)
+    (tmp_path / "recovering").write_bytes(b"?")
+
+    with pytest.raises(ConfigError, match=r"recovering: offset 0: .* is damaged .*restore"):
+        FileLog(tmp_path, ManualClock())
+
+
+@pytest.mark.parametrize("vote", [None, 6], ids=["no file", "an older file"])
+@pytest.mark.parametrize("last", ["whole", "damaged"])
+def test_a_vote_that_is_missing_beside_a_log_stops_the_start(tmp_path, vote, last):
+    """A log with entries had a term, and maybe a vote: which, nobody knows; nothing is cut or noted before."""
+    log = filled(tmp_path, count=0)
+    if vote is not None:
+        log.set_term_and_vote(vote, None)
+    kept = (tmp_path / "vote").read_bytes()
+    for index in (2, 3):
+        log.append(b"\x00", index, 8)
+    log.set_term_and_vote(9, "id-2")
+    log.close()
+    path = segment(tmp_path)
+    if last == "damaged":
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+    content = path.read_bytes()
+    (tmp_path / "vote").write_bytes(kept) if vote is not None else (tmp_path / "vote").unlink()
+
+    says = "is missing" if vote is None else "says term 6"
+    with pytest.raises(
+        ConfigError, match=f"vote: offset 0: the file of term and vote {says}, .* seen term 8, .*; restore"
+    ):
+        FileLog(tmp_path, ManualClock())
+    assert content == path.read_bytes()
+    assert not (tmp_path / "recovering").exists()
+
+
 def test_a_flipped_byte_in_the_middle_stops_the_start(tmp_path):
     """Damage before intact records names file and offset, whichever byte of the record it is."""
     filled(tmp_path, count=3).close()
     path = segment(tmp_path)
     whole = path.read_bytes()
-    starts = [at for at in range(len(whole)) if whole.startswith(wal._RECORD_MARKER, at)]
+    starts = [at for at in range(len(whole)) if whole.startswith(RECORD_MARKER, at)]
     begin, end = starts[1], starts[2]
 
     for at in range(begin, end):
