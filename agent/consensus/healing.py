@@ -31,7 +31,13 @@ _FIRST_REMINDER_SECONDS = 5.0
 """A group that starts together has a leader by then."""
 
 _REMIND_SECONDS = 60.0
-"""How often the log says that this server waits for a leader."""
+"""How often the log says that this server waits."""
+
+_UNLED = (
+    "and no leader is heard: start the other servers; if so many of them say the same or are gone that the rest is no "
+    "majority, nobody can be elected: stop all, copy their data directories away, and name the servers in "
+    "raft/peers.json of each, which gives up what was damaged"
+)
 
 
 class Healing:
@@ -96,20 +102,21 @@ class Healing:
             damage.lost_index,
         )
 
-    def no_leader(self) -> None:
-        """Say now and then that no leader is there to heal this server, and what can be done."""
-        damage, now = self._log.damage, self._clock.monotonic()
-        if damage is None or now < self._remind_at:
+    def remind(self, *, led: bool) -> None:
+        """Say now and then that this server still waits: for a leader, and what can be done; or, *led*, for its log."""
+        damage = self._log.damage
+        if damage is None or self._clock.monotonic() < self._remind_at:
             return
-        self._remind_at = now + _REMIND_SECONDS
+        self._remind_at = self._clock.monotonic() + _REMIND_SECONDS
         self._logger.warning(
-            "raft: recovering, and no leader is heard: start the other servers; if so many of them say the same or are "
-            "gone that the rest is no majority, nobody can be elected: stop all, copy their data directories away, and "
-            "name the servers in raft/peers.json of each, which gives up what was damaged file=%s offset=%d "
-            "lost_index=%d",
+            "raft: recovering, %s file=%s offset=%d lost_index=%d last_index=%d",
+            "and the log of the leader does not reach beyond what may be lost: the next writes heal it"
+            if led
+            else _UNLED,
             damage.file,
             damage.offset,
             damage.lost_index,
+            self._log.entries[-1][1],
         )
 
     def require_snapshot(self, *, there: bool) -> None:

@@ -116,6 +116,7 @@ class Engine(MembershipCore):
         self._compact_log()
         self._sync_log()
         self._healing.settle()
+        self._healing.remind(led=self._SyncObj__raftLeader is not None)
         self._send_replies()
 
     # What the transport tells.
@@ -180,7 +181,6 @@ class Engine(MembershipCore):
             # Whoever has no vote stands for nothing: it notes that there is no leader to be heard, and waits.
             self._reset_election_deadline(now)
             self._set_leader(None)
-            self._healing.no_leader()
 
     def _may_stand(self) -> bool:
         return self._standing is Standing.VOTER and not self._withholds_vote()

@@ -40,11 +40,12 @@ SEGMENT_BYTES = 400
 _NAMES_A_PLACE = re.compile(r"(vote|snapshot|recovering|log-\d+\.wal): offset \d+: .+; ")
 _ALLOWED = {
     "crash": {"recovered"},
-    "damage": {"refused"},
+    "damage": {"refused", "recovered"},
     "last record": {"healed", "recovered"},
     "healing": {"recovering", "recovered"},
 }
-"""By what was done to the disk. A last record that says only where a snapshot ends is recovered without anybody."""
+"""By what was done to the disk. Recovered of damage is what nobody needed: entries that a truncation in the next segment
+drops, or a last record that says only where a snapshot ends."""
 
 _OUTCOMES = ("recovered", "recovering", "healed", "refused", "lost", "broken")
 _VIEWS = tuple(product((False, True), ((False, False), (True, False), (False, True))))

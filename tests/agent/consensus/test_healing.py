@@ -158,8 +158,8 @@ def test_it_says_now_and_then_that_no_leader_is_there(caplog):
     alone = recovering(ONE)
     caplog.set_level(logging.WARNING)
     caplog.clear()
-    for _ in range(125):
-        alone.world.clock.advance(1)
+    for _ in range(1_300):
+        alone.world.clock.advance(0.1)
         alone.engine.step()
 
     said = [record.getMessage() for record in caplog.records]
@@ -167,9 +167,25 @@ def test_it_says_now_and_then_that_no_leader_is_there(caplog):
     assert all("no leader is heard" in line and "raft/peers.json" in line for line in said)
     assert all("file=log-1.wal offset=90 lost_index=4" in line for line in said)
     alone.append(2, 3, 1, [2])
+    alone.world.clock.advance(61)
+    alone.engine.step()
     assert ["raft: healed: the log has again what it lost, and this server votes last_index=4"] == [
         record.getMessage() for record in caplog.records[3:]
     ]
+
+
+def test_it_says_now_and_then_that_its_leader_has_nothing_newer(caplog):
+    """Of several records that may be lost it cannot tell; the next writes end that."""
+    alone = recovering(SEVERAL)
+    caplog.set_level(logging.WARNING)
+    caplog.clear()
+    for _ in range(70):
+        alone.world.clock.advance(1)
+        alone.append(2, 3, 1, [])
+
+    said = [record.getMessage() for record in caplog.records]
+    assert 2 == len(said)
+    assert all("the next writes heal it file=log-1.wal offset=90 lost_index=6 last_index=3" in line for line in said)
 
 
 def test_one_of_three_is_healed_and_three_of_three_wait():
@@ -266,11 +282,17 @@ def test_without_another_voter_the_start_stops(tmp_path):
     assert again.damage is None
 
 
-def test_with_other_voters_it_starts_and_waits(tmp_path):
-    """For them, through restarts."""
-    damaged(tmp_path)
+def test_with_other_voters_it_starts_and_waits(tmp_path, caplog):
+    """For them, through restarts; the log of the agent says so each time, and once that something was cut."""
+    segment, offset = damaged(tmp_path)
 
     assert [True, True] == [started(tmp_path, "127.0.0.1:2", "127.0.0.1:3") for _ in range(2)]
+    said = [record.getMessage() for record in caplog.records if record.name == "raft-test"]
+    said = [line.partition(f" file={segment} offset={offset} ")[::2] for line in said if f"file={segment}" in line]
+    cut, first, second = said
+    assert ("raft: cut its damaged last record off the log", "bytes=50 last_index=2") == cut
+    assert first == second
+    assert ("raft: recovering: the end of the", "lost_index=3 last_index=2") == (first[0][:32], first[1])
 
 
 def test_the_only_record_of_a_log_is_replaced_by_the_snapshot(tmp_path):
@@ -288,7 +310,7 @@ def test_the_only_record_of_a_log_is_replaced_by_the_snapshot(tmp_path):
         with pytest.raises(ConfigError, match=rf"^{segment}: offset 24: the only record .* no snapshot; restore"):
             started(tmp_path, "127.0.0.1:2")
     (tmp_path / "raft" / "snapshot").write_bytes(encode_snapshot(Snapshot(9, 2, b"")))
-    assert not started(tmp_path, "127.0.0.1:2")
+    assert not started(tmp_path)
     again = FileLog(tmp_path / "raft", ManualClock())
     again.close()
-    assert ([mark(9, 2)], None) == (again.entries, again.damage)
+    assert (mark(9, 2), None) == (again.entries[0], again.damage)
