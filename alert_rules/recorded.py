@@ -9,7 +9,7 @@ from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Uni
 
 _SOURCE = "alert_rules/recording.py"
 _REGION = ("cluster", "region")
-_SERVER = ("cluster", "region", "instance")
+_INSTANCE = ("cluster", "region", "instance")
 
 
 def _recorded(
@@ -41,7 +41,7 @@ SERVER_UP = _recorded(
     "outrider:server_up",
     "What `up` says of each server that is scraped still.",
     unit=Unit.BOOLEAN,
-    labels=_SERVER,
+    labels=_INSTANCE,
     present=Presence.WHEN_CONFIGURED,
 )
 SERVERS_UP = _recorded("outrider:servers_up", "Servers whose last scrape succeeded.")
@@ -53,33 +53,33 @@ OWN_HAS_LEADER = _recorded(
     "outrider:own_has_leader",
     "What `outrider_server_has_leader` says, from the agent itself or from an exporter beside it.",
     unit=Unit.BOOLEAN,
-    labels=_SERVER,
+    labels=_INSTANCE,
     present=Presence.WHEN_CONFIGURED,
 )
 OWN_IS_LEADER = _recorded(
     "outrider:own_is_leader",
     "What `outrider_server_is_leader` says, from the agent itself or from an exporter beside it.",
     unit=Unit.BOOLEAN,
-    labels=_SERVER,
+    labels=_INSTANCE,
     present=Presence.WHEN_CONFIGURED,
 )
 OWN_CONTACT = _recorded(
     "outrider:own_contact_seconds",
     "What `outrider_raft_last_contact_seconds` says, from the agent itself or from an exporter beside it.",
     unit=Unit.SECONDS,
-    labels=_SERVER,
+    labels=_INSTANCE,
     present=Presence.WHEN_CONFIGURED,
 )
 OWN_VOTERS = _recorded(
     "outrider:own_voters",
     "What `outrider_raft_voters` says, from the agent itself or from an exporter beside it.",
-    labels=_SERVER,
+    labels=_INSTANCE,
     present=Presence.WHEN_CONFIGURED,
 )
 OWN_VOTERS_HEALTHY = _recorded(
     "outrider:own_voters_healthy",
     "What `outrider_raft_voters_healthy` says, from the agent itself or from an exporter beside it.",
-    labels=_SERVER,
+    labels=_INSTANCE,
     present=Presence.WHEN_CONFIGURED,
 )
 
@@ -89,14 +89,14 @@ LEADER_HEARD = _recorded(
     "outrider:leader_heard",
     "1 for each server that proves a live leader: it hears one, or is one.",
     unit=Unit.BOOLEAN,
-    labels=_SERVER,
+    labels=_INSTANCE,
     present=Presence.WHEN_CONFIGURED,
 )
 LEADER = _recorded(
     "outrider:leader",
     "1 for the server that leads; two for the seconds in which a deposed leader's counters have not been read again.",
     unit=Unit.BOOLEAN,
-    labels=_SERVER,
+    labels=_INSTANCE,
     present=Presence.LEADER_ONLY,
 )
 LEADER_SIGNALS = _recorded("outrider:leader_signals", "Servers that prove a live leader; 0 when there is none.")
@@ -144,7 +144,7 @@ SERVER_LEFT = _recorded(
     "outrider:server_left",
     "1 for each server that is gone since a graceful leave, until it answers again.",
     unit=Unit.BOOLEAN,
-    labels=_SERVER,
+    labels=_INSTANCE,
     present=Presence.WHEN_CONFIGURED,
 )
 
@@ -166,14 +166,14 @@ RAFT_BUSY_RATIO = _recorded(
     "outrider:raft_busy_ratio",
     "Busy share of the busier of a server's two Raft threads.",
     unit=Unit.RATIO,
-    labels=_SERVER,
+    labels=_INSTANCE,
     present=Presence.WHEN_CONFIGURED,
 )
 RAFT_LAG_ENTRIES = _recorded(
     "outrider:raft_lag_entries",
     "Entries that the log held two scrapes and ten seconds ago, and a server has not applied yet.",
     unit=Unit.INDEX,
-    labels=_SERVER,
+    labels=_INSTANCE,
     present=Presence.WHEN_CONFIGURED,
 )
 
@@ -185,6 +185,13 @@ SERVERS_GONE = _recorded("outrider:servers_gone", "Times a server's scrapes bega
 
 CLIENTS_TARGETED = _recorded("outrider:clients_targeted", "Clients that Prometheus scrapes.")
 CLIENTS_DOWN = _recorded("outrider:clients_down", "Clients whose last scrape failed.")
+CLIENT_SILENT = _recorded(
+    "outrider:client_silent",
+    "1 for each client whose last scrape failed; nothing for those that answer.",
+    unit=Unit.BOOLEAN,
+    labels=_INSTANCE,
+    present=Presence.AFTER_FIRST_EVENT,
+)
 CLIENTS_GONE = _recorded(
     "outrider:clients_gone",
     "Times a client's scrapes began to fail within `windows.events`, and those that failed throughout.",

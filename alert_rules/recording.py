@@ -335,6 +335,8 @@ _CLIENTS: list[tuple[Metric, str]] = [
           0 * outrider:servers_expected
         """,
     ),
+    # For dashboards: of a thousand clients they ask only for those that do not answer.
+    (recorded.CLIENT_SILENT, 'group by (cluster, region, instance) (up{role="client"} == 0)'),
     # Each time a client went, for it may miss a heartbeat each time. Further back than heartbeats are counted: it went
     # before it missed one.
     (

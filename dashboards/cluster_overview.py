@@ -5,7 +5,7 @@ from alert_rules.raft import COMMIT_SLOW, FLAPPING, FOLLOWERS_SLOW
 from alert_rules.scheduler import BACKLOG, PLAN_QUEUE, SCHEDULING_SLOW
 from dashboards.elections import candidates, more_than_servers
 from dashboards.panel import Color, Dashboard, Lead, Limit, Panel, PanelKind, Row, Series
-from dashboards.selecting import CLIENTS, CLUSTER, FIRING, NOTES, REGION, SERVERS, TO_CLIENT, TO_SERVER, WHERE
+from dashboards.selecting import CLUSTER, FIRING, NOTES, REGION, SERVERS, TO_CLIENT, TO_SERVER, WHERE
 from dashboards.server_states import SERVER_STATES, server_state
 from telemetry.catalogue import external, heartbeat, outrider, rpc
 from telemetry.catalogue.metric import Unit
@@ -230,14 +230,15 @@ _NODES = Row(
             height=8,
         ),
         Panel(
-            title="Which client answers?",
-            about=external.UP,
+            title="Which clients are silent?",
+            about=recorded.CLIENT_SILENT,
             kind=PanelKind.STATE_TIMELINE,
-            series=(Series(f"up{{{CLIENTS}}}", "{{instance}}"),),
-            words=((0, "silent", Color.BAD), (1, "answers", Color.GOOD)),
+            series=(Series(f"outrider:client_silent{{{WHERE}}}", "{{instance}}"),),
+            words=((1, "silent", Color.BAD),),
+            when_empty="none",
             leads=(TO_CLIENT,),
-            good="Unbroken bars.",
-            bad="A red bar: the client, or the way to it, is gone.",
+            good="None, and no bar.",
+            bad="A bar: the client, or the way to it, is gone for as long as the bar is.",
             width=8,
             height=8,
         ),

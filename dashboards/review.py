@@ -3,7 +3,6 @@
 from alert_rules import recorded, views
 from dashboards.elections import candidates, elections_won, leases_lost
 from dashboards.panel import Color, Dashboard, Panel, PanelKind, Row, Series
-from dashboards.selecting import CLIENTS as IN_CLIENTS
 from dashboards.selecting import CLUSTER, LEADERS_NOTE, NOTES, REGION, TO_CLIENT, TO_SERVER, WHERE
 from dashboards.selecting import SERVERS as IN_SERVERS
 from dashboards.server_states import SERVER_STATES, server_state
@@ -49,13 +48,14 @@ _LINES = Row(
             height=7,
         ),
         Panel(
-            title="Which client answered scrapes?",
-            about=external.UP,
+            title="Which clients were silent?",
+            about=recorded.CLIENT_SILENT,
             kind=PanelKind.STATE_TIMELINE,
-            series=(Series(f"up{{{IN_CLIENTS}}}", "{{instance}}"),),
-            words=((0, "silent", Color.BAD), (1, "answers", Color.GOOD)),
+            series=(Series(f"outrider:client_silent{{{WHERE}}}", "{{instance}}"),),
+            words=((1, "silent", Color.BAD),),
+            when_empty="none",
             leads=(TO_CLIENT,),
-            good="Unbroken bars.",
+            good="None, and no bar.",
             bad="Several that fall silent at one moment share a rack, a network or an update.",
             width=_WIDE,
             height=7,

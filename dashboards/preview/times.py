@@ -10,12 +10,15 @@ from datetime import UTC, datetime
 from telemetry.scrape.duration import format_duration
 
 PAGE_PIXELS = 1_500
-"""Width of a page that steps are reckoned for: a query has at most one point for each pixel of its panel."""
+"""Width of a page that steps are reckoned for: a query has about one point for each pixel of its panel."""
 
-_STEPS_SECONDS = (
-    *(1, 2, 5, 10, 15, 20, 30, 60, 120, 300, 600, 900, 1_200, 1_800, 3_600, 7_200, 10_800, 21_600, 43_200, 86_400),
-    *(604_800, 2_592_000),
+_ROUND_SECONDS = (
+    *((1.5, 1), (3.5, 2), (7.5, 5), (12.5, 10), (17.5, 15), (25, 20), (45, 30), (90, 60), (210, 120), (450, 300)),
+    *((750, 600), (1_050, 900), (1_500, 1_200), (2_700, 1_800), (5_400, 3_600), (9_000, 7_200), (16_200, 10_800)),
+    *((32_400, 21_600), (86_400, 43_200), (604_800, 86_400), (1_814_400, 604_800)),
 )
+"""(below so many seconds, the step is this), as Grafana rounds them; the next is a month."""
+_MONTH_SECONDS = 2_592_000
 _RELATIVE = re.compile(r"now(?:-(\d+)([smhdw]))?\Z")
 _UNIT_SECONDS = {"s": 1, "m": 60, "h": 3_600, "d": 86_400, "w": 604_800}
 
@@ -54,15 +57,15 @@ def read_range(start: str, end: str, now: float) -> Range:
     return found
 
 
-def steps(shown: Range, width: int, scrape_seconds: float) -> Steps:
+def steps(shown: Range, width: int, scrape_seconds: float, page_pixels: float = PAGE_PIXELS) -> Steps:
     """Return the steps of a panel that is *width* of 24 columns wide, over targets scraped every *scrape_seconds*.
 
-    As in Grafana: a round step that leaves a point for each pixel, no finer than scrapes come, and for rates no less
+    As in Grafana: the round step nearest to a point for each pixel, no finer than scrapes come, and for rates no less
     than four scrapes.
     """
-    pixels = max(1.0, PAGE_PIXELS * width / 24)
+    pixels = max(1.0, page_pixels * width / 24)
     exact = shown.seconds / pixels
-    interval = float(next((step for step in _STEPS_SECONDS if step >= exact), _STEPS_SECONDS[-1]))
+    interval = float(next((step for below, step in _ROUND_SECONDS if exact < below), _MONTH_SECONDS))
     interval = max(interval, scrape_seconds)
     return Steps(interval, max(interval + scrape_seconds, 4 * scrape_seconds))
 

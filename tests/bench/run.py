@@ -14,6 +14,7 @@ BENCHES = {
     "raft": "tests.bench.raft_bench",
     "scheduler": "tests.bench.scheduler_bench",
     "rules": "tests.bench.rules_bench",
+    "dashboards": "tests.bench.dashboards_bench",
     "exporter": "tests.bench.exporter_bench",
 }
 TIMEOUT_SECONDS = 900

@@ -205,14 +205,17 @@ def test_only_addresses_of_pages_are_followed(url, kept):
 
 def test_steps_are_round_and_no_finer_than_scrapes():
     """
-    As Grafana reckons them: a point for each pixel at most, and a rate over four scrapes at least.
+    As Grafana reckons them: the round step nearest to a point for each pixel, and a rate over four scrapes at least.
     """
-    week = Range(NOW - 604_800, NOW, "", "")
+    week, hours = Range(NOW - 604_800, NOW, "", ""), Range(NOW - 6 * 3_600, NOW, "", "")
 
     assert (15.0, 60.0) == (steps(HOUR, 12, 15.0).interval_seconds, steps(HOUR, 12, 15.0).rate_seconds)
     assert (5.0, 20.0) == (steps(HOUR, 12, 5.0).interval_seconds, steps(HOUR, 12, 5.0).rate_seconds)
-    assert 600.0 == steps(week, 24, 15.0).interval_seconds
-    assert 615.0 == steps(week, 24, 15.0).rate_seconds
+    assert 300.0 == steps(week, 24, 15.0).interval_seconds
+    assert 315.0 == steps(week, 24, 15.0).rate_seconds
+    # 43.2 s a pixel is nearer to 30 s than to a minute, 45 s is not.
+    assert [30.0, 60.0] == [steps(hours, 8, 15.0, pixels).interval_seconds for pixels in (1_500, 1_440)]
+    assert 2_592_000.0 == steps(Range(0, 1e10, "", ""), 1, 15.0).interval_seconds
 
 
 def test_times_are_read_as_grafana_writes_them():

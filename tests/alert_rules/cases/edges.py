@@ -153,6 +153,9 @@ CLIENTS = (
         recorded=(
             recorded("outrider:clients_gone", 100.0, 2),
             recorded("outrider:clients_connected", 100.0, 1),
+            recorded("outrider:client_silent", 100.0, 1, instance="c1"),
+            recorded("outrider:client_silent", 100.0, None, instance="c2"),
+            recorded("outrider:client_silent", 100.0, 1, instance="c4"),
         ),
     ),
     Case(
