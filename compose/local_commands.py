@@ -157,6 +157,7 @@ def screen(cluster: LocalCluster) -> str:
             f"  notifications   tail -f {_relative(cluster.log('receiver'))}",
             f"                  http://{LOOPBACK}:{settings.receiver_port}/",
             f"  alerts          {cluster.probes.alerts_page()}",
+            f"  dashboards      {_preview(settings, outrider)}",
             f"  Alertmanager    http://{LOOPBACK}:{settings.alertmanager_port}/",
             *_asking(settings, outrider),
             f"  logs            {_relative(settings.directory / 'logs')}/",
@@ -190,6 +191,13 @@ def _asking(settings: LocalSettings, outrider: str) -> list[str]:
         '                       "$NOMAD_ADDR/v1/metrics?format=prometheus"',
         f"  members         {outrider} server members",
     ]
+
+
+def _preview(settings: LocalSettings, outrider: str) -> str:
+    """Return the command that draws the cluster's dashboards."""
+    ours, other = settings.prometheus_port, _SHIPPED.prometheus_port
+    prometheus = "" if ours == other else f" --prometheus http://{LOOPBACK}:{ours}"
+    return f"{outrider} dashboards preview --dir {_relative(settings.directory / 'config/dashboards')}{prometheus}"
 
 
 def dir_option(directory: Path) -> str:

@@ -1,8 +1,11 @@
 """`outrider dashboards preview`: the dashboards on a local page, without Grafana."""
 
+import re
+import shlex
 import sys
 import threading
 import webbrowser
+from importlib.metadata import requires
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -133,7 +136,7 @@ def _server(
     except ModuleNotFoundError as error:
         if (error.name or "").partition(".")[0] not in _EXTRA_PACKAGES:
             raise
-        _fail(f"this command needs the package {error.name}: install it with pip install 'outrider[preview]'")
+        _fail(f"this command draws with {error.name}, which is not installed here: {_installing()}")
     clock = SystemClock()
     try:
         boards = read_folder(folder)
@@ -147,6 +150,13 @@ def _server(
         _fail(str(error))
     except OSError as error:
         _fail(f"cannot listen on 127.0.0.1:{port}: {error.strerror}; choose another with --port")
+
+
+def _installing() -> str:
+    """Return the command that installs the extra `preview` beside the Python that runs, from whatever we came."""
+    wanted = (re.fullmatch(r"(.+?)\s*;\s*extra == ['\"]preview['\"]", each) for each in requires("outrider") or ())
+    packages = [match[1] for match in wanted if match is not None]
+    return shlex.join([sys.executable, "-m", "pip", "install", *packages])
 
 
 def _fail(message: str) -> NoReturn:

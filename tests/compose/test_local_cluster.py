@@ -174,6 +174,9 @@ def test_the_commands_list_and_end_a_running_cluster(cluster):
     assert f"kill -9 {cluster.settings.port_base}" not in text
     assert "kill -9 " in text
     assert f"down --dir {folder}\n" in f"{text}\n"
+    prometheus = f"http://127.0.0.1:{cluster.settings.prometheus_port}"
+    assert f"dashboards preview --dir {folder}/config/dashboards --prometheus {prometheus}\n" in text
+    assert list(cluster.settings.directory.glob("config/dashboards/*.json"))
     assert f"ps --dir {folder}\n{' ' * 26}shows the new leader" in text
     assert "server-1" in listed.output
     assert "leader" in listed.output

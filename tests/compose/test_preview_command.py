@@ -1,5 +1,7 @@
 """`outrider dashboards preview` as a command: what it refuses, and that it serves."""
 
+import re
+import shlex
 import socket
 import subprocess
 import sys
@@ -76,7 +78,7 @@ def test_a_port_that_is_taken_is_said(tmp_path):
 
 def test_without_its_packages_the_command_says_what_to_install(tmp_path):
     """
-    One sentence, no traceback; everything else works without them.
+    One sentence, no traceback, and a command that does it: here it finds that all of them are there.
     """
     code = (
         "import sys\n"
@@ -90,8 +92,13 @@ def test_without_its_packages_the_command_says_what_to_install(tmp_path):
     )
 
     assert 1 == done.returncode
-    assert "pip install 'outrider[preview]'" in done.stderr
     assert "Traceback" not in done.stderr
+    said = re.fullmatch(r"error: this command draws with \S+, which is not installed here: (.+)\n", done.stderr)
+    words = shlex.split(said[1])
+    assert [sys.executable, "-m", "pip", "install"] == words[:4]
+    assert {"plotly", "markdown-it-py"} == {re.match(r"[\w-]+", word)[0] for word in words[4:]}
+    installed = subprocess.run([*words, "--no-index"], capture_output=True, text=True, check=False, timeout=120)
+    assert 0 == installed.returncode, installed.stderr
 
 
 @pytest.mark.integration
