@@ -14,19 +14,23 @@ _PAGE = "/d/"
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """The address of a dashboard: *uid* is what Grafana keeps it under, *variables* are those that a link may fill."""
+    """The address of a dashboard: *uid* is what Grafana keeps it under, *variables* are those that a link may fill.
+
+    *title* is what it is called there.
+    """
 
     uid: str
+    title: str
     variables: tuple[str, ...] = ()
 
 
-FLEET = View("outrider-fleet", ("cluster",))
-CLUSTER = View("outrider-cluster", ("cluster", "region"))
-RAFT = View("outrider-raft", ("cluster", "region", "instance"))
-SCHEDULER = View("outrider-scheduler", ("cluster", "region"))
-CLIENTS = View("outrider-clients", ("cluster", "region", "instance"))
-TELEMETRY = View("outrider-telemetry", ("cluster", "instance"))
-REVIEW = View("outrider-review", ("cluster", "region"))
+FLEET = View("outrider-fleet", "Outrider: fleet", ("cluster",))
+CLUSTER = View("outrider-cluster", "Outrider: cluster overview", ("cluster", "region"))
+RAFT = View("outrider-raft", "Outrider: Raft & quorum", ("cluster", "region", "instance"))
+SCHEDULER = View("outrider-scheduler", "Outrider: scheduler & heartbeats", ("cluster", "region"))
+CLIENTS = View("outrider-clients", "Outrider: clients & work", ("cluster", "region", "instance"))
+TELEMETRY = View("outrider-telemetry", "Outrider: telemetry health", ("cluster", "instance"))
+REVIEW = View("outrider-review", "Outrider: fault review", ("cluster", "region"))
 
 VIEWS: Mapping[str, View] = {
     "NomadQuorumLost": CLUSTER,

@@ -325,7 +325,6 @@ _SUMMARY = f"nomad_nomad_job_summary_running{{{SERVERS}}}"
 
 CLIENTS_WORK = Dashboard(
     view=views.CLIENTS,
-    title="Outrider: clients & work",
     description="Capacity, hosts and allocations of the clients of one region, and the jobs on them.",
     choices=(
         CLUSTER,

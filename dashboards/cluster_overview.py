@@ -335,7 +335,6 @@ _OURS = Row(
 
 CLUSTER_OVERVIEW = Dashboard(
     view=views.CLUSTER,
-    title="Outrider: cluster overview",
     description="Leader, quorum, elections, clients and evaluations of one region of a Nomad cluster.",
     choices=(CLUSTER, REGION),
     notes=NOTES,

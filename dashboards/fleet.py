@@ -215,7 +215,6 @@ _TIME = Row(
 
 FLEET = Dashboard(
     view=views.FLEET,
-    title="Outrider: fleet",
     description="All clusters and regions: leader, servers to spare, clients, alerts.",
     choices=(Choice("cluster", "Cluster", "outrider:servers_expected", "cluster", has_all=True),),
     notes=(Note("Alerts", _FIRING, "{{alertname}}", "{{cluster}} {{region}}"),),

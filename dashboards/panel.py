@@ -305,7 +305,6 @@ class Dashboard:
     """
 
     view: View
-    title: str
     description: str
     choices: tuple[Choice, ...]
     notes: tuple[Note, ...]
@@ -319,6 +318,11 @@ class Dashboard:
         twice = sorted({title for title in titles if titles.count(title) > 1})
         if twice:
             raise PanelError(f"dashboard {self.title!r} has {twice} twice")
+
+    @property
+    def title(self) -> str:
+        """What it is called."""
+        return self.view.title
 
     @property
     def uid(self) -> str:

@@ -273,7 +273,6 @@ _OURS = Row(
 
 RAFT_QUORUM = Dashboard(
     view=views.RAFT,
-    title="Outrider: Raft & quorum",
     description="Leadership, log, replication and gossip of the servers of one region.",
     choices=(CLUSTER, REGION, SERVER),
     notes=NOTES,

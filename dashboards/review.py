@@ -144,7 +144,6 @@ _WORK = Row(
 
 REVIEW = Dashboard(
     view=views.REVIEW,
-    title="Outrider: fault review",
     description="An incident on one time line: choose its time, and read from the top.",
     choices=(CLUSTER, REGION),
     notes=(LEADERS_NOTE, NOTES[0]),

@@ -280,7 +280,6 @@ _OURS = Row(
 
 SCHEDULER_HEARTBEATS = Dashboard(
     view=views.SCHEDULER,
-    title="Outrider: scheduler & heartbeats",
     description="Evaluations, plans, workers and heartbeats of one region.",
     choices=(CLUSTER, REGION),
     notes=NOTES,

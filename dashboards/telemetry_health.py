@@ -342,7 +342,6 @@ _OURS = Row(
 
 TELEMETRY_HEALTH = Dashboard(
     view=views.TELEMETRY,
-    title="Outrider: telemetry health",
     description="Targets, scrapes, series, rules and notifications: what all other dashboards and alerts rest on.",
     choices=(
         CLUSTER,

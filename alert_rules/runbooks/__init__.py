@@ -3,7 +3,8 @@
 Six sections, always in this order: Meaning, Impact, First look, Remedy, Silence, What it is not. A number that
 outrider.yaml may change stands with its name: 250 ms (`rules.NomadFollowersSlow.limit`).
 
-The first look is made of commands, each with a heading of its own, so that a person can paste them and a test can run
+The first look begins with the panels of the dashboards that show the fault, which are not written in the page: they come
+from a table (`alert_rules/panels.py`). The rest of it is made of commands, each with a heading of its own, so that a person can paste them and a test can run
 them:
 
     ### Who leads
@@ -26,6 +27,7 @@ from dataclasses import dataclass, replace
 from importlib.resources import files
 
 from alert_rules.dialect import REGION, Dialect
+from alert_rules.panels import PANELS, looking
 
 SECTIONS = ("Meaning", "Impact", "First look", "Remedy", "Silence", "What it is not")
 """The sections of a page, in their order."""
@@ -101,9 +103,20 @@ class Runbook:
 
 
 def runbook_pages() -> dict[str, str]:
-    """Return the pages by the name of their alert, in the order of the alphabet."""
-    pages = {page.name: page for page in files(__name__).iterdir() if page.name.endswith(".md")}
-    return {name.removesuffix(".md"): pages[name].read_text(encoding="utf-8") for name in sorted(pages)}
+    """Return the pages by the name of their alert, in the order of the alphabet.
+
+    The first look of each begins with the panels of the dashboards, from `alert_rules.panels`.
+    """
+    pages = {page.name.removesuffix(".md"): page for page in files(__name__).iterdir() if page.name.endswith(".md")}
+    return {alert: _with_panels(alert, pages[alert].read_text(encoding="utf-8")) for alert in sorted(pages)}
+
+
+def _with_panels(alert: str, text: str) -> str:
+    """Return the page of *alert* with what it says about its panels; as it is where the table has no such alert."""
+    if alert not in PANELS:
+        return text
+    before, heading, after = text.partition("## First look\n")
+    return f"{before}{heading}{looking(alert)}\n\n{after}" if heading else text
 
 
 def pages_in(dialect: Dialect) -> dict[str, str]:

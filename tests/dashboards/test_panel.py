@@ -168,7 +168,7 @@ def test_a_dashboard_has_the_variables_that_links_fill():
     An address that fills a variable which the dashboard lacks is refused.
     """
     with pytest.raises(PanelError, match="'instance'"):
-        Dashboard(view=View("x", ("instance",)), title="X", description="", choices=(), notes=(), rows=())
+        Dashboard(view=View("x", "X", ("instance",)), description="", choices=(), notes=(), rows=())
 
 
 @pytest.mark.parametrize(
@@ -188,9 +188,7 @@ def test_two_panels_of_one_name_are_refused():
     Titles are unique within a dashboard, so that a person can say which panel is meant.
     """
     with pytest.raises(PanelError, match="twice"):
-        Dashboard(
-            view=View("x"), title="X", description="", choices=(), notes=(), rows=(Row("Row", (panel(), panel())),)
-        )
+        Dashboard(view=View("x", "X"), description="", choices=(), notes=(), rows=(Row("Row", (panel(), panel())),))
 
 
 def test_a_variable_is_filled_from_a_label_that_exists():
