@@ -25,12 +25,15 @@ UID_LETTERS_MAX = 40
 KINDS = frozenset({"stat", "timeseries", "state-timeline", "table", "bargauge", "gauge", "text", "row"})
 _UID = re.compile(r"[A-Za-z0-9_-]+\Z")
 _UNIT = re.compile(r"(none|short|s|ms|ns|bytes|decmbytes|Mbits|percent|percentunit|dateTimeAsIso|suffix:.+)\Z")
+_DATE = "dateTime"
+_MILLISECONDS = re.compile(r"1000 \* \(.*\)\Z", re.DOTALL)
 _VARIABLE = re.compile(r"\$\{?(\w+)")
 _BUILT_IN = re.compile(r"__\w+\Z")
 _FIXED_RATE = re.compile(r"\b(?:rate|irate|increase)\([^()]*\[(?!\$__rate_interval\])[^\]]*\]")
 _FALLBACK = re.compile(r"\bor\s+vector\(|\babsent(_over_time)?\(")
 _OF_WATCHERS = ("prometheus_", "alertmanager_")
 _OF_WATCHERS_ALERTS = "Outrider"
+_FILTERS = frozenset({"and", "unless", "==", "!=", ">", "<", ">=", "<="})
 _QUESTION = re.compile(r".{8,}")
 _INSTANT = frozenset({"stat", "table", "bargauge", "gauge"})
 
@@ -164,6 +167,26 @@ def _units(document: Document) -> _Found:
             yield _name(panel), "it does not say what an empty answer means; set noValue"
 
 
+def _dates(document: Document) -> _Found:
+    for panel in _panels(document):
+        fields = panel.get("fieldConfig") or {}
+        own = {
+            override["matcher"].get("options"): each.get("value") or ""
+            for override in fields.get("overrides") or []
+            for each in override.get("properties") or []
+            if each.get("id") == "unit"
+        }
+        shown = (fields.get("defaults") or {}).get("unit") or ""
+        for target in panel.get("targets") or []:
+            is_date = own.get(target.get("legendFormat"), shown).startswith(_DATE)
+            expr = target.get("expr") or ""
+            is_multiplied = bool(_MILLISECONDS.match(expr))
+            if is_date and not is_multiplied:
+                yield _name(panel), f"its unit is a date, which Grafana reads in milliseconds; write 1000 * ({expr})"
+            if is_multiplied and not is_date:
+                yield _name(panel), f"its unit is no date, and {expr!r} is a thousand times something; drop that"
+
+
 def _targets(document: Document) -> _Found:
     for panel in _panels(document):
         if panel["type"] == "text":
@@ -202,6 +225,9 @@ def _of_query(expr: str) -> Iterator[str]:
     except (QueryError, ValueError) as error:
         yield f"{expr!r} cannot be right: {error}"
         return
+    names = set(_names_kept(tree))
+    if len(names) > 1:
+        yield f"{expr!r} gives one subject series of several names ({', '.join(sorted(names))}); take the names from all"
     for selector in _selectors(tree):
         if not _is_of_cluster(selector):
             yield f"{expr!r} mixes clusters: {selector.name} is not of $cluster"
@@ -221,6 +247,22 @@ def _selectors(tree: pp.Expr) -> Iterator[pp.VectorSelector]:
                 yield from _selectors(argument)
         case pp.ParenExpr() | pp.UnaryExpr() | pp.SubqueryExpr() | pp.AggregateExpr():
             yield from _selectors(tree.expr)
+
+
+def _names_kept(tree: pp.Expr) -> Iterator[str]:
+    """Yield the name that the series of each alternative of a query keep, "no name" for one whose series lose it."""
+    match tree:
+        case pp.VectorSelector():
+            yield tree.name or ""
+        case pp.ParenExpr():
+            yield from _names_kept(tree.expr)
+        case pp.BinaryExpr() if str(tree.op) == "or":
+            yield from _names_kept(tree.lhs)
+            yield from _names_kept(tree.rhs)
+        case pp.BinaryExpr() if str(tree.op) in _FILTERS and not (tree.modifier and tree.modifier.return_bool):
+            yield from _names_kept(tree.lhs)
+        case _:
+            yield "no name"
 
 
 def _is_of_cluster(selector: pp.VectorSelector) -> bool:
@@ -284,6 +326,7 @@ _RULES: tuple[Callable[[Document], _Found], ...] = (
     _kinds,
     _words,
     _units,
+    _dates,
     _targets,
     _variables,
     _marks,

@@ -25,7 +25,7 @@ from dashboards.panel import GRID_WIDTH, Choice, Dashboard, Note, Panel, PanelKi
 from dashboards.raft_quorum import RAFT_QUORUM
 from dashboards.review import REVIEW
 from dashboards.scheduler_heartbeats import SCHEDULER_HEARTBEATS
-from dashboards.shapes import legend, ref_id, shape
+from dashboards.shapes import legend, query, ref_id, shape
 from dashboards.telemetry_health import TELEMETRY_HEALTH
 
 SCHEMA_VERSION = 39
@@ -161,9 +161,7 @@ def _written(part: Row | Panel, number: int, place: core.GridPos, dialect: Diale
     if isinstance(part, Row):
         return core.RowPanel(title=part.heading, id=number, gridPos=place)
     targets = [
-        core.Target(
-            expr=dialect.expression(series.expr), legendFormat=legend(series.legend, dialect), refId=ref_id(place)
-        )
+        core.Target(expr=query(part, series, dialect), legendFormat=legend(series.legend, dialect), refId=ref_id(place))
         for place, series in enumerate(part.series)
     ]
     return _CLASSES[part.kind](

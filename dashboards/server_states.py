@@ -15,5 +15,6 @@ def server_state(matchers: str) -> str:
     return (
         f"3 * outrider:leader{{{matchers}}}"
         f" or on (cluster, region, instance) 2 * outrider:leader_heard{{{matchers}}}"
-        f" or on (cluster, region, instance) outrider:server_up{{{matchers}}}"
+        # Not as it stands: it would keep its name, and be a second series of the same server.
+        f" or on (cluster, region, instance) 1 * outrider:server_up{{{matchers}}}"
     )

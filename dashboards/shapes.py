@@ -30,6 +30,9 @@ UNITS = {
 }
 """Grafana's word for each unit of the catalogue."""
 
+_TIMES = {Unit.UNIX_SECONDS: 1_000}
+"""What a value is multiplied by for Grafana, whose dates are milliseconds."""
+
 _REDUCED = {"calcs": ["lastNotNull"], "fields": "", "values": False}
 _LIST = {"displayMode": "list", "placement": "bottom", "showLegend": True}
 
@@ -40,6 +43,13 @@ def shape(panel: Panel, settings: RuleSettings, dialect: Dialect) -> dict[str, A
     if panel.kind is PanelKind.TABLE:
         made["transformations"] = list(_joined(panel, dialect))
     return made
+
+
+def query(panel: Panel, series: Series, dialect: Dialect) -> str:
+    """Return the PromQL of *series* for that Prometheus, in what Grafana takes the unit of its values for."""
+    expr = dialect.expression(series.expr)
+    times = _times(panel.unit_of(series))
+    return expr if times == 1 else f"{times:g} * ({expr})"
 
 
 def legend(text: str, dialect: Dialect) -> str:
@@ -93,9 +103,9 @@ def _fields(panel: Panel, settings: RuleSettings, dialect: Dialect) -> dict[str,
         "color": {"mode": "palette-classic" if panel.kind is PanelKind.TIMESERIES else "thresholds"},
         "custom": _custom(panel),
         "links": [_data_link(lead, panel, dialect) for lead in panel.leads],
-        "mappings": _mappings(panel.words),
+        "mappings": _mappings(panel.words, panel.shown_unit),
         "noValue": panel.when_empty,
-        "thresholds": _thresholds(panel.steps_by(settings)),
+        "thresholds": _thresholds(panel.steps_by(settings), panel.shown_unit),
         "unit": UNITS[panel.shown_unit],
     }
     if panel.kind is PanelKind.BAR_GAUGE and panel.shown_unit is Unit.RATIO:
@@ -134,7 +144,7 @@ def _custom(panel: Panel) -> dict[str, Any]:
 def _columns(panel: Panel, settings: RuleSettings) -> Iterator[dict[str, Any]]:
     """Yield what is said of single columns: unit, colors and words of a query's, the runbook behind an alert's name."""
     for series in panel.series:
-        properties = list(_of_column(series))
+        properties = list(_of_column(series, panel.unit_of(series)))
         if properties:
             yield {"matcher": {"id": "byName", "options": series.legend}, "properties": properties}
     base = settings.links.runbook_base_url
@@ -144,15 +154,15 @@ def _columns(panel: Panel, settings: RuleSettings) -> Iterator[dict[str, Any]]:
         yield {"matcher": matcher, "properties": [{"id": "links", "value": [link]}]}
 
 
-def _of_column(series: Series) -> Iterator[dict[str, Any]]:
+def _of_column(series: Series, unit: Unit) -> Iterator[dict[str, Any]]:
     if series.unit is not None:
         yield {"id": "unit", "value": UNITS[series.unit]}
     if series.words:
-        yield {"id": "mappings", "value": _mappings(series.words)}
+        yield {"id": "mappings", "value": _mappings(series.words, unit)}
     if series.steps or series.words:
         yield {"id": "custom.cellOptions", "value": {"type": "color-text"}}
     if series.steps:
-        yield {"id": "thresholds", "value": _thresholds(series.steps)}
+        yield {"id": "thresholds", "value": _thresholds(series.steps, unit)}
 
 
 def _joined(panel: Panel, dialect: Dialect) -> Iterator[dict[str, Any]]:
@@ -176,16 +186,21 @@ def ref_id(place: int) -> str:
     return chr(ord("A") + place)
 
 
-def _mappings(words: tuple[tuple[float, str, Any], ...]) -> list[dict[str, Any]]:
+def _times(unit: Unit) -> int:
+    return _TIMES.get(unit, 1)
+
+
+def _mappings(words: tuple[tuple[float, str, Any], ...], unit: Unit) -> list[dict[str, Any]]:
     options = {
-        f"{value:g}": {"text": text, "color": color.value, "index": place}
+        f"{value * _times(unit):.15g}": {"text": text, "color": color.value, "index": place}
         for place, (value, text, color) in enumerate(words)
     }
     return [{"type": "value", "options": options}] if options else []
 
 
-def _thresholds(steps: tuple[tuple[float | None, Any], ...]) -> dict[str, Any]:
-    return {"mode": "absolute", "steps": [{"value": value, "color": color.value} for value, color in steps]}
+def _thresholds(steps: tuple[tuple[float | None, Any], ...], unit: Unit) -> dict[str, Any]:
+    values = [(value if value is None else value * _times(unit), color) for value, color in steps]
+    return {"mode": "absolute", "steps": [{"value": value, "color": color.value} for value, color in values]}
 
 
 def _data_link(lead: Lead, panel: Panel, dialect: Dialect) -> dict[str, Any]:

@@ -24,6 +24,15 @@ def _of_agents(expr: str) -> str:
     return " or ".join(expr.replace("{}", f"{{{matchers}}}") for matchers in _AGENTS)
 
 
+def _of_used(counter: str) -> str:
+    """Return PromQL for the rate of a *counter* of Alertmanager by kind of receiver, of those that it counted anything of.
+
+    It has a dozen kinds, and most people use one or two.
+    """
+    mine = f"{counter}{{{_ALERTMANAGER}}}"
+    return f"sum by (integration) (rate({mine}[$__rate_interval])) and sum by (integration) ({mine}) > 0"
+
+
 _TARGETS = Row(
     "Targets and scrapes",
     (
@@ -231,17 +240,11 @@ _RULES = Row(
             title="Do notifications reach their receivers?",
             about=external.ALERTMANAGER_NOTIFICATION_REQUESTS_FAILED_TOTAL,
             series=(
-                Series(
-                    "sum by (integration) "
-                    f"(rate(alertmanager_notification_requests_total{{{_ALERTMANAGER}}}[$__rate_interval]))",
-                    "{{integration}} tried a second",
-                ),
-                Series(
-                    "sum by (integration) "
-                    f"(rate(alertmanager_notification_requests_failed_total{{{_ALERTMANAGER}}}[$__rate_interval]))",
-                    "{{integration}} failed a second",
-                ),
+                Series(_of_used("alertmanager_notification_requests_total"), "{{integration}} tried a second"),
+                Series(_of_used("alertmanager_notification_requests_failed_total"), "{{integration}} failed a second"),
             ),
+            description="Only kinds of receivers to which something was sent, or failed.",
+            when_empty="none sent yet",
             good="None fails.",
             bad="Some fail: `outrider alert test` shows which receiver does not answer.",
             width=8,
@@ -326,13 +329,14 @@ _OURS = Row(
             about=outrider.TASK_FAILURES_TOTAL,
             series=(
                 Series(
-                    f"sum by (instance, task) (increase(outrider_task_failures_total{{{_MINE}}}[$__rate_interval]))",
+                    "sum by (instance, task) "
+                    f"(increase(outrider_task_failures_total{{{_MINE}}}[$__rate_interval])) > 0",
                     "{{instance}} {{task}}",
                 ),
             ),
-            when_empty="no agent or exporter of ours",
-            good="0.",
-            bad="Anything else: a loop ended with an error and began anew; the log has it.",
+            when_empty="none failed",
+            good="None.",
+            bad="A line: a loop of that process ended with an error and began anew; the log has it.",
             width=8,
             height=8,
         ),

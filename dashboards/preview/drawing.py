@@ -19,6 +19,8 @@ from dashboards.preview.units import formatted, ticks
 
 _FLAT = "rgba(0,0,0,0)"
 _NAME_LETTERS_MAX = 22
+_WIDE_NAME_LETTERS_MAX = 30
+"""Letters of a name in a hint and beside narrow panels, and beside wide ones; a phone has room for these too."""
 _LINE = {"linear": "linear", "smooth": "spline", "stepBefore": "vh", "stepAfter": "hv"}
 _DASHES = {"dash": "dash", "dot": "dot", "solid": "solid"}
 
@@ -52,6 +54,7 @@ def states(panel: Panel, series: Sequence[Series], shown: Range, step: float, ma
     """Return the figure of a state timeline: a line of colored stretches for each series, the first on top."""
     figure = go.Figure()
     names = _unique([each.name for each in series])
+    letters = min(_WIDE_NAME_LETTERS_MAX, max(_NAME_LETTERS_MAX, 2 * panel.width))
     for name, each in zip(names, series, strict=True):
         stretches = _stretches(each, step, shown.end)
         texts = [each.text(value) for _, _, value in stretches]
@@ -79,7 +82,7 @@ def states(panel: Panel, series: Sequence[Series], shown: Range, step: float, ma
         categoryorder="array",
         categoryarray=names[::-1],
         tickvals=names,
-        ticktext=[_shown(_cut(name)) for name in names],
+        ticktext=[_shown(_cut(name, letters)) for name in names],
         range=[-0.5, len(names) - 0.5],
         automargin=True,
         fixedrange=True,
@@ -283,8 +286,8 @@ def _unique(names: Sequence[str]) -> list[str]:
     return found
 
 
-def _cut(name: str) -> str:
-    return name if len(name) <= _NAME_LETTERS_MAX else f"{name[: _NAME_LETTERS_MAX - 1]}…"
+def _cut(name: str, letters: int = _NAME_LETTERS_MAX) -> str:
+    return name if len(name) <= letters else f"{name[: letters - 1]}…"
 
 
 def _shown(text: str) -> str:

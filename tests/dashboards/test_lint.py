@@ -111,6 +111,17 @@ BROKEN = {
         of_fields(thresholds={"steps": [{"value": value, "color": "red"} for value in (None, 2, 1)]}),
         "its thresholds do not rise",
     ),
+    "a date in seconds": (of_fields(unit="dateTimeAsIso"), "a date, which Grafana reads in milliseconds"),
+    "a column with a date in seconds": (
+        lambda document: panel(document, "table")["fieldConfig"]["overrides"].append(
+            {"matcher": {"id": "byName", "options": "state"}, "properties": [{"id": "unit", "value": "dateTimeAsIso"}]}
+        ),
+        "a date, which Grafana reads in milliseconds",
+    ),
+    "milliseconds that are no date": (
+        lambda document: of_target(expr=f"1000 * ({panel(document)['targets'][0]['expr']})")(document),
+        "its unit is no date",
+    ),
     "no word for nothing": (of_fields(noValue=""), "set noValue"),
     "no queries": (of_panel(targets=[]), "its queries are called []"),
     "a letter twice": (of_target(refId="B"), "its queries are called ['B', 'B'"),
@@ -124,6 +135,14 @@ BROKEN = {
     "no PromQL": (of_target(expr='up{cluster="$cluster"'), "cannot be right"),
     "all clusters": (of_target(expr="up"), "up is not of $cluster"),
     "one arm of all clusters": (of_target(expr='up{cluster="$cluster"} + up'), "mixes clusters"),
+    "one arm with its name": (
+        of_target(expr='2 * up{cluster="$cluster"} or up{cluster="$cluster"}'),
+        "series of several names (no name, up)",
+    ),
+    "a name behind filters": (
+        of_target(expr='(up{cluster="$cluster"} > 0 and up{cluster="$cluster"}) or ALERTS{cluster="$cluster"}'),
+        "series of several names (ALERTS, up)",
+    ),
     "an unknown variable": (of_target(expr='up{cluster="$cluster", instance="$host"}'), "$host is used"),
     "an unused variable": (
         lambda document: document["templating"]["list"].append({"name": "rack", "type": "custom"}),

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -472,6 +473,20 @@ def test_a_panel_of_a_form_that_is_not_known_leaves_the_others():
     assert "this panel cannot be drawn: the calculation &#x27;p99&#x27; is not drawn here" in failed
     assert 2 == sum("unterminated subpattern" in each for each in failed)
     assert 1 == text.count('<div class="stat-value">1</div>')
+
+
+@pytest.mark.parametrize(("width", "letters"), [(8, 22), (12, 24), (16, 30), (24, 30)])
+def test_a_long_name_is_cut_to_the_room_that_its_panel_has(width, letters):
+    """
+    Job and address of an Alertmanager are whole on a panel of two thirds of the page.
+    """
+    name = "alertmanager 127.0.0.1:9093 of a pair"
+    wide = replace(panel(9), width=width)
+
+    axis = states(wide, [series([1.0], instance=name)], HOUR, 15.0, [])["layout"]["yaxis"]
+
+    assert (name[: letters - 1] + "…",) == tuple(axis["ticktext"])
+    assert (name,) == tuple(axis["tickvals"])
 
 
 def test_copies_of_a_repeated_panel_push_down_what_is_below():
