@@ -142,6 +142,7 @@ CLIENTS = (
     Case(
         name="other clients of the same names",
         series={
+            'up{role="server",instance="s1"}': "0x150",
             'up{role="client",instance="c1"}': "0x150",
             'up{role="client",instance="c2"}': "1x150",
             'up{role="client",instance="c3"}': "1x150",
@@ -156,6 +157,7 @@ CLIENTS = (
             recorded("outrider:client_silent", 100.0, 1, instance="c1"),
             recorded("outrider:client_silent", 100.0, None, instance="c2"),
             recorded("outrider:client_silent", 100.0, 1, instance="c4"),
+            recorded("outrider:client_silent", 100.0, None, instance="s1"),
         ),
     ),
     Case(
