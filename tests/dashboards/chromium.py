@@ -100,9 +100,12 @@ class Browser:
             raise AssertionError(found["exceptionDetails"])
         return found["result"].get("value")
 
-    async def shot(self, file):
-        """Write a picture of the whole page to *file*."""
-        found = await self._send("Page.captureScreenshot", {"format": "png", "captureBeyondViewport": True})
+    async def shot(self, file, *, width=None, height=None):
+        """Write a picture of the whole page to *file*, or of its first pixels, *width* by *height*."""
+        wanted = {"format": "png", "captureBeyondViewport": True}
+        if width and height:
+            wanted["clip"] = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        found = await self._send("Page.captureScreenshot", wanted)
         file.write_bytes(base64.b64decode(found["data"]))
 
 

@@ -19,6 +19,18 @@ def test_without_chromium_the_reason_is_printed(monkeypatch, capsys):
     assert "no pictures: no Chromium on PATH, and no apt-get to fetch one\n" == capsys.readouterr().out
 
 
+def test_pictures_of_the_readme_need_what_watches(monkeypatch, capsys, tmp_path):
+    """
+    Without an Alertmanager the reason is printed, and no picture is said to be right.
+    """
+    monkeypatch.setattr(shots, "fetch", lambda: None)
+    monkeypatch.setattr(shots, "find_or_explain", lambda name: ([name] if name == "prometheus" else [], f"no {name}"))
+
+    assert 1 == shots.main(["--readme", "--out", str(tmp_path)])
+    assert "no alertmanager\n" == capsys.readouterr().err
+    assert [] == list(tmp_path.iterdir())
+
+
 def test_a_machine_without_apt_says_so(monkeypatch, tmp_path):
     """
     Nothing is looked for that is not there.

@@ -62,3 +62,16 @@ def test_every_alert_is_in_the_table():
     notifying = {name.removeprefix("Nomad").removeprefix("Outrider") for name in alerts} - {"ServerCountUnwise"}
     assert notifying == set(words)
     assert len(words) == len(set(words))
+
+
+def test_the_pictures_are_there_and_small():
+    """
+    Two, with a text for who does not see them, and no more than 150 kB each to load.
+    """
+    pictures = re.findall(r"!\[([^\]]{20,})\]\((\S+)\)", README)
+
+    assert 2 == len(pictures) == README.count("![")
+    for _, name in pictures:
+        content = (ROOT / name).read_bytes()
+        assert content.startswith(b"\x89PNG\r\n")
+        assert len(content) <= 150_000, name
