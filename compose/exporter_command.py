@@ -9,10 +9,12 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import click
 
 from agent.cli.dashes import DashedCommand
+from agent.cli.session import CREDENTIALS, taken_credentials
 from compose.topology import load_regions
 from compose.yaml_reader import SettingsError
 from telemetry.exporter import Exporter
@@ -74,6 +76,13 @@ class _Choice:
         )
 
 
+def _credentials(command: Callable[..., None]) -> Callable[..., None]:
+    """Give *command* the options of every command that speaks to an agent: as whom, and whom to trust."""
+    for option in reversed(CREDENTIALS):
+        command = option(command)
+    return command
+
+
 @click.command("exporter", cls=DashedCommand)
 @click.option("-f", "--file", type=click.Path(path_type=Path), help="outrider.yaml, whose servers are watched.")
 @click.option("--cluster", default="", help="Of several clusters in the file, the one to watch.")
@@ -89,13 +98,12 @@ class _Choice:
 @click.option("--poll", type=_Duration(), default="5s", show_default=True, help="How often each server is asked.")
 @click.option("--lists", type=_Duration(), default="30s", show_default=True, help="How often lists are, at most.")
 @click.option("--timeout", type=_Duration(), default="2s", show_default=True, help="How long to wait for an answer.")
-@click.option("--tls", is_flag=True, help="Speak TLS; taken for granted with any of the options below. [NOMAD_ADDR]")
-@click.option("--ca-cert", help="File of the CA that signed the servers' certificates. [NOMAD_CACERT]")
-@click.option("--client-cert", help="File of our certificate. [NOMAD_CLIENT_CERT]")
-@click.option("--client-key", help="File of its key. [NOMAD_CLIENT_KEY]")
-@click.option("--tls-server-name", help="Name in the servers' certificates. [NOMAD_TLS_SERVER_NAME]")
 @click.option(
-    "--token-file", type=click.Path(path_type=Path), help="File that holds the ACL token. [the variable NOMAD_TOKEN]"
+    "--tls", is_flag=True, help="Speak TLS; taken for granted with any of the options below. [env: NOMAD_ADDR]"
+)
+@_credentials
+@click.option(
+    "--token-file", type=click.Path(path_type=Path), help="File of the token, read anew on SIGHUP; instead of --token."
 )
 @click.option(
     "--log-level", type=click.Choice(["DEBUG", "INFO", "WARNING", "ERROR"]), default="INFO", show_default=True
@@ -113,7 +121,7 @@ def exporter_command(
     log_level: str,
     *,
     tls: bool,
-    **tls_files: str | None,
+    **options: Any,
 ) -> None:
     """Say what the telemetry of a Nomad lacks.
 
@@ -121,16 +129,19 @@ def exporter_command(
     """
     logging.basicConfig(level=log_level, format="%(asctime)s [%(levelname)s] %(name)s: %(message)s")
     choice = _Choice(file, cluster, region, servers)
+    credentials = taken_credentials(options)
+    if token_file is not None and credentials["token"]:
+        raise click.UsageError("-token and -token-file both name a token; give one of them")
 
     def read() -> ExporterSettings:
-        api = _api(token_file, tls_files)
+        api = _api(token_file, credentials)
         try:
             return ExporterSettings(
                 servers=choice.targets(),
                 poll_seconds=poll,
                 list_seconds=lists,
                 timeout_seconds=timeout,
-                scheme="https" if tls or _implies_tls(api) else "http",
+                scheme="https" if tls or api.chooses_tls or api.address.startswith("https://") else "http",
                 api=api,
             )
         except ValueError as error:
@@ -171,9 +182,9 @@ def _on(number: signal.Signals, act: Callable[[], None]) -> None:
     signal.signal(number, handle)
 
 
-def _api(token_file: Path | None, overrides: dict[str, str | None]) -> ApiSettings:
+def _api(token_file: Path | None, credentials: dict[str, Any]) -> ApiSettings:
     """Return token and TLS, from the environment and over it the options. Raises click.ClickException."""
-    token = ""
+    token = credentials["token"]
     if token_file is not None:
         try:
             token = token_file.read_text(encoding="utf-8").strip()
@@ -182,17 +193,15 @@ def _api(token_file: Path | None, overrides: dict[str, str | None]) -> ApiSettin
         if not token:
             raise click.ClickException(f"{token_file}: holds no token; write one, or leave -token-file out")
     try:
-        api = with_overrides(ApiSettings.from_environment(os.environ), {**overrides, "token": token})
+        api = with_overrides(ApiSettings.from_environment(os.environ), {**credentials, "token": token})
     except ValueError as error:
         raise click.ClickException(str(error)) from None
     for path in (api.ca_cert, api.client_cert, api.client_key):
         if path and not Path(path).is_file():
             raise click.ClickException(f"{path}: there is no such file; name another for TLS")
+    if api.ca_path and not Path(api.ca_path).is_dir():
+        raise click.ClickException(f"{api.ca_path}: there is no such directory of CAs; name another with -ca-path")
     return api
-
-
-def _implies_tls(api: ApiSettings) -> bool:
-    return bool(api.ca_cert or api.client_cert or api.tls_server_name) or api.address.startswith("https://")
 
 
 def _target(word: str) -> Target:

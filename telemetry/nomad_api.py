@@ -106,6 +106,11 @@ class ApiSettings:
         shown = (f"{name.name}={getattr(self, name.name)!r}" for name in fields(self) if name.name != "token")
         return f"ApiSettings({', '.join(shown)}, token={'set' if self.token else 'unset'})"
 
+    @property
+    def chooses_tls(self) -> bool:
+        """Whether something is chosen that means TLS: whom to trust, as whom to speak, or which name to expect."""
+        return bool(self.ca_cert or self.ca_path or self.client_cert or self.tls_server_name or self.tls_skip_verify)
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> "ApiSettings":
         """Return what Nomad's NOMAD_* variables say. Raises ValueError as the constructor does."""

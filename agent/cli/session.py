@@ -37,8 +37,7 @@ CREDENTIALS = (
     click.option("--tls-skip-verify", is_flag=True, help="Check no certificate. [env: NOMAD_SKIP_VERIFY]"),
 )
 """The options that say as whom an agent is asked, and whom to trust."""
-CREDENTIAL_NAMES = ("token", "ca_cert", "ca_path", "client_cert", "client_key", "tls_server_name")
-"""The parameters they become, `tls_skip_verify` apart."""
+_CREDENTIAL_NAMES = ("token", "ca_cert", "ca_path", "client_cert", "client_key", "tls_server_name")
 _CONNECTION = (
     click.option("--address", metavar="URL", help="Address of an agent. [env: NOMAD_ADDR]"),
     click.option("--region", metavar="NAME", help="Region to ask. [env: NOMAD_REGION]"),
@@ -49,17 +48,24 @@ _COLOUR = (
     click.option("--no-color", is_flag=True, expose_value=False, help="Accepted; the output has no colours."),
     click.option("--force-color", is_flag=True, expose_value=False, hidden=True),
 )
-_NAMES = ("address", "region", "namespace", *CREDENTIAL_NAMES)
+_PLACE_NAMES = ("address", "region", "namespace")
+
+
+def taken_credentials(options: dict[str, Any]) -> dict[str, Any]:
+    """Take what `CREDENTIALS` put into *options* out of it, and return it as what `with_overrides` takes."""
+    chosen = {name: options.pop(name) for name in _CREDENTIAL_NAMES}
+    # A flag that is not given says nothing: what the environment skips stays skipped.
+    return chosen | ({"tls_skip_verify": True} if options.pop("tls_skip_verify") else {})
 
 
 def uses_api(command: Callable[..., None]) -> Callable[..., None]:
     """Give *command* the connection options, and as first arguments the API and the world."""
 
     @functools.wraps(command)
-    def wrapped(*args: Any, tls_skip_verify: bool, **options: Any) -> None:
-        overrides = {name: options.pop(name) for name in _NAMES}
+    def wrapped(*args: Any, **options: Any) -> None:
+        overrides = {**{name: options.pop(name) for name in _PLACE_NAMES}, **taken_credentials(options)}
         try:
-            settings = with_overrides(ApiSettings.from_environment(), {**overrides, **_skip(tls_skip_verify)})
+            settings = with_overrides(ApiSettings.from_environment(), overrides)
         except ValueError as error:
             fail(f"Error initializing client: {error}")
         with NomadApi(settings) as api:
@@ -110,10 +116,6 @@ def job_path(job_id: str) -> str:
 def even_prefix(identifier: str) -> str:
     """Return what of an id's beginning the API can search for: whole bytes of it."""
     return identifier if len(identifier) % 2 == 0 or "-" in identifier else identifier[:-1]
-
-
-def _skip(tls_skip_verify: bool) -> dict[str, Any]:
-    return {"tls_skip_verify": True} if tls_skip_verify else {}
 
 
 def _world() -> World:

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from agent.cli.session import CREDENTIAL_NAMES, CREDENTIALS
+from agent.cli.session import CREDENTIALS, taken_credentials
 from telemetry.nomad_api import ApiSettings, with_overrides
 
 _OPTIONS = (
@@ -26,11 +26,8 @@ def asks_agents(command: Callable[..., None]) -> Callable[..., None]:
     """Give *command* those options, as `api`, how to speak to agents, `addresses` and `as_json`."""
 
     @functools.wraps(command)
-    def wrapped(*args: Any, tls_skip_verify: bool, **options: Any) -> None:
-        chosen = {name: options.pop(name) for name in CREDENTIAL_NAMES}
-        chosen["timeout_seconds"] = TIMEOUT_SECONDS
-        if tls_skip_verify:
-            chosen["tls_skip_verify"] = True
+    def wrapped(*args: Any, **options: Any) -> None:
+        chosen = {**taken_credentials(options), "timeout_seconds": TIMEOUT_SECONDS}
         try:
             api = with_overrides(ApiSettings.from_environment(), chosen)
             for address in options["addresses"]:
@@ -46,6 +43,5 @@ def asks_agents(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def url_of(address: str, api: ApiSettings, *, is_https: bool) -> str:
-    """Return the URL of an agent at host:port: https where the settings say so, or a CA or a certificate is chosen."""
-    is_tls = is_https or bool(api.ca_cert or api.ca_path or api.client_cert or api.tls_skip_verify)
-    return f"{'https' if is_tls else 'http'}://{address}"
+    """Return the URL of an agent at host:port: https where the settings say so, or *api* chooses TLS."""
+    return f"{'https' if is_https or api.chooses_tls else 'http'}://{address}"

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
+from agent.cli.agent_info import agent_info
 from compose.exporter_command import exporter_command
 from compose.local_settings import default_agent_command
 from compose.topology import load_regions
@@ -92,7 +93,9 @@ def test_a_file_that_is_not_there_is_one_sentence(tmp_path):
         (["-server", "s1=h:1", "-poll", "10ms"], "poll is 0.01s; write 1s to 600s"),
         (["-server", "s1=h:1", "-listen", "4650"], "-listen '4650': write HOST:PORT, such as 127.0.0.1:4650"),
         (["-server", "s1=h:1", "-ca-cert", "absent.pem"], "absent.pem: there is no such file"),
+        (["-server", "s1=h:1", "-ca-path", "absent.d"], "absent.d: there is no such directory of CAs"),
         (["-server", "s1=h:1", "-client-cert", "a.pem"], "set both or neither"),
+        (["-server", "s1=h:1", "-token", "x", "-token-file", "f"], "-token and -token-file both name a token"),
         (["-server", "s1=h:1", "-token-file", "absent"], "absent: the token cannot be read"),
         (["-f", "absent.yaml"], "absent.yaml: there is no such file"),
     ],
@@ -106,6 +109,67 @@ def test_what_cannot_be_is_one_error(arguments, said):
     assert code in {1, 2}
     assert said in " ".join(output.split())
     assert "Traceback" not in output
+
+
+def test_who_asks_and_whom_to_trust_are_the_options_of_every_command():
+    """
+    Each is there under the name, the help and the variable that the commands of the agent have.
+    """
+    shared, own = ({each.name: each for each in command.params} for command in (agent_info, exporter_command))
+    names = ("token", "ca_cert", "ca_path", "client_cert", "client_key", "tls_server_name", "tls_skip_verify")
+
+    assert [shared[name].to_info_dict() for name in names] == [own[name].to_info_dict() for name in names]
+
+
+class _Told:
+    """In the exporter's place: keeps what it was told, and does not listen."""
+
+    def __init__(self, settings, address, *, version):
+        self.told.append(settings)
+        raise OSError(98, "in the way")
+
+
+@pytest.fixture
+def told(monkeypatch):
+    """Return a function that runs the command and returns the settings that the exporter would get."""
+    monkeypatch.setattr(_Told, "told", [], raising=False)
+    monkeypatch.setattr("compose.exporter_command.Exporter", _Told)
+
+    def settings(*arguments, **environment):
+        code, output = refused("-server", "s1=h:1", *arguments, **environment)
+        assert "in the way" in output, (code, output)
+        return _Told.told[-1]
+
+    return settings
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "field", "value"),
+    [
+        ("-ca-path", "NOMAD_CAPATH", "ca_path", "."),
+        ("-tls-server-name", "NOMAD_TLS_SERVER_NAME", "tls_server_name", "server.global.nomad"),
+        ("-tls-skip-verify", "NOMAD_SKIP_VERIFY", "tls_skip_verify", True),
+    ],
+)
+def test_an_option_and_its_variable_mean_the_same(told, option, variable, field, value):
+    """
+    Either way the servers are asked over TLS, with what was chosen.
+    """
+    by_option = told(option, *([] if value is True else [value]))
+    by_variable = told(**{variable: "true" if value is True else value})
+
+    assert ("https", value) == (by_option.scheme, getattr(by_option.api, field))
+    assert by_option == by_variable
+
+
+def test_a_token_is_given_as_to_every_command(told):
+    """
+    The option goes before the variable; neither means TLS.
+    """
+    by_option, by_variable = told("-token", "one", NOMAD_TOKEN="two"), told(NOMAD_TOKEN="two")
+
+    assert ("one", "two") == (by_option.api.token, by_variable.api.token)
+    assert {"http"} == {by_option.scheme, by_variable.scheme}
 
 
 def test_an_empty_token_file_is_refused(tmp_path):
