@@ -94,8 +94,8 @@ class ReplicatorStatus:
 
     @property
     def log_entries(self) -> int:
-        """How many entries of the log no snapshot covers."""
-        return max(0, self.last_index - max(self.snapshot_index, FIRST_INDEX))
+        """How many entries of the log no snapshot covers, the one that the log begins with included."""
+        return max(0, self.last_index - self.snapshot_index)
 
 
 class Fsm(Protocol):

@@ -163,8 +163,7 @@ def newest_index(moment: Moment, place: str) -> Range:
 def log_entries(moment: Moment, place: str) -> Range:
     """What no snapshot covers."""
     low, high = moment.low[place], moment.high[place]
-    # The first entry is what every log begins with.
-    snapshots = {max(1, int(each["last_snapshot_index"])) for each in (low, high)}
+    snapshots = {int(each["last_snapshot_index"]) for each in (low, high)}
     return float(int(low["last_log_index"]) - max(snapshots)), float(int(high["last_log_index"]) - min(snapshots))
 
 
