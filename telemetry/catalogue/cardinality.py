@@ -123,10 +123,11 @@ _OF_A_SERVER = (
 )
 
 
-def series(metric: Metric, size: ClusterSize) -> int | None:
-    """Return how many series one agent exports of *metric* on a cluster of this size; None where labels are open.
+def series(metric: Metric, size: ClusterSize, role: Role = Role.AGENT) -> int | None:
+    """Return how many series one process exports of *metric* on a cluster of this size; None where labels are open.
 
-    A summary with all its lines is one series here; `lines` counts them.
+    The process is an agent, or of another *role*: an exporter says for each server what an agent says for itself. A
+    summary with all its lines is one series here; `lines` counts them.
     """
     words = max(1, len(metric.expansions))
     match per(metric):
@@ -165,7 +166,8 @@ def series(metric: Metric, size: ClusterSize) -> int | None:
         case Per.OTHER:
             return None
     states = size.node_states if _STATUS in metric.labels else 1
-    return many * words * states
+    servers = size.servers if role is Role.EXPORTER and "server" in metric.labels else 1
+    return many * words * states * servers
 
 
 def lines(metric: Metric, size: ClusterSize) -> int:

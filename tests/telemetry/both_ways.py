@@ -160,11 +160,11 @@ def _live(port_base: int) -> bool:
 def _predicted(seen: Seen) -> bool:
     """Print the metrics that had more series in a scrape than `telemetry.catalogue.cardinality` predicts; say if none."""
     over: dict[str, tuple[int, int]] = {}
-    for _, scrape in seen:
+    for state, scrape in seen:
         for name, many in series_by_name(scrape).items():
             entry = find(name) or find(f"{name}_count")
             assert entry is not None, "series_by_name counts what the catalogue knows"
-            most = series(entry.metric, SIZE)
+            most = series(entry.metric, SIZE, state.roles)
             if most is not None and many > most // max(1, len(entry.metric.expansions)):
                 over[name] = (max(many, over.get(name, (0, 0))[0]), most)
     print(f"predicted: {len(over)} metrics had more series than predicted for {SIZE}")

@@ -12,6 +12,7 @@ from telemetry.catalogue import (
     Role,
     broker,
     client,
+    exporter,
     find,
     job,
     outrider,
@@ -129,6 +130,16 @@ def test_a_client_that_was_made_ineligible_has_its_series_twice():
 
     assert 2 == series(client.ALLOCATED_CPU, size)
     assert 8 == series(client.HOST_CPU_IDLE, size)
+
+
+def test_an_exporter_has_a_series_for_each_server():
+    """
+    An agent says its own term, an exporter that of all five; what it says of itself it says once.
+    """
+    size = ClusterSize(servers=5)
+
+    assert (1, 5) == (series(outrider.RAFT_TERM, size), series(outrider.RAFT_TERM, size, Role.EXPORTER))
+    assert 1 == series(exporter.INFO, size, Role.EXPORTER)
 
 
 def test_a_cluster_that_cannot_be_is_refused():

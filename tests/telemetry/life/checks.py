@@ -33,6 +33,20 @@ class Lived:
         """Return what the step *name* left; nothing where it was not lived."""
         return next((record for record in self.records if record.name == name), StepRecord(name))
 
+    @property
+    def seconds(self) -> float:
+        """How long it was."""
+        return self.records[-1].ended - self.records[0].began if self.records else 0.0
+
+    @property
+    def scrapes(self) -> Iterator[tuple[str, Scrape]]:
+        """All scrapes, each with the agent's name."""
+        return (pair for record in self.records for pair in record.scrapes)
+
+    def grew(self, name: str) -> float:
+        """Return by how much the series *name* grew on all agents."""
+        return sum(record.grew(name) for record in self.records)
+
     def logged(self, text: str) -> int:
         """Return in how many lines of all logs *text* stands."""
         return sum(text in line for log in self.logs.values() for line in log.splitlines())
@@ -139,7 +153,7 @@ class Counted:
 
     def judge(self, metric: Metric, lived: Lived) -> Iterator[str]:
         """Yield a verdict for each step, and each server or label."""
-        suffix = "_count" if metric.kind in {Kind.SAMPLE, Kind.HISTOGRAM} else ""
+        suffix = _suffix(metric)
         for record in lived.records:
             wanted = self.count(lived, record)
             if wanted is None:
@@ -192,7 +206,7 @@ class Timed:
             yield _verdict(total / count, (1e-9, record.seconds), f"{record.name}, mean seconds")
 
 
-_QUIET = frozenset({"start", "jobs", "reads", "changes", "worker", "drain"})
+_QUIET = frozenset({"start", "jobs", "reads", "changes", "worker", "quiet", "drain"})
 """The steps in which no agent is killed or paused: what is measured is scraped."""
 
 
@@ -251,16 +265,78 @@ class Rose:
 
 @dataclass(frozen=True, slots=True)
 class Logged:
-    """Over the whole life the counter grew as often as *text* stands in the logs of the agents."""
+    """Over the whole life the counter grew as often as *text* stands in the logs of the agents, and *less* does not."""
 
     text: str
+    off: float = 0.0
+    less: str = ""
+
+    def judge(self, metric: Metric, lived: Lived) -> Iterator[str]:
+        """Yield one verdict."""
+        if lived.logs:
+            lines = float(lived.logged(self.text) - (lived.logged(self.less) if self.less else 0))
+            grown = sum(lived.grew(name) for name in counted_names(metric))
+            yield _verdict(grown, _widened(lines, self.off, 0.0), f"lines with {self.text!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Overall:
+    """Over the whole life the metric grew by what *said* says; of a summary or histogram its count."""
+
+    said: Callable[[Lived], Wanted]
     off: float = 0.0
 
     def judge(self, metric: Metric, lived: Lived) -> Iterator[str]:
         """Yield one verdict."""
-        grown = sum(record.grew(name) for record in lived.records for name in metric.names)
         if lived.logs:
-            yield _verdict(grown, _widened(float(lived.logged(self.text)), self.off, 0.0), f"lines with {self.text!r}")
+            grown = sum(lived.grew(name) for name in counted_names(metric))
+            yield _verdict(grown, _widened(self.said(lived), self.off, 0.0), "the whole life")
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """At each moment at which a neighbour runs it says what *oracle* says, by the labels *by*."""
+
+    oracle: Callable[[Moment], Mapping[tuple[str, ...], Wanted]]
+    by: tuple[str, ...] = ()
+    neighbour: str = "exporter"
+    off: float = 0.0
+
+    def judge(self, metric: Metric, lived: Lived) -> Iterator[str]:
+        """Yield a verdict for each series."""
+        for moment in lived.moments:
+            if self.neighbour not in moment.neighbours:
+                continue
+            wanted = self.oracle(moment)
+            shown = shown_by(metric, moment.neighbours[self.neighbour], self.by)
+            for labels in sorted({*wanted, *shown}):
+                where = f"{moment.step}, {self.neighbour} {', '.join(labels)}"
+                yield _verdict(shown.get(labels), _widened(wanted.get(labels), self.off, 0.0), where)
+
+
+@dataclass(frozen=True, slots=True)
+class Ages:
+    """From scrape to scrape the seconds grow with the script's clock, or begin anew: no older than the time between.
+
+    The agent looks at its clock some time between the script's question and its answer; *off* is for rounding.
+    """
+
+    off: float = 0.1
+
+    def judge(self, metric: Metric, lived: Lived) -> Iterator[str]:
+        """Yield a verdict for each pair of scrapes of an agent in a step in which nothing is killed."""
+        for record in lived.records:
+            before: dict[str, tuple[float, tuple[float, float]]] = {}
+            for (place, scrape), (asked, answered) in zip(record.scrapes, record.times, strict=True):
+                value = scrape.value(metric.name)
+                if value is None or record.name not in _QUIET:
+                    continue
+                if place in before:
+                    last, (asked_before, answered_before) = before[place]
+                    least, most = asked - answered_before - self.off, answered - asked_before + self.off
+                    anew = value <= most
+                    yield "" if anew else _verdict(value - last, (least, most), f"{record.name}, {place}, growth")
+                before[place] = value, (asked, answered)
 
 
 @dataclass(frozen=True, slots=True)
@@ -295,6 +371,15 @@ class Proven:
 
     test: str
     why: str
+
+
+def _suffix(metric: Metric) -> str:
+    return "_count" if metric.kind in {Kind.SAMPLE, Kind.HISTOGRAM} else ""
+
+
+def counted_names(metric: Metric) -> list[str]:
+    """Return the names of the series that count how often something happened."""
+    return [name + _suffix(metric) for name in metric.names]
 
 
 def shown_by(

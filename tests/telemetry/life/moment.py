@@ -1,7 +1,7 @@
 """A moment at which nothing happens: what each agent exported, and what the API and the machine said beside it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
@@ -49,13 +49,15 @@ class Moment:
     configs: Mapping[str, Mapping[str, Any]]
     ports: Mapping[str, Mapping[str, int]]
     processes: Mapping[str, Process]
-    host: Host
+    hosts: tuple[Host, Host]
+    """As it was before and after the scrapes."""
     nodes: tuple[Mapping[str, Any], ...]
     jobs: tuple[Mapping[str, Any], ...]
     allocs: tuple[Mapping[str, Any], ...]
     evals: tuple[Mapping[str, Any], ...]
     node_bodies: Mapping[str, Mapping[str, Any]]
-    voters: int
+    configuration: Mapping[str, bool]
+    """The servers of the Raft group by name, and whether each votes."""
     answering: Mapping[str, float]
     """Since when each agent's process answers, Unix seconds."""
     held: Mapping[str, int]
@@ -64,6 +66,18 @@ class Moment:
     """The files of each server's log and snapshots: bytes, and when they were written."""
     usage: Mapping[str, tuple[float, float, int, int]]
     """By allocation: seconds in user mode and in the kernel, resident and swapped bytes of its processes."""
+    neighbours: Mapping[str, Scrape] = field(default_factory=dict)
+    """What the exporter and the discovery said, where they ran."""
+
+    @property
+    def voters(self) -> int:
+        """How many servers vote."""
+        return sum(self.configuration.values())
+
+    @property
+    def voters_alive(self) -> int:
+        """How many of them run."""
+        return sum(votes and name in self.scrapes for name, votes in self.configuration.items())
 
     @property
     def servers(self) -> list[str]:

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from telemetry.catalogue import metrics_of, rpc
+from telemetry.catalogue import Metric, metrics_of, outrider, raft, rpc
 from tests.telemetry.life.checks import Count, Lived, Range, Wanted
 from tests.telemetry.life.moment import Moment, Process
 from tests.telemetry.life.record import STEADY, StepRecord
@@ -180,9 +180,31 @@ def snapshot_age(moment: Moment, place: str) -> Range:
     return moment.wall - moment.answering[place], moment.wall - moment.processes[place].started
 
 
-def alive(moment: Moment) -> int:
-    """Return how many servers run."""
-    return len(moment.servers)
+def is_healthy(moment: Moment) -> float:
+    """Whether every server of the group runs."""
+    return float(moment.configuration.keys() <= set(moment.servers))
+
+
+def failure_tolerance(moment: Moment) -> float:
+    """How many voters that run there are beyond a majority."""
+    return max(0.0, float(moment.voters_alive - moment.voters // 2 - 1))
+
+
+def voters_healthy(moment: Moment, place: str) -> float:
+    """A leader knows all that run and vote, another server itself and its leader."""
+    if place == moment.leader:
+        return float(moment.voters_alive)
+    return 1.0 + moment.configuration.get(place, False)
+
+
+def own(metric: Metric) -> Callable[[Moment], LABELLED]:
+    """What each server says of itself, for an exporter to say the same."""
+
+    def said(moment: Moment) -> LABELLED:
+        values = {(name,): moment.scrapes[name].value(metric.name) for name in moment.servers}
+        return {labels: value for labels, value in values.items() if value is not None}
+
+    return said
 
 
 def connected_servers(moment: Moment, place: str) -> float:
@@ -222,13 +244,22 @@ def _base(name: str, kinds: Mapping[str, str]) -> str:
 
 
 def disk(field: int) -> Oracle:
-    """A figure of each file system."""
-    return on_clients(lambda moment, place: {(name,): float(each[field]) for name, each in moment.host.disks.items()})
+    """A figure of each file system, which others may fill and empty while the agents are scraped."""
+
+    def said(moment: Moment, place: str) -> LABELLED:
+        before, after = (host.disks for host in moment.hosts)
+        return {(name,): _between(before[name][field], after[name][field]) for name in before.keys() & after.keys()}
+
+    return on_clients(said)
+
+
+def _between(before: float, after: float) -> Range:
+    return float(min(before, after)), float(max(before, after))
 
 
 def memory(field: str) -> Oracle:
-    """A figure of the machine's memory."""
-    return on_clients(lambda moment, place: float(moment.host.memory[field]))
+    """A figure of the machine's memory, of which others may take and give back while the agents are scraped."""
+    return on_clients(lambda moment, place: _between(*(host.memory[field] for host in moment.hosts)))
 
 
 def of_allocs(said: Callable[[Moment, str], Wanted]) -> Oracle:
@@ -244,6 +275,10 @@ def of_allocs(said: Callable[[Moment, str], Wanted]) -> Oracle:
 # What the script did.
 
 
+def _is_quiet(record: StepRecord) -> bool:
+    return record.is_steady and record.name == "quiet"
+
+
 def _is_of(record: StepRecord, steps: tuple[str, ...]) -> bool:
     """Say whether the step is one of *steps*, and undisturbed where they are the steady ones."""
     return record.is_steady if steps is STEADY else record.name in steps
@@ -251,7 +286,14 @@ def _is_of(record: StepRecord, steps: tuple[str, ...]) -> bool:
 
 def asked(*calls: str, steps: tuple[str, ...] = STEADY) -> Count:
     """As often as the script asked that in a step, the other agents never."""
-    return lambda lived, record: sum(record.asked[call] for call in calls) if _is_of(record, steps) else None
+
+    def count(lived: Lived, record: StepRecord) -> Range | None:
+        if not _is_of(record, steps):
+            return None
+        done = float(sum(record.asked[call] for call in calls))
+        return done, done + sum(record.unsure[call] for call in calls)
+
+    return count
 
 
 def asked_over_rpc(*calls: str, others: bool = False) -> Count:
@@ -285,10 +327,8 @@ def entries(lived: Lived, record: StepRecord) -> float | None:
 
 
 def per_second(least: float, most: float) -> Count:
-    """So many times a second, in the long step in which nothing disturbs."""
-    return lambda lived, record: (
-        (least * record.seconds, most * record.seconds) if record.is_steady and record.name == "worker" else None
-    )
+    """So many times a second, in the step that is lived until nothing disturbs it."""
+    return lambda lived, record: (least * record.seconds, most * record.seconds) if _is_quiet(record) else None
 
 
 def in_step(name: str, wanted: Wanted) -> Count:
@@ -384,7 +424,7 @@ def core_ticks(lived: Lived, record: StepRecord, place: str) -> LABELLED | None:
 
 def ticks_added_up(lived: Lived, record: StepRecord) -> Range | None:
     """The busy ticks of both clients' cores, added up once a second, or somewhat less often on a busy machine."""
-    if not record.is_steady or record.name != "worker":
+    if not _is_quiet(record):
         return None
     ticks = sum((core_ticks(lived, record, "client-1") or {}).values()) * record.seconds * 2
     return 0.4 * ticks, 1.3 * ticks
@@ -414,7 +454,7 @@ def busy_ticks(lived: Lived, record: StepRecord, place: str) -> LABELLED | None:
 
 def busy_ticks_added_up(lived: Lived, record: StepRecord) -> Range | None:
     """The ticks of all tasks, of which the busy one has nearly all, added up as `ticks_added_up`."""
-    if not record.is_steady or record.name != "worker":
+    if not _is_quiet(record):
         return None
     ticks = sum(
         sum((busy_ticks(lived, record, place) or {}).values()) * record.seconds for place in ("client-1", "client-2")
@@ -440,6 +480,33 @@ def pauses(record: StepRecord, place: str) -> Range:
 ANYTHING = (0.0, INFINITE)
 
 
+# What happened over the whole life.
+
+
+def barriers(lived: Lived) -> Range:
+    """One barrier at the start of each leadership, and one a minute."""
+    began = lived.logged("leadership acquired")
+    return float(began - lived.logged("leadership not established") - 1), began + lived.seconds / 60 + 1
+
+
+def campaigns(lived: Lived) -> Range:
+    """Each campaign is for a term of its own, unless servers stand at once."""
+    terms = max((scrape.value(outrider.RAFT_TERM.name) or 0.0 for _, scrape in lived.scrapes), default=0.0)
+    return terms - 2, 2 * terms
+
+
+def votes_asked(lived: Lived) -> Range:
+    """Each campaign asks two others, of which one may be dead or slow; at the start the script does not look yet."""
+    stood = lived.grew(raft.CANDIDATE_ELECT_SELF.name + "_count")
+    return 0.5 * stood, 2.0 * stood
+
+
+def rounds(lived: Lived) -> Range:
+    """A server asks whether it may stand whenever it is a candidate, but for the one that the leader names."""
+    stood = lived.grew(raft.STATE_CANDIDATE.name)
+    return stood - lived.logged("from=leader"), stood
+
+
 def oldest_entry_ms(moment: Moment, place: str) -> Range | None:
     """Since the servers made the log's first entries as they started; nothing is known once the log was cut."""
     if place != moment.leader or int(moment.high[place]["last_snapshot_index"]):
@@ -461,13 +528,17 @@ def evals_acknowledged(lived: Lived, record: StepRecord) -> float | None:
     return None if finished is None else finished + record.grew("nomad_nomad_worker_reblock_eval_count")
 
 
-def _calls(*names: str) -> Callable[[StepRecord], float]:
-    return lambda record: sum(record.grew(f"nomad_nomad_{name}_count") for name in names)
+def by_followers(*names: str, script: tuple[str, ...] = ()) -> Count:
+    """As often as the workers of the servers that do not lead counted it, and the script did: theirs go over the network."""
 
+    def count(lived: Lived, record: StepRecord) -> float | None:
+        if not record.is_steady:
+            return None
+        workers = (name for name in record.servers if name != record.leader)
+        theirs = sum(record.grew(f"nomad_nomad_worker_{name}_count", place) for place in workers for name in names)
+        return theirs + sum(record.asked[call] for call in script)
 
-def at_most(*names: str) -> Count:
-    """Of the calls that the leader answered, those that came from another server or the script, so not all."""
-    return lambda lived, record: (1.0, _calls(*names)(record)) if record.is_steady and record.name == "worker" else None
+    return count
 
 
 def sum_of_rates(lived: Lived, record: StepRecord) -> float | None:

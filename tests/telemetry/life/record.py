@@ -8,7 +8,7 @@ from typing import Any
 from telemetry.scraped import Scrape
 from tests.telemetry.life.growth import Key
 
-STEADY = ("jobs", "reads", "changes", "worker", "drain")
+STEADY = ("jobs", "reads", "changes", "worker", "quiet", "drain")
 """The steps in which no agent is killed or paused."""
 
 
@@ -22,8 +22,14 @@ class StepRecord:
     grown: dict[str, Counter[Key]] = field(default_factory=dict)
     seen: set[str] = field(default_factory=set)
     asked: Counter[str] = field(default_factory=Counter)
+    unsure: Counter[str] = field(default_factory=Counter)
+    """Calls without an answer: whether they were carried out the script does not know."""
     took: dict[str, float] = field(default_factory=dict)
     scrapes: list[tuple[str, Scrape]] = field(default_factory=list)
+    times: list[tuple[float, float]] = field(default_factory=list)
+    """When each of the scrapes was asked for and answered, by the script's monotonic clock."""
+    leader: str = ""
+    """Who led as the step began."""
     indexes: tuple[int, int] = (0, 0)
     """The last index of the leader's log as the step began and ended."""
     evals: tuple[Mapping[str, Any], ...] = ()

@@ -267,8 +267,6 @@ SEEN_BY: dict[str, tuple[str, ...]] = {
         "nomad_nomad_fsm_node_drain_update",
     ),
     "lease": (
-        "nomad_memberlist_degraded_probe",
-        "nomad_memberlist_health_score",
         "nomad_nomad_leader_establish_leadership",
         "nomad_nomad_leader_revoke_leadership",
         "nomad_raft_barrier",
@@ -282,6 +280,14 @@ SEEN_BY: dict[str, tuple[str, ...]] = {
         "nomad_raft_transition_heartbeat_timeout",
         "nomad_raft_transition_leader_lease_timeout",
     ),
+    "member-lost": (
+        "nomad_memberlist_degraded_probe",
+        "nomad_memberlist_health_score",
+        "nomad_memberlist_msg_dead",
+        "nomad_memberlist_msg_suspect",
+        "nomad_serf_member_failed",
+        "nomad_serf_member_flap",
+    ),
     "client-lost": (
         "nomad_nomad_client_register",
         "nomad_nomad_fsm_node_status_update",
@@ -289,16 +295,12 @@ SEEN_BY: dict[str, tuple[str, ...]] = {
         "nomad_nomad_heartbeat_invalidate",
     ),
     "leader-lost": (
-        "nomad_memberlist_msg_dead",
-        "nomad_memberlist_msg_suspect",
         "nomad_raft_fsm_lastRestoreDuration",
         "nomad_raft_fsm_restore",
         "nomad_raft_fsm_snapshot",
         "nomad_raft_rpc_installSnapshot",
         "nomad_raft_snapshot_persist",
         "nomad_raft_snapshot_takeSnapshot",
-        "nomad_serf_member_failed",
-        "nomad_serf_member_flap",
         "nomad_serf_member_update",
     ),
     "leave": (

@@ -21,6 +21,9 @@ MEMORY_MB = 16
 HUGE_MB = 10_000_000
 HUGE_MHZ = 1_000_000
 """More than any client has."""
+QUIET_SECONDS = 24.0
+"""In which what happens so many times a second is counted."""
+
 READS_EACH = 2
 """How often each question is asked of each kind of agent."""
 
@@ -170,6 +173,10 @@ def _given_up(life: Life, worker: Worker, held: dict[str, Any]) -> bool:
     return True
 
 
+def _quiet(life: Life) -> None:
+    life.watch(QUIET_SECONDS)
+
+
 def _drain(life: Life) -> None:
     node = life.node_id("client-1")
     spec = {"Deadline": 60_000_000_000, "IgnoreSystemJobs": False}
@@ -211,6 +218,28 @@ def _lease(life: Life) -> None:
     life.find_leader()
     life.watch(6)
     life.moment()
+
+
+def _member_lost(life: Life) -> None:
+    """Pause a follower until gossip has given it up, and for no longer: after half a minute it would lose its vote."""
+    life.look()
+    paused = life.followers[0]
+    life.stopped.add(paused)
+    life.cluster.kill(paused, signal.SIGSTOP)
+    try:
+        life.until(lambda: _member(life, paused) == "failed", 60, f"the failure of {paused}")
+    finally:
+        life.cluster.kill(paused, signal.SIGCONT)
+        life.stopped.clear()
+    life.until(lambda: _member(life, paused) == "alive", 60, f"the return of {paused}")
+    life.find_leader()
+    life.watch(6)
+    life.moment()
+
+
+def _member(life: Life, name: str) -> str:
+    members = life.ask("Status.Members", "/v1/agent/members")["Members"]
+    return next(str(each["Status"]) for each in members if each["Name"].partition(".")[0] == name)
 
 
 def _client_lost(life: Life) -> None:
@@ -292,6 +321,7 @@ def _neighbours(life: Life) -> None:
             "what was found and read",
         )
         life.watch(6)
+        life.moment()
         life.neighbours.clear()
 
 
@@ -312,8 +342,10 @@ STEPS = (
     Step("reads", "the leader, a follower and a client are asked what an operator asks", _reads),
     Step("changes", "a client is kept from new work and let in; a job ends while another one waits for room", _changes),
     Step("worker", "the script takes an evaluation, plans too much, and gives it back until it is given up", _worker),
+    Step("quiet", "nothing happens for a while", _quiet, attempts=6),
     Step("drain", "a client is drained, and takes work again", _drain),
     Step("lease", "the followers are paused for longer than a lease", _lease),
+    Step("member-lost", "a follower is paused until gossip has given it up, and comes back", _member_lost),
     Step("client-lost", "a client is killed, and comes back after it was missed", _client_lost),
     Step("leader-lost", "the leader is killed, and comes back to a log that was cut", _leader_lost),
     Step("leave", "a server leaves", _leave),

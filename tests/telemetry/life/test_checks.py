@@ -1,20 +1,24 @@
 """Each kind of check passes what is right, refuses what is wrong, and says when it compared nothing."""
 
 from collections import Counter
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
 
-from telemetry.catalogue import broker, client, outrider, raft, runtime
+from telemetry.catalogue import broker, client, leader, outrider, raft, runtime
 from telemetry.scraped import read_exposition
 from tests.telemetry.life.checks import (
+    Ages,
     All,
     Always,
     Averaged,
+    Beside,
     Counted,
     Equals,
     Lived,
     Logged,
+    Overall,
     Reached,
     Rose,
     Timed,
@@ -113,6 +117,62 @@ def test_a_counter_is_held_against_a_count():
     assert [] == wrong(Counted(lambda whole, record: 3, each=True), raft.APPLY, life)
     assert ["jobs: 3, expected 4"] == wrong(Counted(lambda whole, record: 4), raft.APPLY, life)
     assert wrong(Counted(lambda whole, record: None), raft.APPLY, life) is None
+
+
+def test_a_counter_is_held_against_the_lines_of_logs_less_others():
+    """
+    Each line that says it counts once, and one that takes it back does not.
+    """
+    grown = {("nomad_nomad_leader_establish_leadership_count", ()): 2.0}
+    logs = {"s1": "acquired: 1\nacquired: 2\nnot established\n", "s2": "acquired: 3\n"}
+    life = replace(lived(grown=grown), logs=logs)
+
+    assert [] == wrong(Logged("acquired", less="not established"), leader.ESTABLISH_LEADERSHIP, life)
+    assert wrong(Logged("acquired"), leader.ESTABLISH_LEADERSHIP, life)
+
+
+def test_a_whole_life_is_held_against_a_range():
+    """
+    What grew in all of its steps counts.
+    """
+    life = replace(lived(grown={("nomad_raft_candidate_electSelf_count", ()): 3.0}), logs={"s1": ""})
+
+    assert [] == wrong(Overall(lambda whole: (2.0, 3.0)), raft.CANDIDATE_ELECT_SELF, life)
+    assert ["the whole life: 3, expected 4"] == wrong(Overall(lambda whole: 4.0), raft.CANDIDATE_ELECT_SELF, life)
+
+
+def test_a_neighbour_is_held_against_what_the_agents_say():
+    """
+    Each server's value must be there, be the same, and no other be there.
+    """
+    scrape = read_exposition(TERM)
+    moment = SimpleNamespace(step="neighbours", neighbours={"exporter": scrape})
+    life, without = (Lived((), (each,)) for each in (moment, SimpleNamespace(neighbours={})))
+
+    def said(wanted):
+        return wrong(Beside(lambda moment: wanted, ("server",)), outrider.RAFT_TERM, life)
+
+    assert [] == said({("s1",): 4.0})
+    assert ["neighbours, exporter s1: 4, expected 5"] == said({("s1",): 5.0})
+    assert ["neighbours, exporter s2: nothing is there, expected 4"] == said({("s1",): 4.0, ("s2",): 4.0})
+    assert ["neighbours, exporter s1: 4 is there, nothing is expected"] == said({})
+    assert wrong(Beside(lambda moment: {}), outrider.RAFT_TERM, without) is None
+
+
+@pytest.mark.parametrize(
+    ("values", "is_right"),
+    [((3.0, 13.0), True), ((3.0, 3.0 + 9.5), True), ((3.0, 4.0), True), ((30.0, 13.0), False), ((3.0, 19.0), False)],
+    ids=["grows", "a slow answer", "begins anew", "falls to what cannot be", "grows too fast"],
+)
+def test_an_age_grows_with_the_clock_or_begins_anew(values, is_right):
+    """
+    Between two answers it grows by the time between, no more and no less.
+    """
+    name = outrider.CLIENT_LAST_HEARTBEAT_SECONDS.name
+    scrapes = [("c1", read_exposition(f"{name} {value}\n")) for value in values]
+    record = StepRecord("quiet", scrapes=scrapes, times=[(0.0, 0.5), (10.0, 10.5)])
+
+    assert is_right is (wrong(Ages(), outrider.CLIENT_LAST_HEARTBEAT_SECONDS, Lived((record,), ())) == [])
 
 
 def test_a_counter_is_told_apart_by_a_label():

@@ -32,13 +32,16 @@ from telemetry.catalogue import (
 )
 from tests.telemetry.life import oracles as o
 from tests.telemetry.life.checks import (
+    Ages,
     All,
     Always,
     Averaged,
+    Beside,
     Check,
     Counted,
     Equals,
     Logged,
+    Overall,
     Proven,
     Reached,
     Rose,
@@ -84,15 +87,18 @@ def _counted(count: o.Count, *, each: bool = False, off: float = 0.0, share: flo
     return _all(Counted(count, each=each, off=off, share=share, by=by), Timed())
 
 
+def _of_both(metric: Metric, oracle: o.Oracle) -> All:
+    """What a server says of itself, and an exporter beside it says, too."""
+    return _all(Equals(oracle), Beside(o.own(metric), ("server",)))
+
+
 def _over_rpc(*calls: str, others: bool = False) -> Counted:
     return Counted(o.asked_over_rpc(*calls, others=others))
 
 
 _AUTOPILOT: dict[Metric, Check] = {
-    autopilot.HEALTHY: Equals(o.on_leader(lambda moment: float(o.alive(moment) == moment.voters))),
-    autopilot.FAILURE_TOLERANCE: Equals(
-        o.on_leader(lambda moment: max(0.0, float(o.alive(moment) - moment.voters // 2 - 1)))
-    ),
+    autopilot.HEALTHY: Equals(o.on_leader(o.is_healthy)),
+    autopilot.FAILURE_TOLERANCE: Equals(o.on_leader(o.failure_tolerance)),
 }
 
 _BROKER: dict[Metric, Check] = {
@@ -122,7 +128,7 @@ _BROKER: dict[Metric, Check] = {
 }
 
 _HOST: dict[Metric, Check] = {
-    client.UPTIME: Equals(o.on_clients(lambda moment, place: moment.wall - moment.host.booted), off=20.0),
+    client.UPTIME: Equals(o.on_clients(lambda moment, place: moment.wall - moment.hosts[1].booted), off=20.0),
     client.HOST_CPU_USER: _averaged(o.core_percent(0)),
     client.HOST_CPU_SYSTEM: _averaged(o.core_percent(1)),
     client.HOST_CPU_IDLE: _averaged(o.core_percent(2)),
@@ -234,26 +240,26 @@ _JOB: dict[Metric, Check] = {
     job.SUMMARY_FAILED: Equals(o.summary("failed"), by=("job", "task_group")),
     job.SUMMARY_UNKNOWN: Equals(o.summary("unknown"), by=("job", "task_group")),
     job.SUMMARY_LOST: Equals(o.summary("lost"), by=("job", "task_group")),
-    leader.ESTABLISH_LEADERSHIP: Counted(o.in_step("leader-lost", (1, 4))),
-    leader.REVOKE_LEADERSHIP: Counted(o.in_step("lease", (1, 4))),
-    leader.BARRIER: Timed(),
+    leader.ESTABLISH_LEADERSHIP: Logged("leadership acquired", less="leadership not established", off=1.0),
+    leader.REVOKE_LEADERSHIP: Logged("cluster leadership lost", off=1.0),
+    leader.BARRIER: _all(Overall(o.barriers), Timed()),
 }
 
 _SERVER: dict[Metric, Check] = {
     outrider.AGENT_INFO: Equals(lambda moment, place: {(place, moment.roles[place]): 1.0}, by=("node", "role")),
     outrider.SERVER_HAS_LEADER: _all(Equals(o.on_servers(lambda moment, place: 1.0)), Reached("lease", most=0.0)),
-    outrider.SERVER_IS_LEADER: Equals(o.leader_else(lambda moment: 1.0)),
-    outrider.RAFT_TERM: Equals(o.stats("term")),
-    outrider.RAFT_VOTERS: Equals(o.on_servers(lambda moment, place: float(moment.voters))),
-    outrider.RAFT_VOTERS_HEALTHY: Equals(o.leader_else(lambda moment: float(o.alive(moment)), 2.0)),
+    outrider.SERVER_IS_LEADER: _of_both(outrider.SERVER_IS_LEADER, o.leader_else(lambda moment: 1.0)),
+    outrider.RAFT_TERM: _of_both(outrider.RAFT_TERM, o.stats("term")),
+    outrider.RAFT_VOTERS: _of_both(outrider.RAFT_VOTERS, o.on_servers(lambda moment, place: float(moment.voters))),
+    outrider.RAFT_VOTERS_HEALTHY: _of_both(outrider.RAFT_VOTERS_HEALTHY, o.on_servers(o.voters_healthy)),
     outrider.RAFT_LAST_CONTACT_SECONDS: _all(
         Equals(o.on_servers(lambda moment, place: (0.0, 1.0))), Reached("lease", least=1.0)
     ),
     outrider.RAFT_TICK_LATENESS_SECONDS: _all(Always(0.0, 120.0), Reached("lease", least=2.0)),
-    outrider.RAFT_LAST_INDEX: Equals(o.stats("last_log_index")),
-    outrider.RAFT_COMMIT_INDEX: Equals(o.stats("commit_index")),
-    outrider.RAFT_APPLIED_INDEX: Equals(o.stats("applied_index")),
-    outrider.RAFT_LOG_ENTRIES: Equals(o.on_servers(o.log_entries)),
+    outrider.RAFT_LAST_INDEX: _of_both(outrider.RAFT_LAST_INDEX, o.stats("last_log_index")),
+    outrider.RAFT_COMMIT_INDEX: _of_both(outrider.RAFT_COMMIT_INDEX, o.stats("commit_index")),
+    outrider.RAFT_APPLIED_INDEX: _of_both(outrider.RAFT_APPLIED_INDEX, o.stats("applied_index")),
+    outrider.RAFT_LOG_ENTRIES: _of_both(outrider.RAFT_LOG_ENTRIES, o.on_servers(o.log_entries)),
     outrider.RAFT_LOG_BYTES: Equals(o.on_servers(o.log_bytes), share=0.02),
     outrider.RAFT_SNAPSHOT_AGE_SECONDS: Equals(o.on_servers(o.snapshot_age), off=5.0),
     serf.MEMBER_JOIN: Logged("type=member-join ", off=2.0),
@@ -263,7 +269,7 @@ _SERVER: dict[Metric, Check] = {
     serf.MEMBER_UPDATE: Logged("type=member-update ", off=1.0),
     memberlist.MSG_SUSPECT: Logged("type=member-suspected ", off=2.0),
     memberlist.NODE_INSTANCES: Reached("start", least=3.0),
-    memberlist.HEALTH_SCORE: Reached("lease", least=1.0),
+    memberlist.HEALTH_SCORE: Reached("member-lost", least=1.0),
     outrider.RAFT_ELECTIONS_TOTAL: Logged("entering leader state"),
     outrider.RAFT_LEASE_LOSSES_TOTAL: Logged("leader lease timeout"),
     outrider.EVALUATIONS_FAILED_TOTAL: Counted(o.in_step("worker", (1, 1))),
@@ -278,7 +284,7 @@ _SERVER: dict[Metric, Check] = {
     outrider.EVALUATION_DURATION_SECONDS: _counted(o.evals_by_type, by="type"),
     outrider.PLAN_DURATION_SECONDS: _counted(o.grown_with("nomad_nomad_plan_submit_count")),
     outrider.RAFT_COMMIT_DURATION_SECONDS: _counted(o.entries, off=3.0),
-    outrider.CLIENT_LAST_HEARTBEAT_SECONDS: Always(0.0, 40.0),
+    outrider.CLIENT_LAST_HEARTBEAT_SECONDS: _all(Always(0.0, 40.0), Ages()),
     outrider.CLIENT_HEARTBEAT_TTL_SECONDS: Equals(o.on_clients(lambda moment, place: (10.0, 30.0))),
     outrider.CLIENT_SERVERS_CONNECTED: Equals(o.on_clients(o.connected_servers)),
     outrider.METRICS_SERIES: Equals(o.series_shown, share=0.1),
@@ -316,12 +322,12 @@ _RAFT: dict[Metric, Check] = {
     raft.STATE_CANDIDATE: Counted(o.in_step("lease", (1, 60))),
     raft.STATE_LEADER: Logged("entering leader state", off=1.0),
     raft.STATE_FOLLOWER: Logged("entering follower state", off=1.0),
-    raft.TRANSITION_HEARTBEAT_TIMEOUT: Counted(o.in_step("leader-lost", (1, 6))),
+    raft.TRANSITION_HEARTBEAT_TIMEOUT: Logged("reason='heartbeat timeout'", off=1.0),
     raft.TRANSITION_LEADER_LEASE_TIMEOUT: Logged("leader lease timeout", off=1.0),
-    raft.PEERS: Equals(o.on_leader(lambda moment: float(moment.voters)), may_be_gone=True),
-    raft.CANDIDATE_ELECT_SELF: Counted(o.in_step("leader-lost", (1, 12))),
-    raft.CANDIDATE_PRE_ELECT_SELF: Counted(o.in_step("leader-lost", (1, 60))),
-    raft.RPC_REQUEST_VOTE: Counted(o.in_step("leader-lost", (1, 12))),
+    raft.PEERS: Equals(o.on_leader(lambda moment: float(len(moment.configuration))), may_be_gone=True),
+    raft.CANDIDATE_ELECT_SELF: Overall(o.campaigns),
+    raft.CANDIDATE_PRE_ELECT_SELF: Overall(o.rounds, off=3.0),
+    raft.RPC_REQUEST_VOTE: Overall(o.votes_asked, off=2.0),
     raft.LEADER_LAST_CONTACT: _counted(o.per_second(1, 20)),
     raft.LEADER_DISPATCH_LOG: _all(Timed(at_once=1)),
     raft.LEADER_OLDEST_LOG_AGE: Equals(o.oldest_entry_ms, off=3_000.0),
@@ -387,10 +393,18 @@ _RPC: dict[Metric, Check] = {
     rpc.RPC_REQUEST: Counted(o.sum_of_rates, off=3.0),
     rpc.RPC_QUERY: Counted(o.sum_of_reads, off=3.0),
     rpc.RPC_EVAL_WRITE: Counted(
-        o.at_most("eval_dequeue", "eval_ack", "eval_nack", "eval_update", "eval_create", "eval_reblock")
+        o.by_followers(
+            "dequeue_eval",
+            "send_ack",
+            "update_eval",
+            "create_eval",
+            "reblock_eval",
+            script=("Eval.Dequeue", "Eval.Nack"),
+        ),
+        off=2.0 * _WORKERS,
     ),
     rpc.RPC_NODE_WRITE: _over_rpc("Node.UpdateEligibility", "Node.UpdateDrain", others=True),
-    rpc.RPC_PLAN_WRITE: Counted(o.at_most("plan_submit")),
+    rpc.RPC_PLAN_WRITE: Counted(o.by_followers("submit_plan", script=("Plan.Submit",)), off=1.0),
     rpc.EVAL_UPDATE: _counted(o.eval_updates),
     rpc.EVAL_NACK: _counted(o.asked("Eval.Nack"), off=1.0),
     rpc.RPC_ALLOC_LIST: _over_rpc("Alloc.List"),
@@ -411,10 +425,12 @@ _EXPORTER: dict[Metric, Check] = {
     exporter.INFO: Always(1.0, 1.0),
     # Two servers are left of three when it runs.
     exporter.SERVERS_WATCHED: Always(2.0, 2.0),
-    exporter.SERVER_REACHABLE: Reached("neighbours", least=1.0),
+    exporter.SERVER_REACHABLE: Beside(lambda moment: {(name,): 1.0 for name in moment.servers}, ("server",)),
     exporter.BOOTSTRAP_EXPECT: Always(3.0, 3.0),
-    exporter.AUTOPILOT_HEALTHY: Always(0.0, 0.0),
-    exporter.AUTOPILOT_FAILURE_TOLERANCE: Always(0.0, 0.0),
+    exporter.AUTOPILOT_HEALTHY: Beside(lambda moment: {(moment.leader,): o.is_healthy(moment)}, ("server",)),
+    exporter.AUTOPILOT_FAILURE_TOLERANCE: Beside(
+        lambda moment: {(moment.leader,): o.failure_tolerance(moment)}, ("server",)
+    ),
     exporter.READ_SECONDS: All((Always(0.0, 10.0), Reached("neighbours", least=1e-4))),
 }
 

@@ -98,7 +98,7 @@ class Worker:
                 calls = (client.call(self._address, m.NODE_REGISTER, request, 30.0) for _ in range(AT_ONCE))
                 answers = await asyncio.gather(*calls, return_exceptions=True)
                 written = [answer for answer in answers if isinstance(answer, m.NodeUpdateResponse)]
-                self._life.did("Node.Register", times=len(written))
+                self._life.did("Node.Register", times=len(written), unsure=len(answers) - len(written))
 
         self._call("bulk", run)
 
