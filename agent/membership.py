@@ -17,7 +17,10 @@ from agent.gossip.service import Gossip
 from agent.leader import autopilot
 from agent.leader.autopilot import Decision, Step, Word
 from agent.model.autopilot import AutopilotConfig
+from telemetry.catalogue import leader as metrics
+from telemetry.catalogue.metric import Metric
 from telemetry.clock import Clock
+from telemetry.recorder import Recorder
 
 LOOK_SECONDS = 0.2
 """Between two looks: a server that leaves waits until it is removed."""
@@ -44,6 +47,7 @@ class Membership:
         leads: Callable[[], bool],
         config: Callable[[], AutopilotConfig],
         clock: Clock,
+        recorder: Recorder,
         logger: logging.Logger,
     ) -> None:
         self._own = own
@@ -54,6 +58,7 @@ class Membership:
         self._leads = leads
         self._config = config
         self._clock = clock
+        self._recorder = recorder
         self._logger = logger
         self._tag = ""
         self._leaving = False
@@ -70,7 +75,9 @@ class Membership:
             await asyncio.sleep(LOOK_SECONDS)
             self._tell()
             if self._leads():
+                began = self._clock.monotonic()
                 await self._lead()
+                self._took(metrics.RECONCILE, began)
             else:
                 self._since.clear()
                 self._learning.clear()
@@ -150,14 +157,14 @@ class Membership:
     def _standing(
         self, key: str, peer: Peer, views: dict[str, MemberView], *, voter: bool | None, is_leader: bool = False
     ) -> autopilot.Standing:
-        now = self._clock.monotonic()
+        began = now = self._clock.monotonic()
         view = views.get(key)
         word = Word.UNKNOWN if view is None else _WORDS[view.status]
         was, since = self._since.get(key, (word, now))
         if was is not word:
             since = now
         self._since[key] = (word, since)
-        return autopilot.Standing(
+        standing = autopilot.Standing(
             key=key,
             raft_address=peer.raft_address,
             word=word,
@@ -167,6 +174,11 @@ class Membership:
             is_leader=is_leader,
             may_join=view is not None and self._may_join(key, view),
         )
+        self._took(metrics.RECONCILE_MEMBER, began)
+        return standing
+
+    def _took(self, metric: Metric, began: float) -> None:
+        self._recorder.observe(metric, (self._clock.monotonic() - began) * 1000)
 
     def _healthy_seconds(self, key: str, peer: Peer) -> float | None:
         """Return how long a server has been healthy: at most since it was added, whatever it was in a former life."""

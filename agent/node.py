@@ -209,6 +209,7 @@ class ClientAgent:
             background=self._background,
             on_change=self._changed,
             on_tally=self._telemetry.tally,
+            on_hook=lambda alloc, hook, seconds: self._telemetry.hook(self.node(), alloc, hook, seconds),
         )
 
     def _changed(self, alloc: Allocation) -> None:

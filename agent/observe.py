@@ -179,6 +179,8 @@ class ServerObserver:
             if scheduler in broker.SCHEDULER_READY.expansions:
                 put(broker.SCHEDULER_READY, float(ready), (), scheduler)
                 put(broker.SCHEDULER_UNACKED, float(unacked), (), scheduler)
+        for (namespace, job_id), seconds in duties.broker.waiting_seconds(self._clock.monotonic()).items():
+            put(broker.EVAL_WAITING, seconds, (job_id, namespace))
         blocked = duties.blocked.stats()
         put(broker.BLOCKED_TOTAL_BLOCKED, float(blocked.blocked))
         put(broker.BLOCKED_TOTAL_ESCAPED, float(blocked.escaped))

@@ -297,6 +297,7 @@ class ServerAgent:
             propose=self.propose,
             barrier=lambda: self.replicator.barrier(BARRIER_SECONDS),
             state=lambda: self.replicated.state,
+            wait_for_index=self.replicated.wait_for_index,
             new_id=_new_id,
             clock=self._clock,
             recorder=self._recorder,
@@ -344,7 +345,8 @@ class ServerAgent:
             return None
         return Membership(
             self._identity.peer, self._config.region, self.gossip, self.replicator, self.health,
-            lambda: self.duties.established, lambda: self.replicated.state.autopilot, self._clock, logging.getLogger("nomad.autopilot"),
+            lambda: self.duties.established, lambda: self.replicated.state.autopilot,
+            self._clock, self._recorder, logging.getLogger("nomad.autopilot"),
         )  # fmt: skip
 
     def _make_workers(self) -> list[Worker]:

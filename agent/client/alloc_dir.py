@@ -8,12 +8,20 @@ import os
 import pwd
 import shutil
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 
 from agent.model.base import AllocID
 
 SHARED = ("data", "logs", "tmp")
 SHARED_DIR = "alloc"
+
+
+class Hook(Enum):
+    """A part of the start that is measured, in Nomad's word."""
+
+    ALLOC_DIR = "alloc_dir"
+    TASK_DIR = "task_dir"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,15 +56,18 @@ class AllocDir:
         """Where *stream*, stdout or stderr, of the task *name* goes."""
         return self.shared / "logs" / f"{name}.{stream}.0"
 
+    def build_shared(self) -> None:
+        """Make the directories that the tasks share; raises OSError."""
+        for name in SHARED:
+            (self.shared / name).mkdir(parents=True, exist_ok=True)
+
     def build(self, task: str, user: str) -> None:
-        """Make the directories that *task* needs, its own belonging to *user*; raises OSError and KeyError.
+        """Make the directories of *task* beside the shared ones, belonging to *user*; raises OSError and KeyError.
 
         Raises ValueError when the task's name would leave the allocation's directory or meet the shared one.
         """
         if task in {"", ".", "..", SHARED_DIR} or "/" in task or "\0" in task:
             raise ValueError(f"a task cannot be called {task!r}")
-        for name in SHARED:
-            (self.shared / name).mkdir(parents=True, exist_ok=True)
         owned = [self.task(task), self.local(task), self.secrets(task), self.task(task) / "tmp"]
         for path in owned:
             path.mkdir(exist_ok=True, mode=0o700 if path == self.secrets(task) else 0o755)

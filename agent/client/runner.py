@@ -13,7 +13,7 @@ from typing import assert_never
 import msgspec
 
 from agent.client import alloc_runner, task_runner
-from agent.client.alloc_dir import AllocDir
+from agent.client.alloc_dir import AllocDir, Hook
 from agent.client.drivers.base import Driver, DriverError, TaskHandle, TaskSpec
 from agent.client.environment import TaskPaths, Words, task_env
 from agent.client.settings import ClientSettings
@@ -48,7 +48,10 @@ from telemetry.clock import Clock
 
 @dataclass(frozen=True, slots=True)
 class RunnerContext:
-    """What all runners of a client share; *on_change* and *on_tally* are called on the event loop."""
+    """What all runners of a client share; *on_change*, *on_tally* and *on_hook* are called on the event loop.
+
+    *on_hook* is told how many seconds each hook took that succeeded.
+    """
 
     settings: ClientSettings
     drivers: Mapping[str, Driver]
@@ -60,6 +63,7 @@ class RunnerContext:
     background: Tasks
     on_change: Callable[[Allocation], None]
     on_tally: Callable[[Allocation, str, Tally], None]
+    on_hook: Callable[[Allocation, Hook, float], None]
 
 
 class AllocRunner:
@@ -75,6 +79,8 @@ class AllocRunner:
         self._lives = {name: (lives or {}).get(name, TaskLife()) for name in self._tasks}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._dir = AllocDir.of(context.settings.alloc_dir, alloc.id)
+        self._shared_made = False
+        self._making_shared = asyncio.Lock()
         self._killed = False
 
     @property
@@ -215,6 +221,7 @@ class AllocRunner:
         task = self._tasks[name]
         try:
             driver = self._driver(task)
+            await self._make_directories(task)
             spec = await asyncio.to_thread(self._spec, task)
         except (OSError, ValueError, KeyError) as error:
             self.post(name, SetupFailed(f"{error}"))
@@ -225,6 +232,27 @@ class AllocRunner:
             self.post(name, StartFailed(str(error), error.recoverable))
             return
         self.post(name, Started(handle))
+
+    async def _make_directories(self, task: Task) -> None:
+        """Make the task's directories, and before them, once, those that all tasks share; raises as `AllocDir.build`."""
+        missing = alloc_runner.unsupported(task)
+        if missing:
+            raise ValueError(f"this client has no support for: {', '.join(missing)}")
+        async with self._making_shared:
+            if not self._shared_made:
+                await self._hook(Hook.ALLOC_DIR, self._dir.build_shared)
+                self._shared_made = True
+        await self._hook(Hook.TASK_DIR, partial(self._dir.build, task.name, task.user))
+
+    async def _hook(self, hook: Hook, run: Callable[[], None]) -> None:
+        clock = self._context.clock
+
+        def timed() -> float:
+            began = clock.monotonic()
+            run()
+            return clock.monotonic() - began
+
+        self._context.on_hook(self._alloc, hook, await asyncio.to_thread(timed))
 
     async def _wait(self, name: str, handle: TaskHandle) -> None:
         driver = self._context.drivers.get(handle.driver) or self._driver(self._tasks[name])
@@ -244,11 +272,7 @@ class AllocRunner:
         self._driver(self._tasks[name]).signal(handle, number)
 
     def _spec(self, task: Task) -> TaskSpec:
-        """Make the directories and the words of one run; raises OSError, ValueError and KeyError."""
-        missing = alloc_runner.unsupported(task)
-        if missing:
-            raise ValueError(f"this client has no support for: {', '.join(missing)}")
-        self._dir.build(task.name, task.user)
+        """Return the words of one run; raises OSError, ValueError and KeyError."""
         paths = TaskPaths(
             alloc=str(self._dir.shared),
             local=str(self._dir.local(task.name)),

@@ -39,6 +39,7 @@ class ClientSettings:
     kill_timeout_max_seconds: float = KILL_TIMEOUT_MAX_SECONDS
     publish_allocation_metrics: bool = False
     publish_node_metrics: bool = False
+    disable_hook_metrics: bool = False
     metadata_as_labels: bool = False
     metadata_keys: tuple[str, ...] = ()
     dev: bool = False
@@ -68,6 +69,7 @@ def settings_of(config: AgentConfig, data_dir: Path) -> ClientSettings:
         mock_enabled=client.options.get("driver.mock_driver.enable", "").lower() in {"1", "true"},
         publish_allocation_metrics=config.telemetry.publish_allocation_metrics,
         publish_node_metrics=config.telemetry.publish_node_metrics,
+        disable_hook_metrics=config.telemetry.disable_allocation_hook_metrics,
         metadata_as_labels=config.telemetry.include_alloc_metadata_in_metrics,
         metadata_keys=config.telemetry.allowed_metadata_keys_in_metrics,
         dev=config.dev,

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import psutil
 
+from agent.client.alloc_dir import Hook
 from agent.client.drivers.base import Driver, TaskHandle, TaskUsage
 from agent.client.metadata import metadata_labels
 from agent.client.runner import AllocRunner, counts
@@ -26,6 +27,11 @@ _TALLIES = {
     Tally.COMPLETE: catalogue.ALLOCS_COMPLETE,
     Tally.FAILED: catalogue.ALLOCS_FAILED,
     Tally.RESTART: catalogue.ALLOCS_RESTART,
+}
+
+_HOOKS = {
+    Hook.ALLOC_DIR: (catalogue.ALLOC_HOOK_PRERUN_ELAPSED, catalogue.ALLOC_HOOK_PRERUN_SUCCESS),
+    Hook.TASK_DIR: (catalogue.TASK_HOOK_PRESTART_ELAPSED, catalogue.TASK_HOOK_PRESTART_SUCCESS),
 }
 
 TaskKey = tuple[AllocID, str]
@@ -108,6 +114,15 @@ class ClientTelemetry:
     def tally(self, alloc: Allocation, task: str, tally: Tally) -> None:
         """Count a moment in a task's life."""
         self._recorder.add(_TALLIES[tally], labels=self._task_labels(alloc, task))
+
+    def hook(self, node: Node, alloc: Allocation, hook: Hook, seconds: float) -> None:
+        """Measure a part of a start that succeeded."""
+        if self._settings.disable_hook_metrics:
+            return
+        elapsed, succeeded = _HOOKS[hook]
+        labels = (node.datacenter, hook.value, alloc.namespace, node.node_class or "none", node.id, node.node_pool)
+        self._recorder.observe(elapsed, seconds * 1000, labels)
+        self._recorder.add(succeeded, labels=labels)
 
     async def collect(self, node: Node, runners: Mapping[AllocID, AllocRunner]) -> None:
         """Look at the host and the tasks, off the event loop, and emit what is published."""

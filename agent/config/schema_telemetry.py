@@ -77,10 +77,10 @@ TELEMETRY = BlockSpec(
             "leaves out nomad_nomad_job_summary_* of jobs that were dispatched",
         ),
         moot("disable_quota_utilization_metrics", "there are no quotas, and so no series of them", Kind.BOOL),
-        moot(
+        working(
             "disable_allocation_hook_metrics",
-            "allocations have no hooks that are measured, and so no series of them",
             Kind.BOOL,
+            "leaves out nomad_client_alloc_hook_* and nomad_client_task_hook_*",
         ),
         moot(
             "disable_rpc_rate_metrics_labels",

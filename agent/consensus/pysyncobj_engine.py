@@ -16,6 +16,7 @@ import math
 from enum import Enum, auto
 from typing import Any, assert_never
 
+from agent.consensus.calls import call_of
 from agent.consensus.codec import (
     AppendEntries,
     AppendReply,
@@ -144,7 +145,14 @@ class Engine(MembershipCore):
             self._heard_leader_at = -math.inf
 
     def on_message(self, node: str, message: Message) -> None:
-        """Take a message of *node*."""
+        """Take a message of *node*, and answer it where it is a call."""
+        began = self._clock.monotonic()
+        self._handle(node, message)
+        call = call_of(message)
+        if call:
+            self._recorder.observe(raft.NET_RPC_RESPOND, (self._clock.monotonic() - began) * 1000, (call,))
+
+    def _handle(self, node: str, message: Message) -> None:
         if isinstance(message, AppendReply | PreVoteReply | VoteReply) and not self._is_itself(node):
             # What a new server at an old one's address has stored, or votes for, is not the old one's word.
             return

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from agent.consensus.calls import timed_decoder
 from agent.consensus.codec import COMMAND_BYTES_MAX, CommandKind
 from agent.consensus.configuration import Configuration
 from agent.consensus.engine_parts import POLL_SECONDS_MAX, Compaction, Proposal, RecentWorst, Timing
@@ -26,7 +27,7 @@ from agent.consensus.transport import TcpTransport, TransportSettings, hello_of
 from agent.consensus.wal import FileLog, MemoryLog, RaftLog, sync_folder
 from agent.errors import ConfigError, NotLeader, OutriderError, Overloaded, RequestRefused, UnknownOutcome
 from agent.tls.contexts import TlsKeeper
-from telemetry.catalogue import raft
+from telemetry.catalogue import raft, rpc
 from telemetry.clock import Clock
 from telemetry.recorder import Recorder
 
@@ -126,7 +127,13 @@ class PysyncobjReplicator:
         multiplier = settings.raft_multiplier
         transport = TcpTransport(
             TransportSettings(
-                hello, settings.bind_address, settings.peers, (0.3 * multiplier, 0.5 * multiplier), settings.tls
+                hello,
+                settings.bind_address,
+                settings.peers,
+                (0.3 * multiplier, 0.5 * multiplier),
+                settings.tls,
+                decode=timed_decoder(self._clock, self._recorder),
+                taken=lambda: self._recorder.add(rpc.RPC_RAFT_HANDOFF),
             ),
             self._clock,
             rng,

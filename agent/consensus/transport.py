@@ -71,7 +71,8 @@ _LISTEN_BACKLOG = 128
 class TransportSettings:
     """Where to listen, whom to dial. *retry_seconds* is the range of the pause between two attempts.
 
-    Without *tls* everything is plain text.
+    Without *tls* everything is plain text. *decode* reads what a peer says; *taken* is told of each connection of a
+    peer that is listened on from then on.
     """
 
     hello: Hello
@@ -79,6 +80,8 @@ class TransportSettings:
     peers: tuple[str, ...]
     retry_seconds: tuple[float, float] = (0.3, 0.5)
     tls: TlsKeeper | None = None
+    decode: Callable[[bytes], Message] = decode_message
+    taken: Callable[[], None] = lambda: None
 
 
 class TcpTransport:
@@ -457,7 +460,7 @@ class TcpTransport:
         try:
             for body in peer.reader.feed(data):
                 if peer.node is not None:
-                    self._report().on_message(peer.node, decode_message(body))
+                    self._report().on_message(peer.node, self._settings.decode(body))
                 elif not self._greet(peer, decode_handshake(body)):
                     return
                 if peer not in self._incoming:
@@ -490,6 +493,7 @@ class TcpTransport:
         peer.node = node
         peer.reader.limit_bytes = FRAME_BYTES_MAX
         self._answer(peer, Accepted())
+        self._settings.taken()
         return peer in self._incoming
 
     def _answer(self, peer: Incoming, answer: Handshake) -> None:

@@ -26,7 +26,7 @@ from agent.gossip.timings import LAN, WAN, Timings
 from agent.gossip.udp import PACKETS_MAX, GossipSockets
 from agent.gossip.wire import Address, WireError
 from agent.tasks import Tasks
-from telemetry.catalogue import memberlist, outrider
+from telemetry.catalogue import memberlist, outrider, serf
 from telemetry.clock import Clock
 from telemetry.recorder import Recorder
 from telemetry.registry import Sampled
@@ -173,7 +173,7 @@ class Gossip:
         self._leaving = True
         if not self._settings.rejoin_after_leave:
             async with self._writing_known:
-                await asyncio.to_thread(self._known.write, {})
+                await self._write_known({})
         self._carry_out(self._core.leave(self._clock.monotonic()))
         await self._departed.wait()
 
@@ -347,8 +347,14 @@ class Gossip:
             self._known_changed.clear()
             async with self._writing_known:
                 if not self._leaving:
-                    await asyncio.to_thread(self._known.write, dict(self._known.addresses))
+                    await self._write_known(dict(self._known.addresses))
             await asyncio.sleep(REMEMBER_SECONDS)
+
+    async def _write_known(self, addresses: dict[str, str]) -> None:
+        began = self._clock.monotonic()
+        await asyncio.to_thread(self._known.write, addresses)
+        if self._settings.known_file is not None:
+            self._recorder.observe(serf.SNAPSHOT_APPEND_LINE, (self._clock.monotonic() - began) * 1000)
 
     async def _join_one(self, address: Address) -> str:
         """Return why *address* could not be joined, empty when it could."""

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
-from agent.errors import NotLeader, OutriderError, UnknownOutcome
+from agent.errors import NotLeader, OutriderError, Overloaded, UnknownOutcome
 from agent.leader.blocked_evals import BlockedEvals
 from agent.leader.drainer import Drainer
 from agent.leader.eval_broker import FAILED_QUEUE, EvalBroker
@@ -41,6 +41,9 @@ IDLE_SECONDS = 1.0
 FOLLOW_UP_SECONDS_MIN = 60.0
 FOLLOW_UP_SECONDS_SPREAD = 540.0
 """An evaluation that was given up is tried again after 1 to 10 minutes, as Nomad's failed-follow-up."""
+
+PLAN_INDEX_SECONDS = 5.0
+"""How long the leader's own state may take to become as new as a plan's: longer, and its scheduler plans anew."""
 
 INVALIDATIONS_AT_ONCE = 64
 """Missed heartbeats written at the same time; a rack that dies is hundreds of them."""
@@ -289,6 +292,11 @@ class LeaderDuties:
                 _answer(pending.answer, UnknownOutcome("the plan was not finished: its leader stopped or failed"))
 
     async def _apply_plan(self, plan: Plan) -> PlanResult:
+        started = self._now()
+        # A scheduler on another server may know more than the leader has applied.
+        if not await self._around.wait_for_index(plan.snapshot_index, PLAN_INDEX_SECONDS):
+            raise Overloaded(f"index {plan.snapshot_index} was not applied within {PLAN_INDEX_SECONDS:g} s")
+        self._took(plan_metrics.WAIT_FOR_INDEX, started)
         started = self._now()
         result = evaluate_plan(self._around.state(), plan)
         self._took(plan_metrics.EVALUATE, started)

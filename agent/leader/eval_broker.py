@@ -208,6 +208,17 @@ class EvalBroker:
             by_scheduler={name: (ready, unacked) for name, (ready, unacked) in by_scheduler.items()},
         )
 
+    def waiting_seconds(self, now: float) -> dict[JobKey, float]:
+        """Return how long the next evaluation of each job is yet to wait that is not to be worked on before a time.
+
+        What waits because it was given back is not among them.
+        """
+        due: dict[JobKey, float] = {}
+        for at, _, evaluation in self._waiting:
+            if evaluation.wait_until and evaluation.id not in self._deliveries:
+                due[evaluation.job_key] = min(at, due.get(evaluation.job_key, at))
+        return {key: max(0.0, at - now) for key, at in due.items()}
+
     def check_invariants(self) -> None:
         """Assert what must hold at any time: each job has one active evaluation, each evaluation one place."""
         ready = [entry[2].id for queue in self._ready.values() for entry in queue.heap]

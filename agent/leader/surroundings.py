@@ -20,6 +20,8 @@ class Surroundings:
     propose: Propose
     barrier: Callable[[], Awaitable[None]]
     state: Callable[[], State]
+    wait_for_index: Callable[[int, float], Awaitable[bool]]
+    """Return True once an index is applied here, False when that took longer than so many seconds."""
     new_id: Callable[[], str]
     clock: Clock
     recorder: Recorder

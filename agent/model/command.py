@@ -146,6 +146,7 @@ class DeleteEvals(Command, tag="delete_eval", frozen=True):
 class UpdateAutopilot(Command, tag="autopilot", frozen=True):
     """An operator changes autopilot; with `check_index` only if the settings were last modified at it."""
 
+    kind: ClassVar[str] = "autopilot"
     config: AutopilotConfig
     check_index: int | None = None
 

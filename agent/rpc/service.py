@@ -75,16 +75,18 @@ _RATES: dict[str, Metric] = {
     "Operator.RaftGetConfiguration": catalogue.RPC_OPERATOR_READ,
     "Operator.ServerHealth": catalogue.RPC_OPERATOR_READ,
     "Operator.SnapshotSave": catalogue.RPC_OPERATOR_READ,
+    "Operator.AutopilotSetConfiguration": catalogue.RPC_OPERATOR_WRITE,
+    "Operator.RaftRemovePeer": catalogue.RPC_OPERATOR_WRITE,
+    "Operator.SnapshotStage": catalogue.RPC_OPERATOR_WRITE,
+    "Operator.SnapshotRestore": catalogue.RPC_OPERATOR_WRITE,
+    "Operator.TransferLeadershipToPeer": catalogue.RPC_OPERATOR_WRITE,
     "Plan.Submit": catalogue.RPC_PLAN_WRITE,
     "Status.Leader": catalogue.RPC_STATUS_READ,
     "Status.Ping": catalogue.RPC_STATUS_READ,
     "Status.Peers": catalogue.RPC_STATUS_LIST,
     "Status.Members": catalogue.RPC_STATUS_LIST,
 }
-"""Which rate a call belongs to. Source: Nomad, nomad/*_endpoint.go, MeasureRPCRate.
-
-What an operator changes is among all requests alone: no Nomad was seen to export a series of its own for it.
-"""
+"""Which rate a call belongs to: each call has one. Source: Nomad, nomad/*_endpoint.go, MeasureRPCRate."""
 
 _Handler = Callable[[bytes, Any], Awaitable[bytes]]
 

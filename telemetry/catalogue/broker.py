@@ -1,6 +1,6 @@
 """The evaluation broker and the blocked evaluations: work that waits for a scheduler or for capacity."""
 
-from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
 
 CORE = "_core"
 """The scheduler by which a Nomad tidies up after itself; our agent has none."""
@@ -121,7 +121,6 @@ EVAL_WAITING = Metric(
     meaning="Seconds until the delayed evaluation of a job is due; on the leader.",
     source=_BROKER_GO,
     key="nomad.nomad.broker.eval_waiting",
-    absent=Absent.SCHEDULING,
 )
 WAIT_TIME = _evaluation_time(
     "nomad_nomad_broker_wait_time",

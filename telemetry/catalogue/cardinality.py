@@ -20,8 +20,8 @@ _TRIGGERS = 2
 """Of evaluations that a job has within a minute; a registration and one more, in every recorded scrape."""
 _HOOKS = 16
 """Hooks around an allocation or task of a Nomad 2.0.5; 14 and 13 were recorded."""
-_RAFT_CALLS = 2
-"""Kinds of Raft calls in a steady state: entries and heartbeats; votes and snapshots come for a minute."""
+_RAFT_CALLS = 6
+"""Kinds of Raft calls: entries and heartbeats; votes, questions before them, snapshots and hand-overs for a minute."""
 _MEMBER_STATES = 4
 _SCHEDULERS = 5
 """Service, batch, system, sysbatch, and the leader's own."""

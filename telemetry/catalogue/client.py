@@ -73,7 +73,7 @@ def _task(name: str, kind: Kind, unit: Unit, meaning: str, key: str = "") -> Met
 
 
 def _seldom(
-    absent: Absent,
+    absent: Absent | None,
     name: str,
     kind: Kind,
     unit: Unit,
@@ -246,20 +246,20 @@ ALLOCS_MEMORY_ALLOCATED = _task(
 ALLOCS_MEMORY_RSS = _task("nomad_client_allocs_memory_rss", Kind.GAUGE, Unit.BYTES, "Memory a task holds.")
 ALLOCS_MEMORY_SWAP = _task("nomad_client_allocs_memory_swap", Kind.GAUGE, Unit.BYTES, "Swap a task holds.")
 
-# Only a real Nomad: hooks around allocations and tasks, and the calls a client answers.
+# Hooks around allocations and tasks; and, of a real Nomad only, the calls a client answers.
 
 ALLOC_HOOK_PRERUN_ELAPSED = _seldom(
-    Absent.HOOKS,
+    None,
     "nomad_client_alloc_hook_prerun_elapsed",
     Kind.SAMPLE,
     Unit.MILLISECONDS,
-    "One hook before an allocation runs.",
+    "One hook before an allocation runs; our agent has one, `alloc_dir`, which makes its directories.",
     "nomad.client.alloc_hook.prerun.elapsed",
     "client/allocrunner/alloc_runner_hooks.go",
     _HOOK_LABELS,
 )
 ALLOC_HOOK_PRERUN_SUCCESS = _seldom(
-    Absent.HOOKS,
+    None,
     "nomad_client_alloc_hook_prerun_success",
     Kind.COUNTER,
     Unit.COUNT,
@@ -269,17 +269,17 @@ ALLOC_HOOK_PRERUN_SUCCESS = _seldom(
     _HOOK_LABELS,
 )
 TASK_HOOK_PRESTART_ELAPSED = _seldom(
-    Absent.HOOKS,
+    None,
     "nomad_client_task_hook_prestart_elapsed",
     Kind.SAMPLE,
     Unit.MILLISECONDS,
-    "One hook before a task starts.",
+    "One hook before a task starts; our agent has one, `task_dir`, which makes its directories.",
     "nomad.client.task_hook.prestart.elapsed",
     "client/allocrunner/taskrunner/task_runner_hooks.go",
     _HOOK_LABELS,
 )
 TASK_HOOK_PRESTART_SUCCESS = _seldom(
-    Absent.HOOKS,
+    None,
     "nomad_client_task_hook_prestart_success",
     Kind.COUNTER,
     Unit.COUNT,

@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from telemetry.catalogue import broker, heartbeat, memberlist, raft, serf, state, worker
+from telemetry.catalogue import broker, client, heartbeat, leader, memberlist, raft, rpc, serf, state, worker
 from telemetry.catalogue.metric import Metric
 
 
@@ -60,6 +60,31 @@ SIZE = Deviation(
     "says a wrong number, over two billion",
     "says the bytes of the state that it sends",
 )
+HOOKS = Deviation(
+    (
+        client.ALLOC_HOOK_PRERUN_ELAPSED,
+        client.ALLOC_HOOK_PRERUN_SUCCESS,
+        client.TASK_HOOK_PRESTART_ELAPSED,
+        client.TASK_HOOK_PRESTART_SUCCESS,
+    ),
+    "measures 14 hooks around an allocation and 13 around a task",
+    "has one of each, `alloc_dir` and `task_dir`; that of a task again at each restart",
+)
+RECONCILED = Deviation(
+    (leader.RECONCILE, leader.RECONCILE_MEMBER),
+    "compares all members at the start of a leadership and each minute, and one when it changes",
+    "compares all of them five times a second, so that a server that leaves need not wait",
+)
+KNOWN_MEMBERS = Deviation(
+    (serf.SNAPSHOT_APPEND_LINE,),
+    "appends a line to the file of known members, and in time with each clock of gossip",
+    "writes the file anew when a member comes or goes, synced to disk",
+)
+RAFT_CONNECTIONS = Deviation(
+    (rpc.RPC_RAFT_HANDOFF,),
+    "counts the connections of its one port that turn out to carry Raft",
+    "counts those that its Raft port took from a server of the group",
+)
 
 DEVIATIONS = (
     AFTER_A_START,
@@ -70,5 +95,9 @@ DEVIATIONS = (
     NO_CORE_SCHEDULER,
     SOONER,
     SIZE,
+    HOOKS,
+    RECONCILED,
+    KNOWN_MEMBERS,
+    RAFT_CONNECTIONS,
 )
 """All that are known, in the order of the document."""

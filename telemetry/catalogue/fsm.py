@@ -74,12 +74,7 @@ APPLY_WRAPPED_ROOT_KEY_UPSERT = _apply(
     "writes an encryption key",
     absent=Absent.OUTSIDE,
 )
-AUTOPILOT = _apply(
-    "nomad_nomad_fsm_autopilot",
-    "nomad.nomad.fsm.autopilot",
-    "changes the configuration of autopilot",
-    absent=Absent.CALL,
-)
+AUTOPILOT = _apply("nomad_nomad_fsm_autopilot", "nomad.nomad.fsm.autopilot", "changes the configuration of autopilot")
 CLUSTER_META = _apply(
     "nomad_nomad_fsm_cluster_meta",
     "nomad.nomad.fsm.cluster_meta",

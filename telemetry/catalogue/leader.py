@@ -1,9 +1,9 @@
 """The leader's duties: taking them up, laying them down, and reconciling members."""
 
-from telemetry.catalogue.metric import Absent, Kind, Metric, Presence, Role, Unit
+from telemetry.catalogue.metric import Kind, Metric, Presence, Role, Unit
 
 
-def _timer(name: str, present: Presence, meaning: str, key: str = "", *, absent: Absent | None = None) -> Metric:
+def _timer(name: str, present: Presence, meaning: str, key: str = "") -> Metric:
     return Metric(
         name=name,
         kind=Kind.SAMPLE,
@@ -13,7 +13,6 @@ def _timer(name: str, present: Presence, meaning: str, key: str = "", *, absent:
         meaning=meaning,
         source="nomad/leader.go",
         key=key,
-        absent=absent,
     )
 
 
@@ -37,12 +36,8 @@ BARRIER = _timer(
 RECONCILE = _timer(
     "nomad_nomad_leader_reconcile",
     Presence.LEADER_ONLY,
-    "Comparing all known members with the Raft configuration; at the start of a leadership and every 60 s.",
-    absent=Absent.MEMBERSHIP,
+    "Comparing all known members with the Raft configuration, and changing it where they differ.",
 )
 RECONCILE_MEMBER = _timer(
-    "nomad_nomad_leader_reconcileMember",
-    Presence.LEADER_ONLY,
-    "Comparing one member with the Raft configuration.",
-    absent=Absent.MEMBERSHIP,
+    "nomad_nomad_leader_reconcileMember", Presence.LEADER_ONLY, "Comparing one member with the Raft configuration."
 )

@@ -83,13 +83,11 @@ class Presence(Enum):
 class Absent(Enum):
     """Why Outrider's agent does not export what a Nomad does, or that no agent does."""
 
-    GOSSIP = "the agent's gossip has no user events, queries, coordinates or file of known members"
-    MEMBERSHIP = "the agent's voters are those configured: members do not change them"
+    GOSSIP = "the agent's gossip has no user events, queries or coordinates"
     SNAPSHOT = "the agent begins and writes the file of a snapshot in one step"
     SCHEDULING = "the agent's scheduling does not do, or not count, what is measured here yet"
     PLANS = "the agent's leader applies one plan after the other, without what is measured here"
     CALL = "the agent does not have, or not measure, such a call or command"
-    HOOKS = "the agent does not split the start of an allocation or a task into hooks"
     OUTSIDE = "of a part of Nomad that Outrider leaves out: ACL, variables, keys, enterprise"
     GO = "of the Go runtime; the agent runs in Python"
     TRANSPORT = "of the transport of hashicorp/raft; the agent has another one"

@@ -40,7 +40,6 @@ WAIT_FOR_INDEX = _timer(
     "nomad_nomad_plan_wait_for_index",
     "Waiting until the leader's own state is as new as the plan's; on the leader.",
     key="nomad.nomad.plan.wait_for_index",
-    absent=Absent.PLANS,
 )
 RAFT_DISPATCH = _timer(
     "nomad_nomad_plan_raft_dispatch",

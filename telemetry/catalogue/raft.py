@@ -248,10 +248,10 @@ RPC_INSTALL_SNAPSHOT = _snapshot(
     "nomad_raft_rpc_installSnapshot", "On a follower, receiving and loading a snapshot of the leader.", _RAFT_GO
 )
 
-# Only a real Nomad: its transport, and BoltDB under its log.
+# The transport, of which our agent measures a part, and BoltDB under a Nomad's log.
 
 
-def _transport(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Metric:
+def _transport(name: str, meaning: str, labels: tuple[str, ...] = (), absent: Absent | None = None) -> Metric:
     return _metric(
         name,
         Kind.SAMPLE,
@@ -260,7 +260,7 @@ def _transport(name: str, meaning: str, labels: tuple[str, ...] = ()) -> Metric:
         meaning,
         _TRANSPORT_GO,
         labels=labels,
-        absent=Absent.TRANSPORT,
+        absent=absent,
     )
 
 
@@ -269,10 +269,16 @@ def _bolt(name: str, kind: Kind, unit: Unit, meaning: str) -> Metric:
     return _metric(name, kind, unit, Presence.WHEN_CONFIGURED, meaning, source, absent=Absent.BOLTDB)
 
 
-NET_GET_RPC_TYPE = _transport("nomad_raft_net_getRPCType", "Waiting for and reading the first byte of a Raft call.")
+NET_GET_RPC_TYPE = _transport(
+    "nomad_raft_net_getRPCType", "Waiting for and reading the first byte of a Raft call.", absent=Absent.TRANSPORT
+)
 NET_RPC_DECODE = _transport("nomad_raft_net_rpcDecode", "Decoding a Raft call.", ("rpcType",))
-NET_RPC_ENQUEUE = _transport("nomad_raft_net_rpcEnqueue", "Handing a Raft call to the main thread.", ("rpcType",))
-NET_RPC_RESPOND = _transport("nomad_raft_net_rpcRespond", "Waiting for the answer to a Raft call.", ("rpcType",))
+NET_RPC_ENQUEUE = _transport(
+    "nomad_raft_net_rpcEnqueue", "Handing a Raft call to the main thread.", ("rpcType",), Absent.TRANSPORT
+)
+NET_RPC_RESPOND = _transport(
+    "nomad_raft_net_rpcRespond", "From a decoded Raft call to its answer, which is not sent yet.", ("rpcType",)
+)
 
 BOLTDB_FREE_PAGE_BYTES = _bolt("nomad_raft_boltdb_freePageBytes", Kind.GAUGE, Unit.BYTES, "Bytes in free pages.")
 BOLTDB_FREELIST_BYTES = _bolt("nomad_raft_boltdb_freelistBytes", Kind.GAUGE, Unit.BYTES, "Bytes that list free pages.")

@@ -164,9 +164,8 @@ RPC_ACCEPT_CONN = _count(
 RPC_RAFT_HANDOFF = _count(
     "nomad_nomad_rpc_raft_handoff",
     "nomad.nomad.rpc.raft_handoff",
-    "Connections that turned out to carry Raft and were handed to it.",
+    "Connections of other servers that were taken for Raft.",
     "nomad/rpc.go",
-    absent=Absent.TRANSPORT,
 )
 
 RPC_ALLOC_LIST = _count(
@@ -248,6 +247,12 @@ RPC_NODE_POOL_LIST = _count(
 )
 RPC_OPERATOR_READ = _count(
     "nomad_nomad_rpc_operator_read", "nomad.nomad.rpc.operator.read", "Single reads asked of the endpoint operator."
+)
+RPC_OPERATOR_WRITE = _count(
+    "nomad_nomad_rpc_operator_write",
+    "nomad.nomad.rpc.operator.write",
+    "Writes asked of the endpoint operator: autopilot, peers, leadership, snapshots.",
+    "nomad/operator_endpoint.go",
 )
 RPC_PLAN_WRITE = _count(
     "nomad_nomad_rpc_plan_write", "nomad.nomad.rpc.plan.write", "Writes asked of the endpoint plan."

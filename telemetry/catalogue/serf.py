@@ -35,8 +35,7 @@ SNAPSHOT_APPEND_LINE = _metric(
     "nomad_serf_snapshot_appendLine",
     Kind.SAMPLE,
     Unit.MILLISECONDS,
-    "Writing one line of the file of known members.",
-    absent=Absent.GOSSIP,
+    "Writing what is new of the known members to their file.",
 )
 COORDINATE_ADJUSTMENT_MS = _metric(
     "nomad_serf_coordinate_adjustment_ms",

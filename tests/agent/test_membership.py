@@ -16,6 +16,8 @@ from agent.leader.autopilot import DEAD_SECONDS
 from agent.membership import LEADERLESS_SECONDS, Membership
 from agent.model.autopilot import AutopilotConfig
 from telemetry.clock import ManualClock
+from telemetry.registry import Registry
+from telemetry.scraped import read_exposition
 
 
 def peer(name):
@@ -35,6 +37,7 @@ class World:
 
     def __init__(self):
         self.clock = ManualClock(1000.0)
+        self.registry = Registry(self.clock)
         self.views = [view("s1"), view("s2"), view("s3")]
         self.peers = [("s2", True), ("s3", True)]
         self.healthy = {"id-s2": 100.0, "id-s3": 100.0}
@@ -50,6 +53,7 @@ class World:
             lambda: self.leads,
             AutopilotConfig,
             self.clock,
+            self.registry,
             logging.getLogger("t"),
         )
 
@@ -99,6 +103,27 @@ class World:
 @pytest.fixture
 def world():
     return World()
+
+
+@pytest.mark.parametrize(("leads", "looks"), [(True, 1), (False, 0)], ids=["a leader", "a follower"])
+def test_a_leader_measures_each_comparison_and_each_member(world, monkeypatch, leads, looks):
+    """
+    One of all, and one of each of three servers; whoever does not lead compares nothing.
+    """
+    pauses = iter([0.0])
+
+    async def once(_seconds):
+        if next(pauses, None) is None:
+            raise asyncio.CancelledError
+
+    monkeypatch.setattr("agent.membership.asyncio.sleep", once)
+    world.leads = leads
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(world.membership.run())
+
+    scrape = read_exposition(world.registry.exposition().decode())
+    names = ("nomad_nomad_leader_reconcile_count", "nomad_nomad_leader_reconcileMember_count")
+    assert [looks, 3 * looks] == [scrape.value(name) or 0 for name in names]
 
 
 def test_a_group_that_is_as_gossip_says_is_left_alone(world):

@@ -63,7 +63,7 @@ def observed(look, given=None, multiplier=1.0, state=State, given_up=0):
     async def run():
         clock = ManualClock(NOW)
         around = Surroundings(
-            propose=None, barrier=None, state=state, new_id=str, clock=clock, recorder=NullRecorder(),
+            propose=None, barrier=None, state=state, wait_for_index=None, new_id=str, clock=clock, recorder=NullRecorder(),
             logger=logging.getLogger("test"), rng=random.Random(1),
         )  # fmt: skip
         duties = LeaderDuties(around, HeartbeatSettings())
@@ -246,7 +246,7 @@ def test_evaluations_to_be_given_up_are_a_queue_of_their_own():
     async def run():
         clock = ManualClock(NOW)
         around = Surroundings(
-            propose=None, barrier=None, state=State, new_id=str, clock=clock, recorder=registry,
+            propose=None, barrier=None, state=State, wait_for_index=None, new_id=str, clock=clock, recorder=registry,
             logger=logging.getLogger("test"), rng=random.Random(1),
         )  # fmt: skip
         duties = LeaderDuties(around, HeartbeatSettings())
@@ -290,7 +290,7 @@ def test_jobs_that_were_dispatched_are_summarised_unless_told_otherwise(summaris
     async def run():
         clock = ManualClock(NOW)
         around = Surroundings(
-            propose=None, barrier=None, state=lambda: state, new_id=str, clock=clock, recorder=registry,
+            propose=None, barrier=None, state=lambda: state, wait_for_index=None, new_id=str, clock=clock, recorder=registry,
             logger=logging.getLogger("test"), rng=random.Random(1),
         )  # fmt: skip
         duties = LeaderDuties(around, HeartbeatSettings())

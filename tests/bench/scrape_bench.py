@@ -155,7 +155,7 @@ def bench_sampler():
     )  # fmt: skip
     clock = ManualClock(1_000.0)
     around = Surroundings(
-        propose=None, barrier=None, state=lambda: states[0], new_id=str, clock=clock, recorder=NullRecorder(),
+        propose=None, barrier=None, state=lambda: states[0], wait_for_index=None, new_id=str, clock=clock, recorder=NullRecorder(),
         logger=logging.getLogger("bench"), rng=random.Random(1),
     )  # fmt: skip
     duties = asyncio.run(_made(LeaderDuties, around, HeartbeatSettings()))

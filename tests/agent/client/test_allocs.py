@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import logging
 import random
+from collections import Counter
 
 import msgspec
 
+from agent.client.alloc_dir import Hook
 from agent.client.allocs import AllocSync
 from agent.client.drivers.mock import MockDriver
 from agent.client.runner import RunnerContext
@@ -42,7 +44,7 @@ class Direct(Leader):
 
 
 @contextlib.asynccontextmanager
-async def syncing(tmp_path, leader):
+async def syncing(tmp_path, leader, hooks=None):
     background = Tasks(LOGGER, NullRecorder())
     context = RunnerContext(
         settings=settings_for(tmp_path),
@@ -55,6 +57,7 @@ async def syncing(tmp_path, leader):
         background=background,
         on_change=lambda alloc: sync.queue(alloc),  # noqa: PLW0108 - sync is made below, of this
         on_tally=lambda alloc, name, tally: None,
+        on_hook=lambda alloc, hook, seconds: None if hooks is None else hooks.append((hook, seconds)),
     )
     sync = AllocSync("n1", leader, context, random.Random(5))
     background.spawn("watch", sync.watch)
@@ -111,6 +114,31 @@ def test_a_server_that_lags_behind_does_not_end_tasks(tmp_path):
             return next(iter(sync.runners.values())).states["main"].state
 
     assert "running" == asyncio.run(run())
+
+
+def test_directories_are_made_once_for_an_allocation_and_once_for_each_task(tmp_path):
+    """
+    Each is a hook that took some time; a task that needs what is not there begins none.
+    """
+
+    async def run(**task):
+        leader, hooks = Direct(), []
+        alloc = allocation("n1", FOR_EVER, driver="mock_driver", **task)
+        (group,) = alloc.job.task_groups
+        second = msgspec.structs.replace(group.tasks[0], name="beside")
+        group = msgspec.structs.replace(group, tasks=[*group.tasks, second])
+        alloc = msgspec.structs.replace(alloc, job=msgspec.structs.replace(alloc.job, task_groups=[group]))
+        async with syncing(tmp_path, leader, hooks):
+            await leader.put(alloc)
+            await leader.until_status(alloc.id, "failed" if task else "running")
+        return hooks
+
+    hooks = asyncio.run(run())
+
+    assert {Hook.ALLOC_DIR: 1, Hook.TASK_DIR: 2} == Counter(hook for hook, _ in hooks)
+    assert Hook.ALLOC_DIR is hooks[0][0]
+    assert all(0 < seconds < 5 for _, seconds in hooks)
+    assert [] == asyncio.run(run(alloc_id="22222222-0000-4000-8000-000000000001", vault={"Policies": ["x"]}))
 
 
 def test_only_changed_allocations_are_fetched(tmp_path):

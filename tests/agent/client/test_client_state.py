@@ -114,6 +114,7 @@ def test_directories_of_a_task_are_nomads(tmp_path):
     """
     directory = AllocDir.of(tmp_path, "a1")
 
+    directory.build_shared()
     directory.build("main", "")
     directory.build("other", "")
 

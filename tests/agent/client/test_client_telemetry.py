@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from agent.client.alloc_dir import Hook
 from agent.client.drivers.base import TaskHandle, TaskUsage
 from agent.client.task_runner import Tally
 from agent.client.telemetry import ClientTelemetry, Sample, core_shares, promised_to, task_shares
@@ -21,6 +22,7 @@ from agent.model.node import (
 from telemetry.catalogue import client as catalogue
 from telemetry.clock import ManualClock
 from telemetry.registry import Registry
+from telemetry.scraped import read_exposition
 from tests.agent.client.leader import allocation, settings_for
 
 RESOURCES = NodeResources(
@@ -67,6 +69,36 @@ def collected(tmp_path, runners, **settings):
     telemetry = ClientTelemetry(settings_for(tmp_path, **settings), {}, recorder, ManualClock())
     asyncio.run(telemetry.collect(NODE, runners))
     return recorder.values
+
+
+@pytest.mark.parametrize("disabled", [False, True], ids=["measured", "switched off"])
+def test_a_hook_is_measured_in_milliseconds_unless_that_is_switched_off(tmp_path, disabled):
+    """
+    Time and success carry the node and the hook.
+    """
+    registry = Registry(ManualClock())
+    telemetry = ClientTelemetry(settings_for(tmp_path, disable_hook_metrics=disabled), {}, registry, ManualClock())
+
+    for hook, seconds in ((Hook.ALLOC_DIR, 0.5), (Hook.TASK_DIR, 0.25), (Hook.TASK_DIR, 0.25)):
+        telemetry.hook(NODE, allocation("n1", {}), hook, seconds)
+
+    scrape = read_exposition(registry.exposition().decode())
+    found = {
+        (name, sample.labels["hook_name"]): sample.value
+        for name in scrape.names
+        if name.startswith("nomad_client_")
+        for sample in scrape.of(name)
+        if "quantile" not in sample.labels
+    }
+    wanted = {
+        ("nomad_client_alloc_hook_prerun_elapsed_sum", "alloc_dir"): 500.0,
+        ("nomad_client_alloc_hook_prerun_elapsed_count", "alloc_dir"): 1.0,
+        ("nomad_client_alloc_hook_prerun_success", "alloc_dir"): 1.0,
+        ("nomad_client_task_hook_prestart_elapsed_sum", "task_dir"): 500.0,
+        ("nomad_client_task_hook_prestart_elapsed_count", "task_dir"): 2.0,
+        ("nomad_client_task_hook_prestart_success", "task_dir"): 2.0,
+    }
+    assert ({} if disabled else wanted) == found
 
 
 def test_promises_and_what_is_left_are_told(tmp_path):

@@ -116,11 +116,7 @@ def test_no_key_of_the_telemetry_block_is_kept_without_an_effect():
     states = {state: {key.name for key in TELEMETRY.keys if key.state is state} for state in State}
 
     assert not states[State.ACCEPTED] | states[State.PROTECTIVE]
-    assert {
-        "disable_allocation_hook_metrics",
-        "disable_quota_utilization_metrics",
-        "disable_rpc_rate_metrics_labels",
-    } == states[State.MOOT]
+    assert {"disable_quota_utilization_metrics", "disable_rpc_rate_metrics_labels"} == states[State.MOOT]
     assert {name for name in states[State.REFUSED] if not name.startswith("circonus_")} == set()
     assert {key.name for key in TELEMETRY.keys if not key.field} == states[State.REFUSED]
     assert 14 == len(states[State.REFUSED])
@@ -128,9 +124,9 @@ def test_no_key_of_the_telemetry_block_is_kept_without_an_effect():
 
 def test_the_series_that_moot_keys_would_leave_out_are_not_there():
     """
-    Hooks of allocations and quotas are measured nowhere, and no series has the label of a caller's identity.
+    Quotas are measured nowhere, and no series has the label of a caller's identity.
     """
     exported = [metric for metric in CATALOGUE if metric.exported]
 
-    assert [] == [metric.name for metric in exported if "_hook_" in metric.name or "quota_utilization" in metric.name]
+    assert [] == [metric.name for metric in exported if "quota_utilization" in metric.name]
     assert [] == [metric.name for metric in exported if "identity" in metric.labels]

@@ -12,7 +12,9 @@ from agent.consensus.pysyncobj_replicator import PysyncobjReplicator, RaftSettin
 from agent.consensus.replicator import Peer, RaftState
 from agent.errors import ConfigError, NotLeader, Overloaded, RequestRefused, UnknownOutcome
 from telemetry.catalogue import raft
-from telemetry.clock import SystemClock
+from telemetry.clock import ManualClock, SystemClock
+from telemetry.registry import Registry
+from telemetry.scraped import read_exposition
 from tests.sim.raft_world import CountingRecorder
 
 pytestmark = pytest.mark.timeout(60)
@@ -213,6 +215,46 @@ def test_writes_are_bounded_in_size_and_number(made, monkeypatch):
             await replicator.propose(b"one too many", 2)
 
     asyncio.run(run())
+
+
+class Busy:
+    """In an engine's place: each step takes *seconds*, of which *applying* go to the state machine."""
+
+    def __init__(self, clock, seconds, applying):
+        self.clock, self.seconds, self.applying, self.fsm_seconds = clock, seconds, applying, 0.0
+
+    def step(self):
+        self.clock.advance(self.seconds)
+        self.fsm_seconds += self.applying
+
+    def status(self, lateness):
+        return None
+
+    def next_deadline(self):
+        return self.clock.monotonic()
+
+
+@pytest.mark.parametrize(
+    ("seconds", "applying", "main", "fsm"), [(0.125, 0.03125, 0.5, 0.125), (0.375, 0.0, 0.75, 0.0)]
+)
+def test_saturation_is_the_share_of_a_second(seconds, applying, main, fsm):
+    """
+    Of the time between two reports, that in which the Raft thread worked, and that in which it applied.
+    """
+    clock, registry = ManualClock(100.0), Registry(ManualClock())
+    machine, address = Machine(), "127.0.0.1:1"
+    settings = RaftSettings(me=Peer("id", "s1", address, address), bind_address=address, peers=())
+    replicator = PysyncobjReplicator(settings, machine, machine, registry, clock, logging.getLogger("raft-test"))
+    replicator._busy_since = clock.monotonic()
+
+    engine = Busy(clock, seconds, applying)
+    while clock.monotonic() < 101.0:
+        clock.advance(0.125)
+        replicator._turn(engine)
+
+    scrape = read_exposition(registry.exposition().decode())
+    said = [scrape.value(f"{metric.name}_sum") for metric in (raft.THREAD_MAIN_SATURATION, raft.THREAD_FSM_SATURATION)]
+    assert [main, fsm] == pytest.approx(said)
 
 
 def test_a_snapshot_is_written_and_loaded(made, tmp_path):

@@ -49,12 +49,16 @@ def made():
     def make(name, port, peers, *, region="global", server_id=None, advertised=None):
         address = f"127.0.0.1:{port}"
         hello = hello_of(server_id or f"id-{name}", name, (advertised or address, address), region)
+        taken = []
         links = TcpTransport(
-            TransportSettings(hello, address, tuple(f"127.0.0.1:{peer}" for peer in peers), RETRY),
+            TransportSettings(
+                hello, address, tuple(f"127.0.0.1:{peer}" for peer in peers), RETRY, taken=lambda: taken.append("taken")
+            ),
             SystemClock(),
             random.Random(1),
             logging.getLogger("raft-test"),
         )
+        links.taken = taken
         ear = Ear()
         links.bind(ear)
         transports.append(links)
@@ -150,6 +154,7 @@ def test_two_servers_find_and_hear_each_other(made):
 
     assert poll_until(lambda: len(b_ear.messages) == 100, a, b)
     assert [(node_a, TimeoutNow(term)) for term in range(100)] == b_ear.messages
+    assert ["taken"] == a.taken == b.taken
     assert "id-b" == a.identity(node_b).server_id
 
 

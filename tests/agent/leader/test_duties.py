@@ -8,7 +8,7 @@ import random
 import msgspec
 import pytest
 
-from agent.errors import NotLeader, OutriderError, UnknownOutcome
+from agent.errors import NotLeader, OutriderError, Overloaded, UnknownOutcome
 from agent.leader import duties as module
 from agent.leader.duties import FOLLOW_UP_SECONDS_MIN, LeaderDuties
 from agent.leader.eval_broker import DELIVERY_LIMIT, SUBSEQUENT_NACK_DELAY_SECONDS
@@ -39,11 +39,13 @@ class Server:
         self.clock = ManualClock()
         self.broken: OutriderError | asyncio.Event | None = None
         self.proposed = []
+        self.catches_up = False
         self.registry = Registry(self.clock)
         ids = itertools.count()
         self.duties = LeaderDuties(
             Surroundings(
-                propose=self.propose, barrier=self.barrier, state=lambda: self.state, new_id=lambda: f"id-{next(ids)}",
+                propose=self.propose, barrier=self.barrier, state=lambda: self.state,
+                wait_for_index=self.wait_for_index, new_id=lambda: f"id-{next(ids)}",
                 clock=self.clock, recorder=self.registry, logger=logging.getLogger("test.duties"),
                 rng=random.Random(1),
             ),
@@ -52,6 +54,16 @@ class Server:
 
     async def barrier(self):
         await asyncio.sleep(0)
+
+    async def wait_for_index(self, index, timeout_seconds):
+        """Look three times, a second apart."""
+        for _ in range(3):
+            if self.state.index >= index:
+                return True
+            self.clock.advance(1.0)
+            if self.catches_up:
+                self.node(f"n{self.state.index}")
+        return False
 
     async def propose(self, command):
         self.proposed.append(command)
@@ -101,8 +113,8 @@ def lead(scenario, before=None):
     return asyncio.run(whole())
 
 
-def plan():
-    return Plan(eval_id=EvalID("e"), eval_token="t", priority=50, snapshot_index=1)
+def plan(index=0):
+    return Plan(eval_id=EvalID("e"), eval_token="t", priority=50, snapshot_index=index)
 
 
 @pytest.fixture(autouse=True)
@@ -238,6 +250,35 @@ def test_a_plan_under_way_is_told_that_its_outcome_is_unknown(monkeypatch):
             await asyncio.wait_for(waiting, 2)
 
     lead(scenario)
+
+
+def test_a_plan_of_a_newer_state_waits_for_it():
+    """
+    What its scheduler knew the leader knows before it judges, and the wait is measured.
+    """
+
+    async def scenario(server):
+        server.catches_up = True
+        await asyncio.wait_for(server.duties.submit_plan(plan(index=2)), 2)
+        return server
+
+    server = lead(scenario)
+
+    assert 2 == server.state.index
+    assert b"nomad_nomad_plan_wait_for_index_sum 2000\n" in server.registry.exposition()
+
+
+def test_a_plan_of_a_state_that_does_not_come_goes_back():
+    """
+    It is refused, not judged by an older state; the next one is looked at.
+    """
+
+    async def scenario(server):
+        with pytest.raises(Overloaded, match="index 7 was not applied within 5 s"):
+            await asyncio.wait_for(server.duties.submit_plan(plan(index=7)), 2)
+        return await asyncio.wait_for(server.duties.submit_plan(plan()), 2)
+
+    assert isinstance(lead(scenario), PlanResult)
 
 
 def test_a_bug_in_planning_fails_one_plan_and_not_the_next(monkeypatch):

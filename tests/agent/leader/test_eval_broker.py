@@ -2,6 +2,7 @@
 
 import itertools
 
+import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -61,6 +62,20 @@ def test_one_evaluation_of_a_job_at_a_time(broker):
 
     assert nothing is None
     assert "second" == second.evaluation.id
+
+
+def test_what_waits_for_its_time_says_for_how_long(broker):
+    """
+    Of each job the next one; what is ready, or waits because it was given back, is not among them.
+    """
+    for name, job, delay in (("late", "web", 90.0), ("soon", "web", 30.0), ("other", "db", 60.0)):
+        later = msgspec.structs.replace(evaluation(name, job=job), wait_until=1)
+        broker.enqueue(later, NOW, delay)
+    broker.enqueue(evaluation("now", job="api"), NOW)
+    broker.nack("now", broker.dequeue(["service"], NOW).token, NOW)
+
+    assert {("default", "web"): 20.0, ("default", "db"): 50.0} == broker.waiting_seconds(NOW + 10)
+    assert {} == EvalBroker(str).waiting_seconds(NOW)
 
 
 def test_only_the_newest_pending_evaluation_runs(broker):

@@ -3,18 +3,20 @@
 import os
 from collections import Counter
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
-from telemetry.catalogue import Metric, metrics_of, outrider, raft, rpc
-from tests.telemetry.life.checks import Count, Lived, Range, Wanted
+from telemetry.catalogue import Metric, raft
+from tests.telemetry.life.checks import Range, Wanted
 from tests.telemetry.life.moment import Moment, Process
-from tests.telemetry.life.record import STEADY, StepRecord
 from tests.telemetry.life.steps import CPU_MHZ, MEMORY_MB
 
 INFINITE = float("inf")
 MB = 1 << 20
 DISK_MB = 300
 """What a group is given when its job does not say."""
+CPU, MEMORY = float(CPU_MHZ), float(MEMORY_MB)
+ANYTHING = (0.0, INFINITE)
 LIVE = frozenset({"pending", "running"})
 BLOCKED = frozenset({"huge", "fast"})
 """The jobs that fit nowhere."""
@@ -127,6 +129,17 @@ def queued(moment: Moment) -> LABELLED:
     """What waits to be placed: the script knows of `huge`, which fits nowhere."""
     waiting = {each["JobID"] for each in evals(moment, status="blocked")}
     return {(each["ID"], "g"): float(each["ID"] in waiting) for each in moment.jobs}
+
+
+def waits_seconds(moment: Moment) -> LABELLED:
+    """How long the evaluations wait that are to be worked on at a time."""
+    waiting = evals(moment, status="pending", delayed=True)
+    return {(each["JobID"],): unix_seconds(each["WaitUntil"]) - moment.wall for each in waiting}
+
+
+def unix_seconds(text: str) -> float:
+    """Return the Unix time of a time as the API writes it."""
+    return datetime.fromisoformat(text).timestamp()
 
 
 def lacks(name: str, amount: float) -> Oracle:
@@ -272,239 +285,12 @@ def of_allocs(said: Callable[[Moment, str], Wanted]) -> Oracle:
     return on_clients(oracle)
 
 
-# What the script did.
-
-
-def _is_quiet(record: StepRecord) -> bool:
-    return record.is_steady and record.name == "quiet"
-
-
-def _is_of(record: StepRecord, steps: tuple[str, ...]) -> bool:
-    """Say whether the step is one of *steps*, and undisturbed where they are the steady ones."""
-    return record.is_steady if steps is STEADY else record.name in steps
-
-
-def asked(*calls: str, steps: tuple[str, ...] = STEADY) -> Count:
-    """As often as the script asked that in a step, the other agents never."""
-
-    def count(lived: Lived, record: StepRecord) -> Range | None:
-        if not _is_of(record, steps):
-            return None
-        done = float(sum(record.asked[call] for call in calls))
-        return done, done + sum(record.unsure[call] for call in calls)
-
-    return count
-
-
-def asked_over_rpc(*calls: str, others: bool = False) -> Count:
-    """Calls between agents: one for each question to a follower or a client, and one more where a client asked one.
-
-    Where *others* ask too, the least is known alone.
-    """
-
-    def count(lived: Lived, record: StepRecord) -> Range | None:
-        if not record.is_steady:
-            return None
-        followers = sum(record.asked[f"{call}@follower"] for call in calls)
-        clients = sum(record.asked[f"{call}@client"] for call in calls)
-        direct = sum(record.asked[f"{call}@rpc"] for call in calls)
-        least = followers + clients + direct
-        return float(least), INFINITE if others else float(least + clients)
-
-    return count
-
-
-def grown_with(*series: str, less: str = "", steps: tuple[str, ...] = STEADY) -> Count:
-    """As often as another process counted it, *less* what the script did itself under that name."""
-    return lambda lived, record: (
-        sum(record.grew(name) for name in series) - record.asked[less] if _is_of(record, steps) else None
-    )
-
-
-def entries(lived: Lived, record: StepRecord) -> float | None:
-    """As many as the leader's log grew by."""
-    return float(record.indexes[1] - record.indexes[0]) if record.is_steady else None
-
-
-def per_second(least: float, most: float) -> Count:
-    """So many times a second, in the step that is lived until nothing disturbs it."""
-    return lambda lived, record: (least * record.seconds, most * record.seconds) if _is_quiet(record) else None
-
-
-def in_step(name: str, wanted: Wanted) -> Count:
-    """In the step *name* so often."""
-    return lambda lived, record: wanted if record.name == name else None
-
-
-def finished_evals(lived: Lived, record: StepRecord) -> list[Mapping[str, Any]]:
-    """Return the evaluations that workers finished in the step, by the API."""
-    first, last = record.indexes
-    return [each for each in record.evals if each["Status"] == "complete" and first < each["ModifyIndex"] <= last]
-
-
-def evals_by_job(lived: Lived, record: StepRecord) -> Mapping[str, Wanted] | None:
-    """How many evaluations of each job were finished; what is blocked is tried again and again, so nothing is said of it."""
-    if not record.is_steady:
+def restored_ms(moment: Moment, place: str) -> float | None:
+    """What the summary of loads says, of a process that loaded one snapshot."""
+    scrape = moment.scrapes[place]
+    if scrape.value(raft.FSM_RESTORE.name + "_count") != 1.0:
         return None
-    jobs = Counter(each["JobID"] for each in finished_evals(lived, record))
-    return {job: float(many) for job, many in jobs.items() if job not in BLOCKED}
-
-
-def deliveries_by_job(lived: Lived, record: StepRecord) -> Mapping[str, Wanted] | None:
-    """As often, and once more for each time that the script took one and gave it back."""
-    finished = evals_by_job(lived, record)
-    if finished is None:
-        return None
-    back = record.asked["Eval.Nack"]
-    return {job: many + (back if job.startswith("held") else 0) for job, many in finished.items()}
-
-
-def evals_by_type(lived: Lived, record: StepRecord) -> Mapping[str, Wanted] | None:
-    """How many evaluations of each type were finished: exactly, but for the type of `huge`."""
-    if not record.is_steady:
-        return None
-    types = Counter(each["Type"] for each in finished_evals(lived, record))
-    return {name: (float(many), INFINITE if name == "service" else float(many)) for name, many in types.items()}
-
-
-def eval_updates(lived: Lived, record: StepRecord) -> float | None:
-    """One for each evaluation that was finished."""
-    return float(len(finished_evals(lived, record))) if record.is_steady else None
-
-
-def task_events(*kinds: str) -> Count:
-    """What the API lists of events of tasks, over the step in which tasks run, end and fail."""
-
-    def count(lived: Lived, record: StepRecord) -> float | None:
-        if record.name != "jobs":
-            return None
-        tasks = [task for each in record.allocs for task in (each["TaskStates"] or {}).values()]
-        return float(sum(event["Type"] in kinds for task in tasks for event in task["Events"]))
-
-    return count
-
-
-def allocs_ended(status: str, times: int = 1) -> Count:
-    """The allocations that the API lists as ended so, each counted *times* times."""
-    return lambda lived, record: (
-        float(times * sum(each["ClientStatus"] == status for each in record.allocs)) if record.name == "jobs" else None
-    )
-
-
-# What the system says of processor time over a step.
-
-
-def core_percent(part: int | None) -> Callable[[Lived, StepRecord, str], LABELLED | None]:
-    """The share of each core's time spent for users (0), in the kernel (1), idle (2), or busy (None), in percent."""
-
-    def said(lived: Lived, record: StepRecord, place: str) -> LABELLED | None:
-        if not place.startswith("client"):
-            return None
-        shares = {}
-        for number, (before, after) in enumerate(zip(*record.cores, strict=True)):
-            spent = [late - early for early, late in zip(before, after, strict=True)]
-            whole = sum(spent) or 1.0
-            shares[f"cpu{number}",] = 100 * (spent[part] if part is not None else spent[0] + spent[1]) / whole
-        return shares
-
-    return said
-
-
-def core_mhz(lived: Lived) -> float:
-    """Return the clock rate of a core, as the API gives it."""
-    cpu = lived.moments[0].node_bodies["client-1"]["NodeResources"]["Cpu"]
-    return float(cpu["CpuShares"] / cpu["TotalCpuCores"])
-
-
-def core_ticks(lived: Lived, record: StepRecord, place: str) -> LABELLED | None:
-    """The busy share of each core times its clock rate."""
-    shares = core_percent(None)(lived, record, place)
-    return None if shares is None else {core: each * core_mhz(lived) / 100 for core, each in shares.items()}
-
-
-def ticks_added_up(lived: Lived, record: StepRecord) -> Range | None:
-    """The busy ticks of both clients' cores, added up once a second, or somewhat less often on a busy machine."""
-    if not _is_quiet(record):
-        return None
-    ticks = sum((core_ticks(lived, record, "client-1") or {}).values()) * record.seconds * 2
-    return 0.4 * ticks, 1.3 * ticks
-
-
-def busy_percent(part: int | None, factor: float = 1.0) -> Callable[[Lived, StepRecord, str], LABELLED | None]:
-    """What the task that is busy used of a core, for users (0), in the kernel (1) or both (None), in percent."""
-
-    def said(lived: Lived, record: StepRecord, place: str) -> LABELLED | None:
-        before, after = record.usage
-        found = {}
-        for each in record.allocs:
-            if (each["JobID"], each["NodeName"]) != ("busy", place) or not {each["ID"]} <= before.keys() & after.keys():
-                continue
-            user, system = (after[each["ID"]][which] - before[each["ID"]][which] for which in (0, 1))
-            used = (user, system)[part] if part is not None else user + system
-            found[each["ID"],] = 100 * used / record.seconds * factor
-        return found
-
-    return said
-
-
-def busy_ticks(lived: Lived, record: StepRecord, place: str) -> LABELLED | None:
-    """What the task that is busy used, times the clock rate."""
-    return busy_percent(None, core_mhz(lived) / 100)(lived, record, place)
-
-
-def busy_ticks_added_up(lived: Lived, record: StepRecord) -> Range | None:
-    """The ticks of all tasks, of which the busy one has nearly all, added up as `ticks_added_up`."""
-    if not _is_quiet(record):
-        return None
-    ticks = sum(
-        sum((busy_ticks(lived, record, place) or {}).values()) * record.seconds for place in ("client-1", "client-2")
-    )
-    return 0.4 * ticks, 1.3 * ticks + 200
-
-
-def collections(least: float) -> Callable[[StepRecord, str], Range]:
-    """As many collections as pauses were measured; those before the first scrape of the step count for *least*."""
-
-    def by(record: StepRecord, place: str) -> Range:
-        pauses = record.grew("nomad_runtime_gc_pause_ns_count", place)
-        return least * pauses - 5, pauses + 1
-
-    return by
-
-
-def pauses(record: StepRecord, place: str) -> Range:
-    """As long as the pauses that were measured."""
-    return 0.0, record.grew("nomad_runtime_gc_pause_ns_sum", place) * 1.001 + 1e6
-
-
-ANYTHING = (0.0, INFINITE)
-
-
-# What happened over the whole life.
-
-
-def barriers(lived: Lived) -> Range:
-    """One barrier at the start of each leadership, and one a minute."""
-    began = lived.logged("leadership acquired")
-    return float(began - lived.logged("leadership not established") - 1), began + lived.seconds / 60 + 1
-
-
-def campaigns(lived: Lived) -> Range:
-    """Each campaign is for a term of its own, unless servers stand at once."""
-    terms = max((scrape.value(outrider.RAFT_TERM.name) or 0.0 for _, scrape in lived.scrapes), default=0.0)
-    return terms - 2, 2 * terms
-
-
-def votes_asked(lived: Lived) -> Range:
-    """Each campaign asks two others, of which one may be dead or slow; at the start the script does not look yet."""
-    stood = lived.grew(raft.CANDIDATE_ELECT_SELF.name + "_count")
-    return 0.5 * stood, 2.0 * stood
-
-
-def rounds(lived: Lived) -> Range:
-    """A server asks whether it may stand whenever it is a candidate, but for the one that the leader names."""
-    stood = lived.grew(raft.STATE_CANDIDATE.name)
-    return stood - lived.logged("from=leader"), stood
+    return scrape.value(raft.FSM_RESTORE.name + "_sum")
 
 
 def oldest_entry_ms(moment: Moment, place: str) -> Range | None:
@@ -514,50 +300,3 @@ def oldest_entry_ms(moment: Moment, place: str) -> Range | None:
     answering = min(moment.answering[name] for name in moment.servers)
     started = min(moment.processes[name].started for name in moment.servers)
     return 1_000 * (moment.wall - answering), 1_000 * (moment.wall - started)
-
-
-def entries_to_followers(lived: Lived, record: StepRecord) -> float | None:
-    """Each entry goes to each of two followers."""
-    grown = entries(lived, record)
-    return None if grown is None else 2 * grown
-
-
-def evals_acknowledged(lived: Lived, record: StepRecord) -> float | None:
-    """One acknowledgement for each evaluation that was finished, and for each that was blocked again."""
-    finished = eval_updates(lived, record)
-    return None if finished is None else finished + record.grew("nomad_nomad_worker_reblock_eval_count")
-
-
-def by_followers(*names: str, script: tuple[str, ...] = ()) -> Count:
-    """As often as the workers of the servers that do not lead counted it, and the script did: theirs go over the network."""
-
-    def count(lived: Lived, record: StepRecord) -> float | None:
-        if not record.is_steady:
-            return None
-        workers = (name for name in record.servers if name != record.leader)
-        theirs = sum(record.grew(f"nomad_nomad_worker_{name}_count", place) for place in workers for name in names)
-        return theirs + sum(record.asked[call] for call in script)
-
-    return count
-
-
-def sum_of_rates(lived: Lived, record: StepRecord) -> float | None:
-    """As many as the calls of all endpoints together."""
-    if not record.is_steady:
-        return None
-    return sum(record.grew(name) for name in _RATES)
-
-
-def sum_of_reads(lived: Lived, record: StepRecord) -> float | None:
-    """As many as the calls that only read."""
-    if not record.is_steady:
-        return None
-    return sum(record.grew(name) for name in _RATES if not name.endswith("_write"))
-
-
-_RATES = tuple(
-    metric.name
-    for metric in metrics_of("rpc").values()
-    if metric.exported and metric.name.startswith("nomad_nomad_rpc_") and metric not in {rpc.RPC_REQUEST, rpc.RPC_QUERY}
-)
-CPU, MEMORY = float(CPU_MHZ), float(MEMORY_MB)

@@ -16,6 +16,12 @@ class Elsewhere:
 
 SEEN_BY: dict[str, tuple[str, ...]] = {
     "start": (
+        "nomad_nomad_leader_reconcile",
+        "nomad_nomad_leader_reconcileMember",
+        "nomad_raft_net_rpcDecode",
+        "nomad_raft_net_rpcRespond",
+        "nomad_serf_snapshot_appendLine",
+        "nomad_nomad_rpc_raft_handoff",
         "nomad_client_allocated_cpu",
         "nomad_client_allocated_disk",
         "nomad_client_allocated_max_memory",
@@ -161,6 +167,11 @@ SEEN_BY: dict[str, tuple[str, ...]] = {
         "process_virtual_memory_bytes",
     ),
     "jobs": (
+        "nomad_client_alloc_hook_prerun_elapsed",
+        "nomad_client_alloc_hook_prerun_success",
+        "nomad_client_task_hook_prestart_elapsed",
+        "nomad_client_task_hook_prestart_success",
+        "nomad_nomad_plan_wait_for_index",
         "nomad_client_allocs_complete",
         "nomad_client_allocs_cpu_allocated",
         "nomad_client_allocs_cpu_system",
@@ -248,6 +259,8 @@ SEEN_BY: dict[str, tuple[str, ...]] = {
         "nomad_nomad_rpc_status_read",
     ),
     "changes": (
+        "nomad_nomad_fsm_autopilot",
+        "nomad_nomad_rpc_operator_write",
         "nomad_nomad_client_update_eligibility",
         "nomad_nomad_fsm_deregister_job",
         "nomad_nomad_fsm_node_eligibility_update",
@@ -255,6 +268,7 @@ SEEN_BY: dict[str, tuple[str, ...]] = {
         "nomad_nomad_rpc_job_write",
     ),
     "worker": (
+        "nomad_nomad_broker_eval_waiting",
         "nomad_nomad_broker__failed_ready",
         "nomad_nomad_broker__failed_unacked",
         "nomad_nomad_eval_nack",

@@ -111,6 +111,9 @@ def _changes(life: Life) -> None:
         body = {"Eligibility": eligibility}
         life.ask("Node.UpdateEligibility", f"/v1/node/{node}/eligibility", method="put", body=body)
         life.watch(3)
+    settings = life.ask("Operator.AutopilotGetConfiguration", _AUTOPILOT)
+    for at in (life.leader, life.followers[0], "client-1"):
+        life.ask("Operator.AutopilotSetConfiguration", _AUTOPILOT, method="put", body=settings, at=at)
     # An allocation that ends makes room, for which what is blocked is tried, and blocked, again.
     life.register(job("brief", 1, "service", "/bin/sleep", "3600"), at="client-1")
     life.until(lambda: _many(life, "brief") == 1, 30, "a running brief")
@@ -118,6 +121,9 @@ def _changes(life: Life) -> None:
     life.until(lambda: _many(life, "brief") == 0, 30, "the end of brief")
     life.watch(3)
     life.moment()
+
+
+_AUTOPILOT = "/v1/operator/autopilot/configuration"
 
 
 def _many(life: Life, name: str, status: str = "running") -> int:

@@ -35,12 +35,16 @@ class Worker:
         async def run(client: RpcClient) -> tuple[Evaluation, str] | None:
             request = m.EvalDequeueRequest(region=REGION, schedulers=[scheduler], timeout_seconds=5.0)
             await client.call(self._address, m.STATUS_PING, m.Request(region=REGION), 15.0)
+            self._life.did("Status.Ping")
             asked = asyncio.create_task(client.call(self._address, m.EVAL_DEQUEUE, request, 15.0))
             await asyncio.sleep(AHEAD_SECONDS)
             if cause is not None:
                 await asyncio.to_thread(cause)
             answer = await asked
-            return None if answer.eval is None else (answer.eval, answer.token)
+            if answer.eval is None:
+                return None
+            self._life.did(f"taken: {answer.eval.job_id}")
+            return answer.eval, answer.token
 
         found = self._call("Eval.Dequeue", run)
         self._life.held[scheduler] += found is not None
