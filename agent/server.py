@@ -23,6 +23,7 @@ from agent.endpoints.dispatch import Dispatch, Remote
 from agent.endpoints.evaluation import EvalEndpoint
 from agent.endpoints.health import HealthWatch, others
 from agent.endpoints.job import JobEndpoint
+from agent.endpoints.names import NamesEndpoint
 from agent.endpoints.node import NodeEndpoint
 from agent.endpoints.operator import Group, OperatorEndpoint
 from agent.endpoints.replicated import ReplicatedState
@@ -330,6 +331,7 @@ class ServerAgent:
             **JobEndpoint(context).handlers(),
             **AllocEndpoint(context).handlers(),
             **EvalEndpoint(context).handlers(),
+            **NamesEndpoint(context).handlers(),
             **self._operator(context).handlers(),
             **SnapshotEndpoint(context, lambda command: self.propose(command, RESTORE_SECONDS)).handlers(),
         }

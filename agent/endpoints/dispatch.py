@@ -57,6 +57,8 @@ _LATENCY: dict[str, Metric] = {
     m.EVAL_REBLOCK.name: metrics.EVAL_REBLOCK,
     m.EVAL_GET_EVAL.name: metrics.EVAL_GET_EVAL,
     m.EVAL_LIST.name: metrics.EVAL_LIST,
+    m.EVAL_COUNT.name: metrics.EVAL_COUNT,
+    m.EVAL_ALLOCATIONS.name: metrics.EVAL_ALLOCATIONS,
     m.JOB_REGISTER.name: metrics.JOB_REGISTER,
     m.JOB_DEREGISTER.name: metrics.JOB_DEREGISTER,
     m.JOB_GET_JOB.name: metrics.JOB_GET_JOB,
@@ -64,6 +66,12 @@ _LATENCY: dict[str, Metric] = {
     m.JOB_SUMMARY.name: metrics.JOB_SUMMARY_GET_JOB_SUMMARY,
     m.JOB_ALLOCATIONS.name: metrics.JOB_ALLOCATIONS,
     m.JOB_EVALUATIONS.name: metrics.JOB_EVALUATIONS,
+    m.JOB_GET_JOB_VERSIONS.name: metrics.JOB_GET_JOB_VERSIONS,
+    m.JOB_VALIDATE.name: metrics.JOB_VALIDATE,
+    m.JOB_SCALE_STATUS.name: metrics.JOB_SCALE_STATUS,
+    m.NODE_POOL_LIST.name: metrics.NODE_POOL_LIST,
+    m.NAMESPACE_LIST.name: metrics.NAMESPACE_LIST_NAMESPACE,
+    m.SEARCH_PREFIX.name: metrics.SEARCH_PREFIX_SEARCH,
 }
 
 

@@ -9,10 +9,11 @@ from agent.endpoints.context import Context, Handlers
 from agent.endpoints.job import ALL_NAMESPACES
 from agent.errors import NotLeader, RequestRefused
 from agent.leader.eval_broker import Acknowledged, Delivery, StaleTokenError
+from agent.model.alloc import AllocStub
 from agent.model.command import UpdateEvals
 from agent.model.evaluation import Evaluation
 from agent.rpc import methods as m
-from agent.state.store import Table
+from agent.state.store import State, Table
 from telemetry.catalogue import broker as metrics
 from telemetry.catalogue import outrider
 from telemetry.catalogue import plan as plan_metrics
@@ -32,6 +33,8 @@ class EvalEndpoint:
         return {
             m.EVAL_GET_EVAL: self.get_eval,
             m.EVAL_LIST: self.list_evals,
+            m.EVAL_COUNT: self.count,
+            m.EVAL_ALLOCATIONS: self.allocations,
             m.EVAL_DEQUEUE: self.dequeue,
             m.EVAL_ACK: self.ack,
             m.EVAL_NACK: self.nack,
@@ -52,12 +55,22 @@ class EvalEndpoint:
         return await self._context.read(
             request,
             (Table.EVALS,),
-            lambda state: m.EvalListResponse(
-                evals=[
-                    evaluation
-                    for evaluation in state.evals(request.prefix)
-                    if request.namespace in {ALL_NAMESPACES, evaluation.namespace}
-                ]
+            lambda state: m.EvalListResponse(evals=_listed(state, request)),
+        )
+
+    async def count(self, request: m.Request) -> m.CountResponse:
+        """Return how many evaluations `list_evals` would return."""
+        return await self._context.read(
+            request, (Table.EVALS,), lambda state: m.CountResponse(count=len(_listed(state, request)))
+        )
+
+    async def allocations(self, request: m.EvalSpecificRequest) -> m.AllocListResponse:
+        """Return the allocations that an evaluation placed or changed last."""
+        return await self._context.read(
+            request,
+            (Table.ALLOCS,),
+            lambda state: m.AllocListResponse(
+                allocs=[AllocStub.of(alloc) for alloc in state.allocs_by_eval(request.eval_id)]
             ),
         )
 
@@ -156,3 +169,11 @@ class EvalEndpoint:
 
 def _labels(evaluation: Evaluation) -> tuple[str, str, str, str]:
     return (evaluation.type, evaluation.job_id, evaluation.namespace, evaluation.triggered_by)
+
+
+def _listed(state: State, request: m.Request) -> list[Evaluation]:
+    return [
+        evaluation
+        for evaluation in state.evals(request.prefix)
+        if request.namespace in {ALL_NAMESPACES, evaluation.namespace}
+    ]

@@ -1,10 +1,12 @@
 """Jobs: registration, stopping, and what is known of them. Source: nomad/job_endpoint.go."""
 
+from collections.abc import Iterable
+
 import msgspec
 
 from agent.endpoints.context import Context, Handlers
 from agent.errors import NotFound, RequestRefused
-from agent.model.alloc import AllocStub
+from agent.model.alloc import Allocation, AllocStub, ClientStatus
 from agent.model.base import EvalID, JobID
 from agent.model.canonical import canonicalize, refusal
 from agent.model.command import DeregisterJob, RegisterJob
@@ -32,12 +34,15 @@ class JobEndpoint:
             m.JOB_SUMMARY: self.summary,
             m.JOB_ALLOCATIONS: self.allocations,
             m.JOB_EVALUATIONS: self.evaluations,
+            m.JOB_GET_JOB_VERSIONS: self.versions,
+            m.JOB_VALIDATE: self.validate,
+            m.JOB_SCALE_STATUS: self.scale_status,
         }
 
     async def register(self, request: m.JobRegisterRequest) -> m.JobRegisterResponse:
         """Create or change a job, and the evaluation that places it; raises RequestRefused on an invalid one."""
         job = canonicalize(request.job)
-        problem = refusal(job) or _not_scheduled(job)
+        problem = _problem(job)
         if problem:
             raise RequestRefused(problem)
         context = self._context
@@ -134,6 +139,30 @@ class JobEndpoint:
             lambda state: m.EvalListResponse(evals=list(state.evals_by_job(request.namespace, request.job_id))),
         )
 
+    async def versions(self, request: m.JobSpecificRequest) -> m.JobVersionsResponse:
+        """Return the kept versions of a job."""
+        return await self._context.read(
+            request,
+            (Table.JOBS,),
+            lambda state: m.JobVersionsResponse(versions=list(state.job_versions(request.namespace, request.job_id))),
+        )
+
+    async def validate(self, request: m.JobValidateRequest) -> m.JobValidateResponse:
+        """Say what registering the job would be refused for; nothing is written."""
+        return self._context.fresh(
+            m.JobValidateResponse(problem=_problem(canonicalize(request.job))), self._context.state.index
+        )
+
+    async def scale_status(self, request: m.JobSpecificRequest) -> m.JobScaleStatusResponse:
+        """Return what a job's task groups are to have and have."""
+        return await self._context.read(
+            request,
+            (Table.JOBS, Table.ALLOCS),
+            lambda state: _scale(
+                state.job(request.namespace, request.job_id), state.allocs_by_job(request.namespace, request.job_id)
+            ),
+        )
+
     def _evaluation(self, job: Job, trigger: Trigger, now_ns: int) -> Evaluation:
         return Evaluation(
             id=EvalID(self._context.new_id()),
@@ -145,6 +174,29 @@ class JobEndpoint:
             create_time=now_ns,
             modify_time=now_ns,
         )
+
+
+def _scale(job: Job | None, allocs: Iterable[Allocation]) -> m.JobScaleStatusResponse:
+    """Count the allocations that may still run. Source: nomad/job_endpoint.go, ScaleStatus."""
+    if job is None:
+        return m.JobScaleStatusResponse()
+    live = [alloc for alloc in allocs if not alloc.terminal]
+    groups = {}
+    for group in job.task_groups:
+        own = [alloc for alloc in live if alloc.task_group == group.name]
+        health = [alloc.deployment_status.healthy for alloc in own if alloc.deployment_status is not None]
+        groups[group.name] = m.TaskGroupScale(
+            desired=group.count,
+            placed=len(own),
+            running=sum(alloc.client_status == ClientStatus.RUNNING for alloc in own),
+            healthy=sum(found is True for found in health),
+            unhealthy=sum(found is False for found in health),
+        )
+    return m.JobScaleStatusResponse(job=job, groups=groups)
+
+
+def _problem(job: Job) -> str:
+    return refusal(job) or _not_scheduled(job)
 
 
 def _not_scheduled(job: Job) -> str:

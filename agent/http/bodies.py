@@ -18,6 +18,8 @@ from agent.rpc.methods import (
     JobWithSummary,
     NodeDrainUpdateResponse,
     NodeEligibilityUpdateResponse,
+    Response,
+    TaskGroupScale,
 )
 
 EVALUATION_ALWAYS = frozenset({
@@ -106,6 +108,31 @@ def register_body(response: JobRegisterResponse) -> dict[str, Any]:
         "EvalID": response.eval_id, "EvalCreateIndex": response.eval_create_index,
         "JobModifyIndex": response.job_modify_index, "Warnings": response.warnings, "Index": response.index,
         "LastContact": 0, "KnownLeader": False, "NextToken": "",
+    }  # fmt: skip
+
+
+def scale_body(job: Job, groups: Mapping[str, TaskGroupScale]) -> dict[str, Any]:
+    """Return what a job's task groups are to have and have; nothing scales them, so there are no events."""
+    return {
+        "JobID": job.id, "Namespace": job.namespace, "JobCreateIndex": job.create_index,
+        "JobModifyIndex": job.modify_index, "JobStopped": job.stop,
+        "TaskGroups": {name: {**msgspec.to_builtins(group), "Events": None} for name, group in groups.items()},
+    }  # fmt: skip
+
+
+def validate_body(problem: str) -> dict[str, Any]:
+    """Return what is wrong with a job, if anything; what a driver is told is looked at by the client alone."""
+    return {
+        "DriverConfigValidated": True, "ValidationErrors": [problem] if problem else None, "Error": problem,
+        "Warnings": "",
+    }  # fmt: skip
+
+
+def meta(response: Response) -> dict[str, Any]:
+    """Return what some bodies repeat of the headers."""
+    return {
+        "Index": max(response.index, 1), "KnownLeader": response.known_leader,
+        "LastContact": int(response.last_contact_seconds * 1e9), "NextToken": "",
     }  # fmt: skip
 
 

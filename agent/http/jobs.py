@@ -8,7 +8,16 @@ from aiohttp import web
 
 from agent.errors import ConfigError, RequestRefused
 from agent.http.api import AgentApi
-from agent.http.bodies import alloc_stub_body, deregister_body, evaluation_body, job_stub_body, register_body
+from agent.http.bodies import (
+    alloc_stub_body,
+    deregister_body,
+    evaluation_body,
+    job_stub_body,
+    meta,
+    register_body,
+    scale_body,
+    validate_body,
+)
 from agent.http.decode import decode_body, read_body
 from agent.http.query import CALL_TIMEOUT_SECONDS, boolean, read_query
 from agent.http.reply import Reply, Route, get, json_reply, paged, read_headers, text_reply, write_headers
@@ -19,12 +28,16 @@ from agent.rpc.methods import (
     JOB_DEREGISTER,
     JOB_EVALUATIONS,
     JOB_GET_JOB,
+    JOB_GET_JOB_VERSIONS,
     JOB_LIST,
     JOB_REGISTER,
+    JOB_SCALE_STATUS,
     JOB_SUMMARY,
+    JOB_VALIDATE,
     JobDeregisterRequest,
     JobRegisterRequest,
     JobSpecificRequest,
+    JobValidateRequest,
     Request,
 )
 
@@ -145,6 +158,35 @@ async def evaluations(api: AgentApi, request: web.Request) -> Reply:
     return json_reply([evaluation_body(found) for found in response.evals], headers=read_headers(response))
 
 
+async def versions(api: AgentApi, request: web.Request) -> Reply:
+    """Answer with the kept versions of a job, newest first."""
+    response = await api.caller.call(JOB_GET_JOB_VERSIONS, _asked(api, request), CALL_TIMEOUT_SECONDS)
+    if not response.versions:
+        return text_reply("job versions not found", 404, read_headers(response))
+    return json_reply({"Versions": response.versions, "Diffs": None, **meta(response)}, headers=read_headers(response))
+
+
+async def scale_status(api: AgentApi, request: web.Request) -> Reply:
+    """Answer with what a job's task groups are to have and have; scaling is not built."""
+    response = await api.caller.call(JOB_SCALE_STATUS, _asked(api, request), CALL_TIMEOUT_SECONDS)
+    if response.job is None:
+        return text_reply(NO_JOB, 404, read_headers(response))
+    return json_reply(scale_body(response.job, response.groups), headers=read_headers(response))
+
+
+async def validate(api: AgentApi, request: web.Request) -> Reply:
+    """Say what registering a job would be refused for; nothing is written."""
+    query = read_query(api, request)
+    body = await read_body(request)
+    if not decode_body(body, RegisterBody).job:
+        raise RequestRefused("Job must be specified", 400)
+    job = decode_body(body, PostedJob).job
+    response = await api.caller.call(
+        JOB_VALIDATE, JobValidateRequest(region=query.region, job=job), CALL_TIMEOUT_SECONDS
+    )
+    return json_reply(validate_body(response.problem))
+
+
 def _asked(api: AgentApi, request: web.Request) -> JobSpecificRequest:
     """Return the question about the job in the path."""
     query = read_query(api, request)
@@ -171,7 +213,7 @@ async def not_built(_api: AgentApi, _request: web.Request) -> Reply:
 
 _ID = "{job_id:.+}"
 
-_NOT_BUILT = "actions|deployment|deployments|dispatch|evaluate|periodic/force|plan|revert|scale|services|stable|submission|versions"
+_NOT_BUILT = "actions|deployment|deployments|dispatch|evaluate|periodic/force|plan|revert|services|stable|submission"
 """Ends of paths that belong to a job in Nomad; without them here they would pass for part of the job's id."""
 
 # The longer paths come first: an id may itself hold slashes.
@@ -181,6 +223,9 @@ ROUTES = (
     get(f"/v1/job/{_ID}/allocations", allocations),
     get(f"/v1/job/{_ID}/evaluations", evaluations),
     get(f"/v1/job/{_ID}/summary", summary),
+    get(f"/v1/job/{_ID}/versions", versions),
+    get(f"/v1/job/{_ID}/scale", scale_status),
+    Route("/v1/validate/job", {"POST": validate, "PUT": validate}),
     Route(f"/v1/job/{_ID}/{{_what:(?:{_NOT_BUILT})}}", dict.fromkeys(("GET", "POST", "PUT", "DELETE"), not_built)),
     Route(f"/v1/job/{_ID}", {"GET": job, "POST": register, "PUT": register, "DELETE": deregister}),
 )

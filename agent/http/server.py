@@ -19,6 +19,7 @@ from agent.http import (
     evaluations,
     jobs,
     metrics,
+    names,
     nodes,
     operator,
     pages,
@@ -34,7 +35,7 @@ from agent.tls.refusals import Refusals
 from telemetry.recorder import Recorder
 
 ROUTES: tuple[Route, ...] = (
-    *agent.ROUTES, *status.ROUTES, *nodes.ROUTES, *jobs.ROUTES, *allocations.ROUTES, *evaluations.ROUTES,
+    *agent.ROUTES, *status.ROUTES, *names.ROUTES, *nodes.ROUTES, *jobs.ROUTES, *allocations.ROUTES, *evaluations.ROUTES,
     *operator.ROUTES, *autopilot.ROUTES, *snapshots.ROUTES, *metrics.ROUTES, *pages.ROUTES,
 )  # fmt: skip
 

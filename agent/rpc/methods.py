@@ -267,6 +267,44 @@ class EvalListResponse(Response, frozen=True, kw_only=True):
     evals: list[Evaluation] = []
 
 
+class JobVersionsResponse(Response, frozen=True, kw_only=True):
+    """The kept versions of a job, newest first; none when there is no such job."""
+
+    versions: list[Job] = []
+
+
+class JobValidateRequest(Request, frozen=True, kw_only=True):
+    """A job that is to be looked at, and nothing more."""
+
+    job: Job
+
+
+class JobValidateResponse(Response, frozen=True, kw_only=True):
+    """What is wrong with the job; empty when it would be registered."""
+
+    problem: str = ""
+
+
+class TaskGroupScale(Model, frozen=True):
+    """How many allocations a task group is to have, and those that may still run, by what is known of them."""
+
+    desired: int
+    placed: int = 0
+    running: int = 0
+    healthy: int = 0
+    unhealthy: int = 0
+
+
+class JobScaleStatusResponse(Response, frozen=True, kw_only=True):
+    """A job and its task groups by name; without a job when there is none."""
+
+    job: Job | None = None
+    groups: dict[str, TaskGroupScale] = {}
+
+
+JOB_GET_JOB_VERSIONS = Method("Job.GetJobVersions", JobSpecificRequest, JobVersionsResponse, Access.READ)
+JOB_VALIDATE = Method("Job.Validate", JobValidateRequest, JobValidateResponse, Access.READ)
+JOB_SCALE_STATUS = Method("Job.ScaleStatus", JobSpecificRequest, JobScaleStatusResponse, Access.READ)
 JOB_REGISTER = Method("Job.Register", JobRegisterRequest, JobRegisterResponse, Access.WRITE)
 JOB_DEREGISTER = Method("Job.Deregister", JobDeregisterRequest, JobRegisterResponse, Access.WRITE)
 JOB_GET_JOB = Method("Job.GetJob", JobSpecificRequest, JobResponse, Access.READ)
@@ -332,6 +370,14 @@ class PlanSubmitResponse(Response, frozen=True, kw_only=True):
     result: PlanResult
 
 
+class CountResponse(Response, frozen=True, kw_only=True):
+    """How many there are."""
+
+    count: int = 0
+
+
+EVAL_COUNT = Method("Eval.Count", Request, CountResponse, Access.READ)
+EVAL_ALLOCATIONS = Method("Eval.Allocations", EvalSpecificRequest, AllocListResponse, Access.READ)
 EVAL_GET_EVAL = Method("Eval.GetEval", EvalSpecificRequest, EvalResponse, Access.READ)
 EVAL_LIST = Method("Eval.List", Request, EvalListResponse, Access.READ)
 EVAL_DEQUEUE = Method("Eval.Dequeue", EvalDequeueRequest, EvalDequeueResponse, Access.LEADER_LOCAL)
@@ -500,6 +546,32 @@ OPERATOR_RAFT_TRANSFER = Method(
 OPERATOR_SNAPSHOT_SAVE = Method("Operator.SnapshotSave", SnapshotSaveRequest, SnapshotSaveResponse, Access.READ)
 OPERATOR_SNAPSHOT_STAGE = Method("Operator.SnapshotStage", SnapshotStageRequest, Response, Access.WRITE)
 OPERATOR_SNAPSHOT_RESTORE = Method("Operator.SnapshotRestore", SnapshotRestoreRequest, Response, Access.WRITE)
+
+# --- What there is, by name -------------------------------------------------------------------------------------
+
+
+class NamesResponse(Response, frozen=True, kw_only=True):
+    """Names, sorted."""
+
+    names: list[str] = []
+
+
+class SearchRequest(Request, frozen=True, kw_only=True):
+    """What begins with `prefix`, of one of `agent.endpoints.names.CONTEXTS`, or of all of them with "all"."""
+
+    context: str = "all"
+
+
+class SearchResponse(Response, frozen=True, kw_only=True):
+    """Ids by context, and whether there are more than are named."""
+
+    matches: dict[str, list[str]] = {}
+    truncations: dict[str, bool] = {}
+
+
+NODE_POOL_LIST = Method("NodePool.List", Request, NamesResponse, Access.READ)
+NAMESPACE_LIST = Method("Namespace.ListNamespaces", Request, NamesResponse, Access.READ)
+SEARCH_PREFIX = Method("Search.PrefixSearch", SearchRequest, SearchResponse, Access.READ)
 
 METHODS: dict[str, Method[Any, Any]] = {
     value.name: value for value in list(globals().values()) if isinstance(value, Method)

@@ -68,9 +68,11 @@ EVAL_UPDATE = _latency("nomad_nomad_eval_update", "nomad.nomad.eval.update", "Ev
 EVAL_REBLOCK = _latency("nomad_nomad_eval_reblock", "nomad.nomad.eval.reblock", "Eval.Reblock")
 EVAL_GET_EVAL = _latency("nomad_nomad_eval_get_eval", "nomad.nomad.eval.get_eval", "Eval.GetEval")
 EVAL_LIST = _latency("nomad_nomad_eval_list", "nomad.nomad.eval.list", "Eval.List")
-EVAL_COUNT = _latency("nomad_nomad_eval_count", "nomad.nomad.eval.count", "Eval.Count", absent=Absent.CALL)
+EVAL_COUNT = _latency("nomad_nomad_eval_count", "nomad.nomad.eval.count", "Eval.Count")
 EVAL_ALLOCATIONS = _latency(
-    "nomad_nomad_eval_allocations", "nomad.nomad.eval.allocations", "Eval.Allocations", absent=Absent.CALL
+    "nomad_nomad_eval_allocations",
+    "nomad.nomad.eval.allocations",
+    "Eval.Allocations",
 )
 JOB_REGISTER = _latency("nomad_nomad_job_register", "nomad.nomad.job.register", "Job.Register")
 JOB_DEREGISTER = _latency("nomad_nomad_job_deregister", "nomad.nomad.job.deregister", "Job.Deregister")
@@ -88,12 +90,16 @@ JOB_LATEST_DEPLOYMENT = _latency(
     absent=Absent.SCHEDULING,
 )
 JOB_GET_JOB_VERSIONS = _latency(
-    "nomad_nomad_job_get_job_versions", "nomad.nomad.job.get_job_versions", "Job.GetJobVersions", absent=Absent.CALL
+    "nomad_nomad_job_get_job_versions",
+    "nomad.nomad.job.get_job_versions",
+    "Job.GetJobVersions",
 )
 JOB_PLAN = _latency("nomad_nomad_job_plan", "nomad.nomad.job.plan", "Job.Plan", absent=Absent.CALL)
-JOB_VALIDATE = _latency("nomad_nomad_job_validate", "nomad.nomad.job.validate", "Job.Validate", absent=Absent.CALL)
+JOB_VALIDATE = _latency("nomad_nomad_job_validate", "nomad.nomad.job.validate", "Job.Validate")
 JOB_SCALE_STATUS = _latency(
-    "nomad_nomad_job_scale_status", "nomad.nomad.job.scale_status", "Job.ScaleStatus", absent=Absent.CALL
+    "nomad_nomad_job_scale_status",
+    "nomad.nomad.job.scale_status",
+    "Job.ScaleStatus",
 )
 JOB_SUMMARY_GET_JOB_SUMMARY = _latency(
     "nomad_nomad_job_summary_get_job_summary", "nomad.nomad.job_summary.get_job_summary", "Job.Summary"
@@ -131,16 +137,19 @@ NAMESPACE_LIST_NAMESPACE = _latency(
     "nomad_nomad_namespace_list_namespace",
     "nomad.nomad.namespace.list_namespace",
     "Namespace.ListNamespaces",
-    absent=Absent.OUTSIDE,
 )
 NODE_POOL_LIST = _latency(
-    "nomad_nomad_node_pool_list", "nomad.nomad.node_pool.list", "NodePool.List", absent=Absent.CALL
+    "nomad_nomad_node_pool_list",
+    "nomad.nomad.node_pool.list",
+    "NodePool.List",
 )
 SCALING_LIST_POLICIES = _latency(
     "nomad_nomad_scaling_list_policies", "nomad.nomad.scaling.list_policies", "Scaling.ListPolicies", absent=Absent.CALL
 )
 SEARCH_PREFIX_SEARCH = _latency(
-    "nomad_nomad_search_prefix_search", "nomad.nomad.search.prefix_search", "Search.PrefixSearch", absent=Absent.CALL
+    "nomad_nomad_search_prefix_search",
+    "nomad.nomad.search.prefix_search",
+    "Search.PrefixSearch",
 )
 SERVICE_REGISTRATION_LIST = _latency(
     "nomad_nomad_service_registration_list",
@@ -230,7 +239,6 @@ RPC_NAMESPACE_LIST = _count(
     "nomad_nomad_rpc_namespace_list",
     "nomad.nomad.rpc.namespace.list",
     "Lists asked of the endpoint namespace.",
-    absent=Absent.OUTSIDE,
 )
 RPC_NODE_LIST = _count("nomad_nomad_rpc_node_list", "nomad.nomad.rpc.node.list", "Lists asked of the endpoint node.")
 RPC_NODE_READ = _count(
@@ -243,7 +251,6 @@ RPC_NODE_POOL_LIST = _count(
     "nomad_nomad_rpc_node_pool_list",
     "nomad.nomad.rpc.node_pool.list",
     "Lists asked of the endpoint node_pool.",
-    absent=Absent.CALL,
 )
 RPC_OPERATOR_READ = _count(
     "nomad_nomad_rpc_operator_read", "nomad.nomad.rpc.operator.read", "Single reads asked of the endpoint operator."
@@ -273,7 +280,6 @@ RPC_SEARCH_LIST = _count(
     "nomad_nomad_rpc_search_list",
     "nomad.nomad.rpc.search.list",
     "Lists asked of the endpoint search.",
-    absent=Absent.CALL,
 )
 RPC_SERVICE_REGISTRATION_LIST = _count(
     "nomad_nomad_rpc_service_registration_list",

@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from agent.client.sync import NodeSync
+from agent.endpoints.names import CONTEXTS
 from agent.errors import NoClusterLeader, NotFound, RequestRefused
 from agent.model.base import NodeID
 from agent.model.job import Job, Task, TaskGroup
@@ -397,3 +398,97 @@ def test_a_server_that_lays_down_its_duties_forgets_them(start_server):
         return held, len(server.duties.heartbeats), server.duties.broker.enabled, len(stale.nodes)
 
     assert (1, 0, False, 1) == run(start_server, scenario)
+
+
+def test_what_there_is_can_be_counted_listed_and_found(start_server):
+    """
+    Versions, scale, counts, names and prefixes follow what is registered; a context that there is not is refused.
+    """
+
+    async def scenario(server):
+        pooled = msgspec.structs.replace(node("1"), node_pool="gpu")
+        await server.caller.call(m.NODE_REGISTER, m.NodeRegisterRequest(node=pooled), SECONDS)
+        await server.caller.call(
+            m.NODE_UPDATE_STATUS, m.NodeUpdateStatusRequest(node_id=pooled.id, status="ready"), SECONDS
+        )
+        for count in (1, 3):
+            given = msgspec.structs.replace(job(count=count), node_pool="gpu")
+            await server.caller.call(m.JOB_REGISTER, m.JobRegisterRequest(job=given), SECONDS)
+        question = m.JobSpecificRequest(job_id="web")
+
+        replicated = server.replicated
+        await until(lambda: sum(not each.terminal for each in replicated.state.allocs_by_job("default", "web")) == 3)
+        scale = await server.caller.call(m.JOB_SCALE_STATUS, question, SECONDS)
+        evals = await server.caller.call(m.EVAL_LIST, m.Request(), SECONDS)
+        of_job = await server.caller.call(m.JOB_ALLOCATIONS, question, SECONDS)
+        placer = of_job.allocs[0].eval_id
+        asked = m.EvalSpecificRequest(eval_id=placer)
+        with pytest.raises(RequestRefused, match="'moons' cannot be searched; name one of all, allocs"):
+            await server.caller.call(m.SEARCH_PREFIX, m.SearchRequest(context="moons"), SECONDS)
+        return {
+            "scale": scale,
+            "evals": {each.id for each in evals.evals},
+            "count": (await server.caller.call(m.EVAL_COUNT, m.Request(), SECONDS)).count,
+            "elsewhere": (await server.caller.call(m.EVAL_COUNT, m.Request(namespace="other"), SECONDS)).count,
+            "allocs": {each.id for each in of_job.allocs if each.eval_id == placer},
+            "of_eval": {each.id for each in (await server.caller.call(m.EVAL_ALLOCATIONS, asked, SECONDS)).allocs},
+            "versions": (await server.caller.call(m.JOB_GET_JOB_VERSIONS, question, SECONDS)).versions,
+            "pools": (await server.caller.call(m.NODE_POOL_LIST, m.Request(), SECONDS)).names,
+            "namespaces": (await server.caller.call(m.NAMESPACE_LIST, m.Request(), SECONDS)).names,
+            "found": await server.caller.call(m.SEARCH_PREFIX, m.SearchRequest(prefix="w"), SECONDS),
+            "nodes": await server.caller.call(
+                m.SEARCH_PREFIX, m.SearchRequest(prefix="0000", context="nodes"), SECONDS
+            ),
+            "other": await server.caller.call(m.JOB_SCALE_STATUS, m.JobSpecificRequest(job_id="db"), SECONDS),
+        }
+
+    found = run(start_server, scenario)
+
+    group = found["scale"].groups["g"]
+    assert ("web", 3, 3) == (found["scale"].job.id, group.desired, group.placed)
+    assert len(found["evals"]) == found["count"] >= 2
+    assert 0 == found["elsewhere"]
+    assert found["allocs"] == found["of_eval"] != set()
+    assert [3, 1] == [version.task_groups[0].count for version in found["versions"]]
+    assert (["all", "default", "gpu"], ["default"]) == (found["pools"], found["namespaces"])
+    assert ["web"] == found["found"].matches["jobs"]
+    assert set(CONTEXTS) == found["found"].matches.keys() == found["found"].truncations.keys()
+    assert {"nodes": ["00000000-0000-0000-0000-000000000001"]} == found["nodes"].matches
+    assert found["other"].job is None
+
+
+def test_a_search_names_twenty_and_says_that_there_are_more(start_server):
+    """
+    Of each context by itself.
+    """
+
+    async def scenario(server):
+        for number in range(21):
+            await server.caller.call(m.JOB_REGISTER, m.JobRegisterRequest(job=job(f"web-{number:02}")), SECONDS)
+        return await server.caller.call(m.SEARCH_PREFIX, m.SearchRequest(prefix="web"), SECONDS)
+
+    found = run(start_server, scenario)
+
+    assert [f"web-{number:02}" for number in range(20)] == found.matches["jobs"]
+    assert (True, False) == (found.truncations["jobs"], found.truncations["nodes"])
+
+
+def test_a_job_is_validated_as_it_would_be_registered(start_server):
+    """
+    The same sentence, and nothing is written.
+    """
+
+    async def scenario(server):
+        bad = msgspec.structs.replace(job(), task_groups=[])
+        with pytest.raises(RequestRefused) as refused:
+            await server.caller.call(m.JOB_REGISTER, m.JobRegisterRequest(job=bad), SECONDS)
+        said = [
+            (await server.caller.call(m.JOB_VALIDATE, m.JobValidateRequest(job=each), SECONDS)).problem
+            for each in (bad, job())
+        ]
+        return str(refused.value), said, (await server.caller.call(m.JOB_LIST, m.Request(), SECONDS)).jobs
+
+    refusal, said, jobs = run(start_server, scenario)
+
+    assert ([refusal, ""], []) == (said, jobs)
+    assert refusal

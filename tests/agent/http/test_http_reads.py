@@ -1,6 +1,7 @@
 """Every route that reads gives back what a real Nomad gave: the recorded bodies go in as models and come out again."""
 
 import gzip
+import json
 
 import msgspec
 import pytest
@@ -384,3 +385,112 @@ def test_pretty(ask):
     """
     assert b'["global"]' == ask("GET", "/v1/regions").body
     assert b'[\n    "global"\n]' == ask("GET", "/v1/regions?pretty").body
+
+
+def test_versions_of_a_job(agent, ask, body):
+    """
+    The kept versions, newest first, with what the headers say; a job without any is not found.
+    """
+    wanted = body("job-web-versions")
+    versions = of(list[Job], wanted["Versions"])
+    agent.answer(rpc.JOB_GET_JOB_VERSIONS, rpc.JobVersionsResponse(index=26, versions=versions))
+    answer = ask("GET", "/v1/job/web/versions")
+    agent.answer(rpc.JOB_GET_JOB_VERSIONS, rpc.JobVersionsResponse(index=26))
+    missing = ask("GET", "/v1/job/web/versions")
+
+    assert without(wanted, {"Versions"}) == without(answer.json, {"Versions"})
+    assert [(job["ID"], job["Version"]) for job in wanted["Versions"]] == [
+        (job["ID"], job["Version"]) for job in answer.json["Versions"]
+    ]
+    assert (404, "job versions not found") == (missing.status, missing.text)
+
+
+def test_the_scale_of_a_job(agent, ask, body):
+    """
+    What its groups are to have and have; an unknown job is not found.
+    """
+    groups = {"app": rpc.TaskGroupScale(desired=2, placed=2, running=2, healthy=2)}
+    job = Job(id="web", create_index=16, modify_index=26)
+    agent.answer(rpc.JOB_SCALE_STATUS, rpc.JobScaleStatusResponse(index=26, job=job, groups=groups))
+    answer = ask("GET", "/v1/job/web/scale")
+    agent.answer(rpc.JOB_SCALE_STATUS, rpc.JobScaleStatusResponse(index=26))
+    missing = ask("GET", "/v1/job/web/scale")
+
+    assert body("job-web-scale") == answer.json
+    assert (404, "job not found") == (missing.status, missing.text)
+
+
+def test_the_count_of_evaluations(agent, ask, body):
+    """
+    The number, with what the headers say.
+    """
+    agent.answer(rpc.EVAL_COUNT, rpc.CountResponse(index=87, count=18))
+
+    answer = ask("GET", "/v1/evaluations/count")
+
+    assert body("evaluations-count") == answer.json
+    assert "87" == answer.headers["X-Nomad-Index"]
+
+
+def test_allocations_of_an_evaluation(agent, ask, body):
+    """
+    Stubs, as in every list of allocations.
+    """
+    stubs = of(list[AllocStub], body("job-web-allocations"))
+    agent.answer(rpc.EVAL_ALLOCATIONS, rpc.AllocListResponse(index=24, allocs=stubs))
+
+    answer = ask("GET", f"/v1/evaluation/{EVAL_ID}/allocations")
+
+    assert [stub["ID"] for stub in body("job-web-allocations")] == [stub["ID"] for stub in answer.json]
+    assert [EVAL_ID] == [request.eval_id for request in agent.requests()]
+    assert "UUID must be 36 characters" in ask("GET", "/v1/evaluation/x/allocations").text
+
+
+@pytest.mark.parametrize(
+    ("recorded", "path", "method", "names", "ours"),
+    [
+        ("node-pools", "/v1/node/pools", rpc.NODE_POOL_LIST, ["all", "default"], {"NodeIdentityTTL"}),
+        ("namespaces", "/v1/namespaces", rpc.NAMESPACE_LIST, ["default"], {"Hash"}),
+    ],
+)
+def test_names(agent, ask, body, recorded, path, method, names, ours):
+    """
+    Each as a Nomad has it that nobody changed; one that clients or jobs name has no description.
+    """
+    agent.answer(method, rpc.NamesResponse(index=1, names=[*names, "gpu"]))
+
+    answer = ask("GET", path)
+
+    assert [without(each, ours) for each in body(recorded)] == [without(each, ours) for each in answer.json[:-1]]
+    assert all(each.keys() == answer.json[0].keys() for each in body(recorded))
+    assert ("gpu", "") == (answer.json[-1]["Name"], answer.json[-1]["Description"])
+
+
+def test_a_search(agent, ask, body):
+    """
+    The recorded question is passed on, and its answer given; without a context all are searched.
+    """
+    found = rpc.SearchResponse(index=79, matches={"jobs": ["web"]}, truncations={"jobs": False})
+    agent.answer(rpc.SEARCH_PREFIX, found)
+
+    answer = ask("POST", "/v1/search", data=json.dumps({"Prefix": "w", "Context": "jobs"}))
+    ask("POST", "/v1/search", data=json.dumps({"Prefix": "w"}))
+
+    assert body("search-jobs") == answer.json
+    assert [("w", "jobs"), ("w", "all")] == [(request.prefix, request.context) for request in agent.requests()]
+
+
+def test_a_job_that_is_validated(agent, ask, body):
+    """
+    What is wrong is said, and nothing where nothing is; a body without a job is refused.
+    """
+    job = {"Job": body("job-web")}
+    agent.answer(rpc.JOB_VALIDATE, rpc.JobValidateResponse())
+    good = ask("POST", "/v1/validate/job", data=json.dumps(job))
+    agent.answer(rpc.JOB_VALIDATE, rpc.JobValidateResponse(problem="it has no group"))
+    bad = ask("POST", "/v1/validate/job", data=json.dumps(job))
+
+    assert body("validate-job") == good.json
+    assert (["it has no group"], "it has no group") == (bad.json["ValidationErrors"], bad.json["Error"])
+    assert 400 == ask("POST", "/v1/validate/job", data=json.dumps({})).status
+    assert ["web", "web"] == [request.job.id for request in agent.requests()]

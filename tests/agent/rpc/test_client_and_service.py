@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import re
 import socket
 
 import msgspec
@@ -199,7 +200,8 @@ def test_every_call_belongs_to_a_rate(name):
     rates = recorder.counts.keys() - {catalogue.RPC_REQUEST, catalogue.RPC_QUERY}
     (rate,) = rates
     changes = method.access in {Access.WRITE, Access.LEADER_LOCAL}
-    assert rate.name.startswith(f"nomad_nomad_rpc_{method.name.partition('.')[0].lower()}_")
+    endpoint = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", method.name.partition(".")[0]).lower()
+    assert rate.name.startswith(f"nomad_nomad_rpc_{endpoint}_")
     assert changes is rate.name.endswith("_write")
 
 

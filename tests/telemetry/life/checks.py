@@ -352,19 +352,6 @@ class All:
             yield from verdicts or [f"{type(check).__name__} compared nothing"]
 
 
-def is_bound(check: Check) -> bool:
-    """Say whether *check* knows only within which wide bounds a value must lie, and would miss a factor of three."""
-    match check:
-        case All(checks):
-            return all(map(is_bound, checks))
-        case Always(least, most):
-            return least != most
-        case Timed(call=call):
-            return not call
-        case _:
-            return False
-
-
 @dataclass(frozen=True, slots=True)
 class Proven:
     """The value is checked by *test*, file::name, which is not repeated here; *why* says what it does there."""

@@ -24,6 +24,9 @@ HUGE_MHZ = 1_000_000
 QUIET_SECONDS = 24.0
 """In which what happens so many times a second is counted."""
 
+LOSS_SECONDS = 330.0
+"""In which a dead client is missed at the latest: a leader that is elected meanwhile gives all of them five minutes."""
+
 READS_EACH = 2
 """How often each question is asked of each kind of agent."""
 
@@ -82,6 +85,10 @@ def _reads(life: Life) -> None:
         for _ in range(READS_EACH):
             for call, path in _READS:
                 life.ask(call, path.format(**alloc), at=at)
+            body = {"Job": life.jobs["web"]}
+            life.ask("Job.Validate", "/v1/validate/job", method="put", body=body, at=at)
+            body = {"Prefix": "w", "Context": "jobs"}
+            life.ask("Search.PrefixSearch", "/v1/search", method="put", body=body, at=at)
     life.look()
 
 
@@ -91,6 +98,8 @@ _READS = (
     ("Job.Summary", "/v1/job/web/summary"),
     ("Job.Allocations", "/v1/job/web/allocations"),
     ("Job.Evaluations", "/v1/job/web/evaluations"),
+    ("Job.GetJobVersions", "/v1/job/web/versions"),
+    ("Job.ScaleStatus", "/v1/job/web/scale"),
     ("Node.List", "/v1/nodes"),
     ("Node.GetNode", "/v1/node/{NodeID}"),
     ("Node.GetAllocs", "/v1/node/{NodeID}/allocations"),
@@ -98,6 +107,10 @@ _READS = (
     ("Alloc.GetAlloc", "/v1/allocation/{ID}"),
     ("Eval.List", "/v1/evaluations"),
     ("Eval.GetEval", "/v1/evaluation/{EvalID}"),
+    ("Eval.Count", "/v1/evaluations/count"),
+    ("Eval.Allocations", "/v1/evaluation/{EvalID}/allocations"),
+    ("NodePool.List", "/v1/node/pools"),
+    ("Namespace.ListNamespaces", "/v1/namespaces"),
     ("Status.Leader", "/v1/status/leader"),
     ("Status.Peers", "/v1/status/peers"),
     ("Operator.ServerHealth", "/v1/operator/autopilot/health"),
@@ -251,7 +264,7 @@ def _member(life: Life, name: str) -> str:
 def _client_lost(life: Life) -> None:
     life.look()
     life.cluster.kill("client-2")
-    life.until(lambda: life.node_status("client-2") == "down", 60, "the loss of client-2")
+    life.until(lambda: life.node_status("client-2") == "down", LOSS_SECONDS, "the loss of client-2")
     life.watch(6)
     life.moment()
     life.cluster.restart("client-2")

@@ -22,7 +22,6 @@ from tests.telemetry.life.checks import (
     Reached,
     Rose,
     Timed,
-    is_bound,
 )
 from tests.telemetry.life.judged import judged, unseen_by_step
 from tests.telemetry.life.record import StepRecord
@@ -261,24 +260,6 @@ def test_a_counter_is_held_against_the_logs():
 
     assert [] == wrong(Logged("stored"), raft.APPLY, Lived(records, (), {"s1": "stored a\nstored b\nother\n"}))
     assert wrong(Logged("stored"), raft.APPLY, Lived(records, (), {"s1": "stored a\n"}))
-
-
-@pytest.mark.parametrize(
-    ("check", "bound"),
-    [
-        (Always(0.0, 5.0), True),
-        (Always(0.0, 0.0), False),
-        (Timed(), True),
-        (Timed(call="x"), False),
-        (All((Timed(), Always(0.0, 5.0))), True),
-        (All((Timed(), Counted(lambda *_: 1))), False),
-    ],
-)
-def test_bounds_are_told_from_what_knows_the_value(check, bound):
-    """
-    What is only plausible is not counted among what was held against something.
-    """
-    assert bound is is_bound(check)
 
 
 def test_a_name_that_comes_after_its_step_or_never_is_said():
