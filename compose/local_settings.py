@@ -19,6 +19,8 @@ LOCAL_FOLDER = Path(".outrider/local")
 PORTS_PER_AGENT = 10
 """From one agent's first port to the next one's; HTTP, RPC, serf and Raft are the first four, as Nomad numbers them."""
 SERVERS_MAX = 9
+RAFT_MULTIPLIER_MAX = 10
+"""What the configuration of an agent allows."""
 CLIENTS_MAX = 20
 PORT_MAX = 65_535
 
@@ -145,6 +147,8 @@ class LocalSettings:
     tls: bool = False
     """Whether agents speak TLS, mutual everywhere, with certificates of the cluster's own."""
     log_level: str = "INFO"
+    raft_multiplier: int = 1
+    """How much slower Raft's times are: a machine that is used for much else costs a leader its lease of half a second."""
     leave_on_interrupt: bool = False
     rpc_routes: Mapping[str, int] = field(default_factory=dict)
     scrape_routes: Mapping[str, int] = field(default_factory=dict)
@@ -158,6 +162,8 @@ class LocalSettings:
             raise ValueError(f"--clients {self.clients}: write 0 to {CLIENTS_MAX}")
         if not 0 <= self.far_servers <= SERVERS_MAX:
             raise ValueError(f"{self.far_servers} servers of a second region: take 0 to {SERVERS_MAX}")
+        if not 1 <= self.raft_multiplier <= RAFT_MULTIPLIER_MAX:
+            raise ValueError(f"raft_multiplier {self.raft_multiplier}: take 1 to {RAFT_MULTIPLIER_MAX}")
         if self.far_region == self.region or not self.zones:
             raise ValueError(
                 f"regions {self.region!r} and {self.far_region!r}, zones {self.zones}: two names and a zone"
@@ -241,6 +247,7 @@ def server_config(
     Without *prometheus_metrics* it refuses to be scraped; one that does not *schedule* leaves evaluations to others.
     """
     schedulers = "" if schedules else "  num_schedulers   = 0\n"
+    raft = "" if settings.raft_multiplier == 1 else f"  raft_multiplier  = {settings.raft_multiplier}\n"
     joins = ", ".join(
         _quote(f"{LOOPBACK}:{settings.rpc_routes[peer.name] + 1 if peer.name in settings.rpc_routes else peer.serf}")
         for peer in settings.servers_of(server.region)
@@ -250,7 +257,7 @@ def server_config(
 server {{
   enabled          = true
   bootstrap_expect = {len(settings.servers_of(server.region))}
-{schedulers}
+{schedulers}{raft}
   server_join {{
     retry_join     = [{joins}]
     retry_interval = "1s"

@@ -25,6 +25,7 @@ def test_the_default_ports_are_those_of_nomad_and_its_neighbours():
     [
         ({"servers": 0}, "--servers 0"),
         ({"clients": 21}, "--clients 21"),
+        ({"raft_multiplier": 11}, "raft_multiplier 11: take 1 to 10"),
         ({"port_base": 65_530}, "--port-base"),
         ({"prometheus_port": 4647}, "--prometheus-port"),
         ({"receiver_port": 9093}, "both listen on port 9093"),
@@ -144,6 +145,8 @@ def test_what_is_asked_for_stands_in_the_file():
     assert "prometheus_metrics         = false" in server_config(plain, server, prometheus_metrics=False)
     assert "num_schedulers" not in server_config(plain, server)
     assert "num_schedulers   = 0" in server_config(plain, server, schedules=False)
+    assert "raft_multiplier" not in server_config(plain, server)
+    assert "raft_multiplier  = 3" in server_config(LocalSettings(raft_multiplier=3), server)
 
 
 def test_the_agent_accepts_its_files_without_a_warning(tmp_path):

@@ -63,6 +63,47 @@ def entries(lived: Lived, record: StepRecord) -> float | None:
     return float(record.indexes[1] - record.indexes[0]) if record.is_steady else None
 
 
+def heartbeats(lived: Lived, record: StepRecord) -> float | None:
+    """As often as the clients' own age of the last heartbeat fell from one scrape to the next."""
+    if not _is_quiet(record):
+        return None
+    fell, last = 0, dict[str, float]()
+    for place, scrape in record.scrapes:
+        age = scrape.value(outrider.CLIENT_LAST_HEARTBEAT_SECONDS.name)
+        if age is not None:
+            fell += age < last.get(place, 0.0)
+            last[place] = age
+    return float(fell)
+
+
+def applied(command: str) -> Count:
+    """As often as each server applied the command that the call wrote."""
+
+    def count(lived: Lived, record: StepRecord) -> float | None:
+        if not record.is_steady:
+            return None
+        return record.grew(f"nomad_nomad_fsm_{command}_count") / max(1, len(record.servers))
+
+    return count
+
+
+def passed_on(*series: str, script: tuple[str, ...] = ()) -> Count:
+    """Once over the network for each call of a client that was carried out, twice where it asked a follower.
+
+    What the *script* asks comes from a follower or a client, as in `asked_over_rpc`.
+    """
+    of_script = asked_over_rpc(*script)
+
+    def count(lived: Lived, record: StepRecord) -> Range | None:
+        asked_too = of_script(lived, record)
+        if not isinstance(asked_too, tuple):
+            return None
+        calls = sum(record.grew(name) for name in series) - sum(record.asked[call] for call in script)
+        return calls + asked_too[0], 2 * calls + asked_too[1]
+
+    return count
+
+
 def batches(servers: int) -> Count:
     """At most as often as there were entries, on each of so many servers; some come together on a busy machine."""
 
@@ -272,6 +313,13 @@ def evals_acknowledged(lived: Lived, record: StepRecord) -> float | None:
     """One acknowledgement for each evaluation that was finished, and for each that was blocked again."""
     finished = eval_updates(lived, record)
     return None if finished is None else finished + record.grew("nomad_nomad_worker_reblock_eval_count")
+
+
+def by_workers(name: str, script: str) -> Count:
+    """As often as the workers of all servers counted it, and the script did."""
+    return lambda lived, record: (
+        record.grew(f"nomad_nomad_worker_{name}_count") + record.asked[script] if record.is_steady else None
+    )
 
 
 def by_followers(*names: str, script: tuple[str, ...] = ()) -> Count:

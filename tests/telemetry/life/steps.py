@@ -164,7 +164,7 @@ def _worker(life: Life) -> None:
     life.settled()
 
 
-_ATTEMPTS = 4
+_ATTEMPTS = 6
 _DELAYS_SECONDS = (1.0, 20.0, 20.0)
 """How long an evaluation waits that was given back for the first, second and third time."""
 
@@ -230,7 +230,7 @@ def _lease(life: Life) -> None:
     life.stopped |= set(paused)
     for name in paused:
         life.cluster.kill(name, signal.SIGSTOP)
-    life.watch(3)
+    life.watch(5)
     for name in paused:
         life.cluster.kill(name, signal.SIGCONT)
     life.stopped.clear()

@@ -272,7 +272,7 @@ _SERVER: dict[Metric, Check] = {
     outrider.RAFT_VOTERS: _of_both(outrider.RAFT_VOTERS, o.on_servers(lambda moment, place: float(moment.voters))),
     outrider.RAFT_VOTERS_HEALTHY: _of_both(outrider.RAFT_VOTERS_HEALTHY, o.on_servers(o.voters_healthy)),
     outrider.RAFT_LAST_CONTACT_SECONDS: _all(
-        Equals(o.on_servers(lambda moment, place: (0.0, 1.0))), Reached("lease", least=1.0)
+        Equals(o.on_servers(lambda moment, place: (0.0, 1.5))), Reached("lease", least=1.5)
     ),
     outrider.RAFT_TICK_LATENESS_SECONDS: _all(Always(0.0, 120.0), Reached("lease", least=2.0)),
     outrider.RAFT_LAST_INDEX: _of_both(outrider.RAFT_LAST_INDEX, o.stats("last_log_index")),
@@ -361,7 +361,7 @@ _RAFT: dict[Metric, Check] = {
     raft.CANDIDATE_ELECT_SELF: Overall(c.campaigns),
     raft.CANDIDATE_PRE_ELECT_SELF: Overall(c.rounds, off=3.0),
     raft.RPC_REQUEST_VOTE: Overall(c.votes_asked, off=2.0),
-    raft.LEADER_LAST_CONTACT: _counted(c.per_second(1, 20)),
+    raft.LEADER_LAST_CONTACT: _counted(c.per_second(0.4, 4)),
     raft.LEADER_DISPATCH_LOG: _batches(1),
     raft.LEADER_OLDEST_LOG_AGE: Equals(o.oldest_entry_ms, off=3_000.0),
     raft.REPLICATION_APPEND_ENTRIES_LOGS: Counted(c.entries_to_followers, off=8.0),
@@ -372,7 +372,7 @@ _RAFT: dict[Metric, Check] = {
     raft.COMMIT_TIME: _counted(c.entries, off=3.0),
     raft.COMMIT_NUM_LOGS: _ONE_AT_A_TIME,
     raft.REPLICATION_APPEND_ENTRIES_RPC: _counted(c.appends_with_entries, share=0.1, off=10.0),
-    raft.REPLICATION_HEARTBEAT: _counted(c.per_second(2, 25)),
+    raft.REPLICATION_HEARTBEAT: _counted(c.per_second(2, 10)),
     raft.RPC_PROCESS_HEARTBEAT: _counted(c.grown_with("nomad_raft_replication_heartbeat_count"), share=0.1, off=10.0),
     raft.RPC_APPEND_ENTRIES: _counted(
         c.grown_with("nomad_raft_replication_heartbeat_count", "nomad_raft_replication_appendEntries_rpc_count"),
@@ -431,11 +431,15 @@ _RPC: dict[Metric, Check] = {
     rpc.CLIENT_REGISTER: _all(
         Counted(c.in_step("client-lost", (1, 3))), Counted(c.asked("Node.Register", steps=("leader-lost",)), off=3.0)
     ),
-    rpc.CLIENT_UPDATE_STATUS: _counted(c.per_second(0.05, 0.6)),
-    rpc.CLIENT_UPDATE_ALLOC: _counted(c.in_step("jobs", (2, 60))),
+    rpc.CLIENT_UPDATE_STATUS: _counted(c.heartbeats, off=2.0),
+    rpc.CLIENT_UPDATE_ALLOC: _counted(c.applied("alloc_client_update"), off=1.0),
     rpc.CLIENT_GET_CLIENT_ALLOCS: _counted(c.in_step("jobs", (2, 120))),
     rpc.ALLOC_GET_ALLOCS: _counted(c.in_step("jobs", (2, 120))),
-    rpc.EVAL_DEQUEUE: _counted(c.per_second(*_DEQUEUES_A_SECOND)),
+    rpc.EVAL_DEQUEUE: _all(
+        Counted(c.per_second(*_DEQUEUES_A_SECOND)),
+        Counted(c.by_workers("dequeue_eval", script="Eval.Dequeue"), off=12.0),
+        Timed(),
+    ),
     rpc.EVAL_ACK: _counted(c.evals_acknowledged),
     rpc.EVAL_CREATE: _counted(c.grown_with("nomad_nomad_worker_create_eval_count")),
     rpc.EVAL_REBLOCK: _counted(c.grown_with("nomad_nomad_worker_reblock_eval_count")),
@@ -452,12 +456,27 @@ _RPC: dict[Metric, Check] = {
         ),
         off=2.0 * _WORKERS,
     ),
-    rpc.RPC_NODE_WRITE: _over_rpc("Node.UpdateEligibility", "Node.UpdateDrain", others=True),
+    rpc.RPC_NODE_WRITE: Counted(
+        c.passed_on(
+            "nomad_nomad_client_register_count",
+            "nomad_nomad_client_update_status_count",
+            "nomad_nomad_client_update_alloc_count",
+            "nomad_nomad_client_update_eligibility_count",
+            "nomad_nomad_client_update_drain_count",
+            script=("Node.UpdateEligibility", "Node.UpdateDrain"),
+        ),
+        off=2.0,
+    ),
     rpc.RPC_PLAN_WRITE: Counted(c.by_followers("submit_plan", script=("Plan.Submit",)), off=1.0),
     rpc.EVAL_UPDATE: _counted(c.eval_updates),
     rpc.EVAL_NACK: _counted(c.asked("Eval.Nack"), off=1.0),
     rpc.RPC_ALLOC_LIST: _over_rpc("Alloc.List"),
-    rpc.RPC_ALLOC_READ: _over_rpc("Alloc.GetAlloc", others=True),
+    rpc.RPC_ALLOC_READ: Counted(
+        c.passed_on(
+            "nomad_nomad_alloc_get_allocs_count", "nomad_nomad_alloc_get_alloc_count", script=("Alloc.GetAlloc",)
+        ),
+        off=2.0,
+    ),
     rpc.RPC_EVAL_LIST: _over_rpc("Eval.List", "Eval.Count", "Eval.Allocations"),
     rpc.RPC_NODE_POOL_LIST: _over_rpc("NodePool.List"),
     rpc.RPC_NAMESPACE_LIST: _over_rpc("Namespace.ListNamespaces"),
@@ -466,7 +485,16 @@ _RPC: dict[Metric, Check] = {
     rpc.RPC_JOB_LIST: _over_rpc("Job.List", "Job.Allocations", "Job.Evaluations"),
     rpc.RPC_JOB_READ: _over_rpc("Job.GetJob", "Job.Summary", "Job.GetJobVersions", "Job.Validate", "Job.ScaleStatus"),
     rpc.RPC_JOB_WRITE: _over_rpc("Job.Register", "Job.Deregister"),
-    rpc.RPC_NODE_LIST: _over_rpc("Node.List", "Node.GetAllocs", others=True),
+    # A client's question for its allocations is answered when there is news, and then asked anew.
+    rpc.RPC_NODE_LIST: Counted(
+        c.passed_on(
+            "nomad_nomad_client_get_client_allocs_count",
+            "nomad_nomad_client_list_count",
+            "nomad_nomad_client_get_allocs_count",
+            script=("Node.List", "Node.GetAllocs"),
+        ),
+        off=6.0,
+    ),
     rpc.RPC_NODE_READ: _over_rpc("Node.GetNode"),
     rpc.RPC_OPERATOR_READ: _over_rpc("Operator.ServerHealth", "Operator.RaftGetConfiguration"),
     rpc.RPC_OPERATOR_WRITE: _over_rpc("Operator.AutopilotSetConfiguration"),
