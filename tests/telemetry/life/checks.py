@@ -254,12 +254,13 @@ class Rose:
     def judge(self, metric: Metric, lived: Lived) -> Iterator[str]:
         """Yield a verdict for each agent and step in which nothing is killed."""
         for record in lived.records:
-            if record.name not in _QUIET or record.seconds < _RISE_SECONDS:
+            if record.name not in _QUIET:
                 continue
             for place in sorted({place for place, _ in record.scrapes}):
-                values = [scrape.value(metric.name) for where, scrape in record.scrapes if where == place]
-                said = [value for value in values if value is not None]
-                if len(said) > 1:
+                pairs = zip(record.scrapes, record.times, strict=True)
+                own = [(scrape.value(metric.name), time) for (where, scrape), time in pairs if where == place]
+                said = [value for value, _ in own if value is not None]
+                if len(said) > 1 and own[-1][1][0] - own[0][1][1] >= _RISE_SECONDS:
                     yield _verdict(said[-1] - said[0], self.by(record, place), f"{record.name}, {place}, rise")
 
 

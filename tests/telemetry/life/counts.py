@@ -285,6 +285,12 @@ def barriers(lived: Lived) -> Range:
     return float(began - lived.logged("leadership not established") - 1), began + lived.seconds / 60 + 1
 
 
+def candidacies(lived: Lived) -> Range:
+    """At least one for each time that a server became a candidate; without an answer it stands again."""
+    became = lived.logged("entering candidate state")
+    return float(became - 2), 2.0 * became + 8
+
+
 def campaigns(lived: Lived) -> Range:
     """Each campaign is for a term of its own, unless servers stand at once."""
     terms = max((scrape.value(outrider.RAFT_TERM.name) or 0.0 for _, scrape in lived.scrapes), default=0.0)

@@ -243,6 +243,7 @@ class Life:
         if self.clock.monotonic() - self._term[1] < NEW_LEADER_SECONDS:
             return None
         before, low, host_before = self._api(), self._stats(), look_at_host()
+        health = self._health()
         self.wait(STILL_SECONDS)
         asked_at = self.clock.monotonic()
         facts = {
@@ -272,6 +273,7 @@ class Life:
             ports={agent.name: agent.ports for agent in self.cluster.settings.agents},
             processes=processes,
             hosts=(host_before, host),
+            healths=(health, self._health()),
             answering={name: since for name, (_, since) in self._answering.items()},
             held=dict(self.held),
             files={
@@ -296,6 +298,10 @@ class Life:
                 server["Node"].removesuffix(".global"): server["Voter"] for server in configuration["Servers"]
             },
         }
+
+    def _health(self) -> Mapping[str, Any]:
+        answer: Mapping[str, Any] = self.ask("Operator.ServerHealth", "/v1/operator/autopilot/health")
+        return answer
 
     @staticmethod
     def _beside(url: str) -> Scrape:

@@ -58,6 +58,8 @@ class Moment:
     node_bodies: Mapping[str, Mapping[str, Any]]
     configuration: Mapping[str, bool]
     """The servers of the Raft group by name, and whether each votes."""
+    healths: tuple[Mapping[str, Any], Mapping[str, Any]]
+    """What autopilot said before and after the scrapes."""
     answering: Mapping[str, float]
     """Since when each agent's process answers, Unix seconds."""
     held: Mapping[str, int]

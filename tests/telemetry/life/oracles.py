@@ -193,14 +193,16 @@ def snapshot_age(moment: Moment, place: str) -> Range:
     return moment.wall - moment.answering[place], moment.wall - moment.processes[place].started
 
 
-def is_healthy(moment: Moment) -> float:
-    """Whether every server of the group runs."""
-    return float(moment.configuration.keys() <= set(moment.servers))
+def is_healthy(moment: Moment) -> Range:
+    """Whether every server of the group runs; on a slow machine one may answer too late to be called healthy."""
+    runs = float(moment.configuration.keys() <= set(moment.servers))
+    return min(runs, *(float(health["Healthy"]) for health in moment.healths)), runs
 
 
-def failure_tolerance(moment: Moment) -> float:
-    """How many voters that run there are beyond a majority."""
-    return max(0.0, float(moment.voters_alive - moment.voters // 2 - 1))
+def failure_tolerance(moment: Moment) -> Range:
+    """How many voters that run there are beyond a majority, less those that answer too late."""
+    most = max(0.0, float(moment.voters_alive - moment.voters // 2 - 1))
+    return min(most, *(float(health["FailureTolerance"]) for health in moment.healths)), most
 
 
 def voters_healthy(moment: Moment, place: str) -> float:

@@ -244,8 +244,8 @@ def test_a_gauge_that_only_rises_is_held_against_a_count():
     Its first and its last scrape of a step count; a short step is left out.
     """
     scrapes = [("s1", read_exposition(f"nomad_runtime_total_gc_runs {value}\n")) for value in (10, 12, 15)]
-    record = StepRecord("jobs", ended=20.0, scrapes=scrapes)
-    short = StepRecord("jobs", ended=2.0, scrapes=scrapes)
+    record = StepRecord("jobs", scrapes=scrapes, times=[(0.0, 0.5), (10.0, 10.5), (20.0, 20.5)])
+    short = StepRecord("jobs", scrapes=scrapes, times=[(0.0, 0.5), (1.0, 1.5), (2.0, 2.5)])
 
     assert [] == wrong(Rose(lambda step, place: (4, 6)), runtime.TOTAL_GC_RUNS, Lived((record,), ()))
     assert wrong(Rose(lambda step, place: (6, 9)), runtime.TOTAL_GC_RUNS, Lived((record,), ()))

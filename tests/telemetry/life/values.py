@@ -296,7 +296,7 @@ _SERVER: dict[Metric, Check] = {
     # One other an interval of a second, and the state is exchanged each half a minute.
     memberlist.PROBE_NODE: Counted(c.per_second(0.4 * 3, 1.05 * 3)),
     memberlist.PUSH_PULL_NODE: Counted(c.grown_with("nomad_memberlist_tcp_connect"), off=2.0),
-    memberlist.NODE_INSTANCES: Reached("start", least=3.0),
+    memberlist.NODE_INSTANCES: All((Reached("start", least=3.0), Always(0.0, 3.0))),
     memberlist.HEALTH_SCORE: Reached("member-lost", least=1.0),
     outrider.RAFT_ELECTIONS_TOTAL: Logged("entering leader state"),
     outrider.RAFT_LEASE_LOSSES_TOTAL: Logged("leader lease timeout"),
@@ -352,7 +352,7 @@ _PLAN: dict[Metric, Check] = {
 }
 
 _RAFT: dict[Metric, Check] = {
-    raft.STATE_CANDIDATE: Counted(c.in_step("lease", (1, 60))),
+    raft.STATE_CANDIDATE: Overall(c.candidacies),
     raft.STATE_LEADER: Logged("entering leader state", off=1.0),
     raft.STATE_FOLLOWER: Logged("entering follower state", off=1.0),
     raft.TRANSITION_HEARTBEAT_TIMEOUT: Logged("reason='heartbeat timeout'", off=1.0),
@@ -368,7 +368,7 @@ _RAFT: dict[Metric, Check] = {
     raft.FSM_LAST_RESTORE_DURATION: Equals(o.restored_ms, off=1.0, may_be_gone=True),
     raft.LEADER_DISPATCH_NUM_LOGS: _ONE_AT_A_TIME,
     raft.APPLY: Counted(c.entries, off=4.0),
-    raft.BARRIER: Counted(c.in_step("start", (1, 4))),
+    raft.BARRIER: Overall(c.barriers, off=1.0),
     raft.COMMIT_TIME: _counted(c.entries, off=3.0),
     raft.COMMIT_NUM_LOGS: _ONE_AT_A_TIME,
     raft.REPLICATION_APPEND_ENTRIES_RPC: _counted(c.appends_with_entries, share=0.1, off=10.0),
@@ -428,8 +428,10 @@ _RPC: dict[Metric, Check] = {
     rpc.JOB_ALLOCATIONS: _asked("Job.Allocations"),
     rpc.JOB_EVALUATIONS: _asked("Job.Evaluations"),
     rpc.JOB_SUMMARY_GET_JOB_SUMMARY: _asked("Job.Summary"),
+    # A call that is tried anew while the leader changes counts again.
     rpc.CLIENT_REGISTER: _all(
-        Counted(c.in_step("client-lost", (1, 3))), Counted(c.asked("Node.Register", steps=("leader-lost",)), off=3.0)
+        Counted(c.in_step("client-lost", (1, 3))),
+        Counted(c.asked("Node.Register", steps=("leader-lost",)), off=3.0, share=0.02),
     ),
     rpc.CLIENT_UPDATE_STATUS: _counted(c.heartbeats, off=2.0),
     rpc.CLIENT_UPDATE_ALLOC: _counted(c.applied("alloc_client_update"), off=1.0),
