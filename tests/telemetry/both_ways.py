@@ -25,12 +25,13 @@ from telemetry.catalogue.comparison import AgentState, Difference, Problem, comp
 from telemetry.scraped import Scrape, read_exposition
 from tests.compose.free_ports import free_base
 from tests.telemetry.life.checks import Lived
+from tests.telemetry.life.elsewhere import PROVEN, UNCHECKED
 from tests.telemetry.life.judged import judged, unseen_by_step
 from tests.telemetry.life.life import Life, Seen
 from tests.telemetry.life.seen import ELSEWHERE, STEP_OF
 from tests.telemetry.life.steps import STEPS
 from tests.telemetry.life.tripled import blunt
-from tests.telemetry.life.values import CHECKS, PROVEN, UNCHECKED
+from tests.telemetry.life.values import CHECKS
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "nomad-2.0.5"
 ROOT = Path(__file__).parents[2]

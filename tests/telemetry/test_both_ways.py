@@ -8,8 +8,9 @@ import pytest
 from tests.telemetry import both_ways
 from tests.telemetry.both_ways import main
 from tests.telemetry.life.checks import Lived
+from tests.telemetry.life.elsewhere import PROVEN, UNCHECKED
 from tests.telemetry.life.seen import ELSEWHERE, STEP_OF
-from tests.telemetry.life.values import CHECKS, PROVEN, UNCHECKED
+from tests.telemetry.life.values import CHECKS
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "nomad-2.0.5"
 # Ten minutes after the recorded server was started.

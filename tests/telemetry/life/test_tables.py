@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from telemetry.catalogue import CATALOGUE, MODULES, metrics_of
+from tests.telemetry.life.elsewhere import PROVEN, UNCHECKED
 from tests.telemetry.life.seen import ELSEWHERE, SEEN_BY, STEP_OF
 from tests.telemetry.life.steps import STEPS
-from tests.telemetry.life.values import CHECKS, PROVEN, UNCHECKED
+from tests.telemetry.life.values import CHECKS
 
 ROOT = Path(__file__).parents[3]
 EXPORTED = [name for metric in CATALOGUE for name in metric.exported_names]
