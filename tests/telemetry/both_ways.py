@@ -141,7 +141,7 @@ def _live(port_base: int) -> bool:
             receiver_port=port_base + 95,
             leave_on_interrupt=True,
             # Elections that nobody asked for disturb what is counted, and take from the script what it holds.
-            raft_multiplier=3,
+            raft_multiplier=5,
         )
         cluster = LocalCluster(settings)
         try:

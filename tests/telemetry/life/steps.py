@@ -230,7 +230,7 @@ def _lease(life: Life) -> None:
     life.stopped |= set(paused)
     for name in paused:
         life.cluster.kill(name, signal.SIGSTOP)
-    life.watch(5)
+    life.watch(6)
     for name in paused:
         life.cluster.kill(name, signal.SIGCONT)
     life.stopped.clear()

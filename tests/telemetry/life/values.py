@@ -269,7 +269,7 @@ _SERVER: dict[Metric, Check] = {
     outrider.RAFT_VOTERS: _of_both(outrider.RAFT_VOTERS, o.on_servers(lambda moment, place: float(moment.voters))),
     outrider.RAFT_VOTERS_HEALTHY: _of_both(outrider.RAFT_VOTERS_HEALTHY, o.on_servers(o.voters_healthy)),
     outrider.RAFT_LAST_CONTACT_SECONDS: _all(
-        Equals(o.on_servers(lambda moment, place: (0.0, 1.5))), Reached("lease", least=1.5)
+        Equals(o.on_servers(lambda moment, place: (0.0, 2.5))), Reached("lease", least=2.5)
     ),
     outrider.RAFT_TICK_LATENESS_SECONDS: _all(Always(0.0, 120.0), Reached("lease", least=2.0)),
     outrider.RAFT_LAST_INDEX: _of_both(outrider.RAFT_LAST_INDEX, o.stats("last_log_index")),
@@ -358,7 +358,7 @@ _RAFT: dict[Metric, Check] = {
     raft.CANDIDATE_ELECT_SELF: Overall(c.campaigns),
     raft.CANDIDATE_PRE_ELECT_SELF: Overall(c.rounds, off=3.0),
     raft.RPC_REQUEST_VOTE: Overall(c.votes_asked, off=2.0),
-    raft.LEADER_LAST_CONTACT: _counted(c.per_second(0.4, 4)),
+    raft.LEADER_LAST_CONTACT: _counted(c.per_second(0.3, 2.2)),
     raft.LEADER_DISPATCH_LOG: _batches(1),
     raft.LEADER_OLDEST_LOG_AGE: Equals(o.oldest_entry_ms, off=3_000.0),
     raft.REPLICATION_APPEND_ENTRIES_LOGS: Counted(c.entries_to_followers, off=8.0),
@@ -369,7 +369,7 @@ _RAFT: dict[Metric, Check] = {
     raft.COMMIT_TIME: _counted(c.entries, off=3.0),
     raft.COMMIT_NUM_LOGS: _ONE_AT_A_TIME,
     raft.REPLICATION_APPEND_ENTRIES_RPC: _counted(c.appends_with_entries, share=0.1, off=10.0),
-    raft.REPLICATION_HEARTBEAT: _counted(c.per_second(2, 10)),
+    raft.REPLICATION_HEARTBEAT: _counted(c.per_second(1.3, 8)),
     raft.RPC_PROCESS_HEARTBEAT: _counted(c.grown_with("nomad_raft_replication_heartbeat_count"), share=0.1, off=10.0),
     raft.RPC_APPEND_ENTRIES: _counted(
         c.grown_with("nomad_raft_replication_heartbeat_count", "nomad_raft_replication_appendEntries_rpc_count"),
