@@ -230,9 +230,9 @@ class Registry:
 
     def families(self) -> list[Family]:
         """Return every family that is not empty, sorted by name; series nobody updated for 60 s are dropped first."""
+        self._purge()
         rows, headers = self._sample()
         window = self._window(self._monotonic())
-        self._purge()
         with self._lock:
             kept = [family for family in self._families.values() if family.series]
         for family in kept:

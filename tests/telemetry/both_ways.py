@@ -39,12 +39,13 @@ _STEADY = {"leader": Role.SERVER, "follower": Role.SERVER, "client": Role.CLIENT
 SIZE = ClusterSize(
     servers=3,
     clients=2,
-    # One is held by the script, three times if real workers are faster.
-    jobs=11,
+    # One is held by the script, and as many more as it takes if real workers are faster.
+    jobs=24,
     # After a client's death all that runs is on the other one, the ended ones beside it.
     allocations=40,
     waiting=5,
-    node_states=2,
+    # A client that starts, is ready, and is kept from new work.
+    node_states=3,
     cores=os.cpu_count() or 1,
     disks=8,
 )

@@ -11,6 +11,7 @@ from telemetry.catalogue import Kind, Metric, Presence, Role, Unit, autopilot, b
 from telemetry.clock import ManualClock
 from telemetry.filters import Filters
 from telemetry.registry import EXPIRY_SECONDS, Registry, Sampled
+from telemetry.scraped import read_exposition
 from telemetry.series import Gauge
 
 LAST_CONTACT = "nomad_raft_leader_lastContact"
@@ -445,3 +446,19 @@ def test_a_histogram_is_no_sample_to_anybody_else(registry):
         registry.observe(raft.APPLY, 1.0)
     with pytest.raises(ValueError, match="has no zero to declare"):
         registry.declare(raft.COMMIT_TIME)
+
+
+def test_a_scrape_counts_the_series_that_it_holds():
+    """
+    What has expired since the last one is not among them any more.
+    """
+    clock = ManualClock()
+    registry = Registry(clock)
+    before = read_exposition(registry.exposition().decode()).value("outrider_metrics_series")
+    for metric in (raft.LEADER_OLDEST_LOG_AGE, raft.APPLIED_INDEX):
+        registry.set(metric, 1.0)
+    held = read_exposition(registry.exposition().decode()).value("outrider_metrics_series")
+    clock.advance(61.0)
+    left = read_exposition(registry.exposition().decode()).value("outrider_metrics_series")
+
+    assert (2.0, 0.0) == (held - before, left - before)

@@ -28,7 +28,7 @@ LOOK_EVERY_SECONDS = 2.0
 NEW_LEADER_SECONDS = 6.0
 """After which every gauge of a new leader is as new as its duties; heartbeats are counted every 5 s."""
 
-STILL_SECONDS = 1.5
+STILL_SECONDS = 2.5
 """After so long without a change every gauge of a collection interval of a second is as new as the API."""
 
 Seen = list[tuple[AgentState, Scrape]]
