@@ -20,14 +20,16 @@ def _lists_number(why: str) -> Number:
 
 FLAPPING = AlertSpec(
     alert="NomadMemberFlapping",
-    # More often than Prometheus missed a server: a restart that gossip notices is no flapping.
+    # More often than Prometheus missed a server: a restart that gossip notices is no flapping. Members that come back
+    # at one time are one: a server that was cut off, once, sees all others flap.
     expr="("
-    + events("nomad_serf_member_flap", "$events", aggregate="max").rstrip()
+    + events("nomad_serf_member_flap", "$events", aggregate="max", as_moments=True).rstrip()
     + "\n    - outrider:servers_gone) >= $flaps",
     onset=budget.EVENT,
-    hold_seconds=0.0,
-    hold_why="The count is patience enough.",
+    hold_seconds=30.0,
+    hold_why="The count is patience enough, but a lost leader or quorum, which explains it, takes longer to be told.",
     keep_firing_seconds=KEPT_SECONDS,
+    counts_events=True,
     numbers=(
         Number(
             name="flaps",
@@ -40,8 +42,8 @@ FLAPPING = AlertSpec(
     severity=Severity.WARNING,
     summary="Servers of Nomad cluster {{ $labels.cluster }} keep failing and coming back in region {{ $labels.region }}.",
     description="""
-    {{ $value | printf "%.0f" }} times within $events a member was back soon after it had been called failed, and
-    answered scrapes all the while. Its host stands still now and then, or packets of UDP between the servers are lost.
+    {{ $value | printf "%.0f" }} times within $events members were back soon after they had been called failed, and
+    answered scrapes all the while. A host stands still now and then, or packets of UDP between the servers are lost.
     """,
 )
 

@@ -37,6 +37,7 @@ _OF_AN_OUTAGE = (
     "NomadLeaseLost",
     "NomadFollowersSlow",
     "NomadFollowerLagging",
+    "NomadMemberFlapping",
     "NomadMemberFailed",
     "NomadMembersDisagree",
 )

@@ -33,7 +33,13 @@ def _sizes(settings: RuleSettings) -> list[RecordingRule]:
 
 
 def events(
-    series: str, over: str, labels: str = "cluster, region", aggregate: str = "sum", step: str = "$scrape"
+    series: str,
+    over: str,
+    labels: str = "cluster, region",
+    aggregate: str = "sum",
+    step: str = "$scrape",
+    *,
+    as_moments: bool = False,
 ) -> str:
     """Return PromQL that counts the events of a counter that lives for 60 s over a range, by *labels*.
 
@@ -41,13 +47,15 @@ def events(
     back exactly one step, so that each birth and each growth is counted once; what was there before a scrape that failed
     is not born again after it. What was gone for longer is: a server that started again may soon lead again. Servers
     count for themselves; *aggregate* says how their counts become one. The newest step is up to *step* old.
+    *as_moments* counts the steps that had any, so that events at one time are one.
     """
+    bounds, clamp = ("0, 1", "clamp") if as_moments else ("0", "clamp_min")
     return f"""
     {aggregate} by ({labels}) (
       sum_over_time(
-        clamp_min(
+        {clamp}(
           {series} - (last_over_time({series}[$bridge] offset {step}) or 0 * {series}),
-          0
+          {bounds}
         )[{over}:{step}]
       )
     )

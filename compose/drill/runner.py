@@ -1,5 +1,6 @@
 """Runs one fault on one stage: inject, wait for what must arrive, see that nothing else does, heal, wait for quiet."""
 
+import math
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -20,6 +21,8 @@ _OVERTIME_SECONDS = 20.0
 """A notification that is late is waited for beyond its promise, so that it is late and not missing."""
 _DECIDE_SECONDS_MAX = 120.0
 """How long, once everything has arrived, alerts that are pending get to fire."""
+_FORGOTTEN_SECONDS = 75.0
+"""After which no server tells of what a fault set off: a counter lives for 60 s, and gossip takes a few to agree again."""
 _QUIET_SECONDS_MAX = 420.0
 """How long a stage may take to be quiet before a fault."""
 
@@ -74,6 +77,7 @@ class FaultRunner:
         self._settings = stage.rule_settings()
         self._times = self._settings.times
         self._rules = rule_set(self._settings)
+        self._restored_at = -math.inf
 
     def expected(self, fault: Fault) -> tuple[Expected, ...]:
         """Return what this build promises of *fault* on this stage."""
@@ -122,9 +126,11 @@ class FaultRunner:
         """Bring about a healthy cluster whose Prometheus and Alertmanager know nothing of what was before.
 
         Rules remember events for ten minutes, and a group that was notified within a quarter of an hour makes the next
-        notification wait for its interval. Raises Unquiet when alerts fire although nothing was done, and LocalError
+        notification wait for its interval. The servers have forgotten it, too: to a new Prometheus what they count would
+        have happened now. Raises Unquiet when alerts fire although nothing was done, and LocalError
         when the cluster is not well.
         """
+        self._stage.wait(max(0.0, self._restored_at + _FORGOTTEN_SECONDS - self._clock.monotonic()))
         self._stage.renew_watchers()
         self._stage.wait_well()
         self._wait_full()
@@ -133,6 +139,7 @@ class FaultRunner:
         """Bring the stage back to health; return a note, and since when it is quiet or None."""
         try:
             self._stage.restore()
+            self._restored_at = self._clock.monotonic()
             self._stage.wait_well()
         except LocalError as error:
             return str(error), None

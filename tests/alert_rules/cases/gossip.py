@@ -30,6 +30,17 @@ CASES = (
     ),
     Case(
         alert="NomadMemberFlapping",
+        name="one of five was cut off, twice, and saw the four others come back at one time",
+        expected_servers=5,
+        series={
+            **led(_LONG, "s1", "s1", "s5"),
+            **_born("nomad_serf_member_flap", "s1", ((20, 4), (28, 8))),
+            **_born("nomad_serf_member_flap", "s2", ((20, 1), (28, 2))),
+        },
+        silent=(110.0, 240.0, 300.0, 600.0, 850.0),
+    ),
+    Case(
+        alert="NomadMemberFlapping",
         name="a rolling restart: two flaps on each server",
         series={
             **led(_LONG),

@@ -239,6 +239,24 @@ def test_a_stage_that_is_not_quiet_to_begin_with_is_refused():
         FaultRunner(stage, clock).run(fault(one(LOST)), 1, random.Random(1))
 
 
+def test_the_watchers_are_renewed_once_the_servers_have_forgotten_the_fault_before():
+    """
+    A counter of a server lives for 60 s: to a Prometheus without data it would be an event of now.
+    """
+    clock = ManualClock()
+    stage = PlayedStage(clock=clock)
+    runner = FaultRunner(stage, clock)
+    began, moments = clock.monotonic(), {}
+    for deed in ("renew_watchers", "restore"):
+        setattr(stage, deed, lambda deed=deed: moments.setdefault(deed, []).append(clock.monotonic()))
+
+    for number in (1, 2):
+        runner.run(fault(), number, random.Random(number))
+
+    assert moments["renew_watchers"][0] == began
+    assert moments["restore"][0] + 75.0 == pytest.approx(moments["renew_watchers"][1], abs=STEP_SECONDS)
+
+
 def test_the_phase_is_drawn_by_the_generator():
     """
     Another seed injects at another moment of the scrapes, the same seed at the same.
