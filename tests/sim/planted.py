@@ -1,8 +1,9 @@
 """Bugs to plant in the real code, each of which the simulation must find: what it could not find, it does not prove.
 
 Each is one way in which consensus was got wrong somewhere. `plant` patches the code for as long as it is entered. One is
-not found by 200 seeds, and the command says so: `old-acknowledgement` needs one server to lead, lose to another that
-overwrites a follower, and lead again while its answer is under way. The tests of the engine show that one by hand.
+not found by 200 seeds, and the command says so: for `old-acknowledgement` one of five servers must lead, lose to another
+that overwrites a follower, and lead again while that follower's answer is under way. Of three it does nothing: an answer
+makes a majority, for good. The tests of the engine show that one by hand.
 
     python -m tests.sim.planted [--seeds N] [--only WORDS]
 """
@@ -13,20 +14,25 @@ import sys
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as replaced
 from typing import Any
 
 from msgspec.structs import replace
 
 from agent.consensus import wal
 from agent.consensus.codec import AppendReply, CommandKind
+from agent.consensus.configuration import Configuration, Configurations
 from agent.consensus.healing import Healing
+from agent.consensus.pysyncobj_adapters import PeerNode
 from agent.consensus.pysyncobj_core import Core
 from agent.consensus.pysyncobj_engine import Engine
+from agent.consensus.pysyncobj_membership import MembershipCore
 from agent.consensus.quorum import majority_index
 from agent.consensus.replicator import RaftState
 from agent.consensus.snapshot_store import SnapshotStore
 from agent.consensus.wal import FileLog, MemoryLog
 from agent.consensus.wal_format import Tail, TailKind
+from agent.errors import NotLeader, RequestRefused
 from agent.state.store import State
 from tests.sim.run import simulate
 
@@ -59,6 +65,8 @@ _on_request_vote = Engine._on_request_vote
 _load_vote = wal._load_vote
 _sync_log = Core._sync_log
 _set_term = FileLog.set_term_and_vote
+_configure = Engine._configure
+_restore_configurations = Core._restore_configurations
 
 
 def _reply_at_once(engine, node, to, next_index, *, success, reset):
@@ -149,6 +157,43 @@ def _vote_again(engine, node, message):
     _on_request_vote(engine, node, message)
 
 
+def _removed_still_counts(engine):
+    _configure(engine)
+    engine._SyncObj__otherNodes |= {PeerNode(node) for node in (*engine._removed, *engine._parting)}
+
+
+def _learners_count(engine):
+    _configure(engine)
+    if engine.state is RaftState.LEADER:
+        engine._SyncObj__otherNodes |= {PeerNode(node) for node in engine._configured}
+
+
+def _change_at_once(core, change):
+    if core.state is not RaftState.LEADER:
+        raise NotLeader
+    newest = core._configurations.newest
+    named = [s if s.server_id else core._named(s.raft_address, voter=s.voter) for s in newest.servers]
+    changed = change(Configuration(tuple(named)))
+    own = changed.of(core._me)
+    if own is None or not own.voter:
+        raise RequestRefused("not the leader's own")
+    return changed
+
+
+def _change_stays(configurations, index):
+    # As where a change counts that was once received, though its entry is gone.
+    before = configurations._history
+    kept = [pair for pair in before if pair[0] < index]
+    if len(kept) == len(before):
+        return False
+    configurations._history = [*kept[:-1], (kept[-1][0], before[-1][1])]
+    return True
+
+
+def _change_not_in_snapshot(core, snapshot):
+    _restore_configurations(core, None if snapshot is None else replaced(snapshot, configuration=b""))
+
+
 PLANTED = {
     "answer-before-fsync": Planted("a follower answers before its log is durable", Engine, "_reply", _reply_at_once),
     "no-fsync": Planted("entries count as durable without fsync", FileLog, "sync", _sync_without_fsync),
@@ -201,6 +246,21 @@ PLANTED = {
     "applied-twice": Planted(
         "a repeated request is carried out again", State, "result_of", lambda state, request: None
     ),
+    "removed-still-counts": Planted(
+        "a removed server counts for the leader's majority", Engine, "_configure", _removed_still_counts
+    ),
+    "learner-counts": Planted(
+        "a server without a vote counts for the leader's majority", Engine, "_configure", _learners_count
+    ),
+    "change-at-once": Planted(
+        "a leader changes the group before the last change is committed", MembershipCore, "_changed", _change_at_once
+    ),
+    "change-not-taken-back": Planted(
+        "a change counts on when its entry was overwritten", Configurations, "truncate_from", _change_stays
+    ),
+    "change-not-in-snapshot": Planted(
+        "a restart from a snapshot forgets the group", Core, "_restore_configurations", _change_not_in_snapshot
+    ),
 }
 """By the name that `python -m tests.sim.run --planted` takes."""
 
@@ -218,8 +278,11 @@ def main():
         with bug.plant():
             found = next((run for run in map(simulate, range(options.seeds)) if run.finding), None)
         missed += found is None
-        said = "NOT FOUND" if found is None else f"{found.seed:3}  {found.finding.splitlines()[0]}"
-        print(f"{name:24} {bug.what}: seed {said}", flush=True)
+        if found is None:
+            said = f"NOT FOUND by {options.seeds} seeds"
+        else:
+            said = f"found by seed {found.seed}, after {found.seed + 1}: {found.finding.splitlines()[0]}"
+        print(f"{name:24} {bug.what}: {said}", flush=True)
     print(f"bugs not found: {missed}")
     return int(missed > 0)
 

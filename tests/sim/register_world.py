@@ -7,11 +7,13 @@ faults and the clients. Beside what `RaftWorld` checks, after every step of a se
 - an entry of one index and term is the same everywhere, and so is the one before it (log matching);
 - a leader that has not heard a majority for the time of its lease leads no more;
 - a leader commits only what a majority holds, and counts only entries of its own term;
+- what a leader counts as stored by another server, that one keeps on its disk, unless it follows a newer term;
+- a majority is one of those who vote by the leader's log, and that changes by the rules of `configured`;
 - what a process has applied, and the snapshot of a server, never go back;
 - what one server knows to be committed is the same on all, for good, and each new leader has it.
 
 A server whose last record is damaged is recovering: what it held counts as held until it is healed, since it lets nobody
-be elected that lacks it. In the end every server holds the same state, none is recovering, and what the clients saw is
+be elected that lacks it. In the end every server of the group holds the same state, none is recovering, and what the clients saw is
 explained by one order of their calls. A read behind a barrier is as strict as a write. A read from a leader that has its
 quorum may be as old as `OLD_SECONDS`.
 """
@@ -25,6 +27,7 @@ from types import SimpleNamespace
 from agent.consensus import pysyncobj_core, snapshot_store
 from agent.consensus.codec import CommandKind, VoteReply
 from agent.consensus.engine_parts import Compaction, Proposal
+from agent.consensus.pysyncobj_adapters import PeerNode
 from agent.consensus.quorum import majority
 from agent.consensus.replicator import RaftState
 from agent.consensus.snapshot_store import SnapshotStore
@@ -32,6 +35,7 @@ from agent.consensus.wal import FileLog
 from agent.consensus.wal_format import RECORD_HEADER_BYTES, RecordKind
 from agent.endpoints.replicated import ReplicatedState
 from agent.state import fsm
+from tests.sim.configured import Watch, is_configuration, voters_of
 from tests.sim.raft_world import RaftWorld, Server
 from tests.sim.sim_disk import Disk, DiskPath, File, PowerLost, last_record, on_disks
 
@@ -65,6 +69,9 @@ class DiskServer(Server):
         """The entry that was in its damaged last record, and whether it has not started since."""
         self.has_power = False
         self.leads_since = 0.0
+        self.joined = {}
+        """When each that votes by this server's log came to."""
+        self.configured = Watch(world, name)
 
     def damage_last(self, rng):
         """Damage the last record on the disk, in one byte or in its whole header; False when there is none to damage."""
@@ -100,6 +107,8 @@ class DiskServer(Server):
 
         def watched(*entry):
             self.world.stored(self.name, entry, self.log.entries[-1][2])
+            if is_configuration(entry[0]) and self.engine.state is RaftState.LEADER:
+                self.configured.appended_by_leader(self, entry[2])
             append(*entry)
 
         self.log.append = watched
@@ -119,9 +128,14 @@ class DiskServer(Server):
                 self.world.check_quorum(self)
 
     def looked_at(self):
-        """Let the world see term, vote and what is committed."""
+        """Let the world see term, vote, servers and what is committed."""
         engine = self.engine
         self.world.voted(self, engine.term, engine._SyncObj__votedForNodeId)
+        self.configured.look(self)
+        now = self.world.clock.monotonic()
+        self.joined = {name: self.joined.get(name, now) for name in voters_of(self)}
+        if engine.state is RaftState.LEADER:
+            self.world.check_counted(self)
         first = self.log.entries[0][1]
         for index in range(max(self.commit_seen, first) + 1, engine.commit_index + 1):
             self.world.commits(self.name, self.log.entries[index - first])
@@ -214,14 +228,20 @@ class RegisterWorld(RaftWorld):
     step_delays = (0.0, 0.001, 0.008, 0.03)
     """A thread that is late, or waits for its disk, leaves what it took unsynced for longer than an answer is on its way."""
 
-    def __init__(self, seed, size=3, loss=0.0, reorder=False):
+    def __init__(self, seed, size=3, loss=0.0, reorder=False, joiners=0):
         self.entries, self.committed, self.counts = {}, {}, Counter()
+        self.committed_by = {}
+        """By index, the term in which it was first seen to be committed."""
         self.votes, self.heard = defaultdict(set), defaultdict(float)
         self.acting = None
         self.blackout = False
         """Whether everybody loses power with the next one whose fuse goes."""
+        self.written_to = "s1"
+        """Whom bursts of writes are for, while it leads."""
+        self.mended = False
+        """Whether nothing more shall go wrong."""
         self.digest = hashlib.sha256()
-        super().__init__(seed, size, loss, reorder, Compaction(25, 4))
+        super().__init__(seed, size, loss, reorder, Compaction(25, 4), joiners)
 
     # Faults.
 
@@ -263,12 +283,26 @@ class RegisterWorld(RaftWorld):
         """Give *command* to the log of a server; *answer* is called with what comes of it."""
         self.servers[name].engine.submit(Proposal(kind, command, answer))
 
+    def change(self, name, change):
+        """Ask the server *name* for the configuration that *change* makes of its own."""
+        engine = self.servers[name].engine
+
+        def finish(result):
+            self.counts["changes" if isinstance(result, bytes) else "changes without effect"] += 1
+
+        self.counts["changes asked for"] += 1
+        engine.run_soon(lambda: engine.reconfigure(change, finish))
+
+    def group(self):
+        """Return the servers that the leader's log names, none while nobody leads."""
+        leader = self.leader()
+        newest = leader.engine._configurations.newest.servers if leader is not None else ()
+        return [self.servers[member.raft_address] for member in newest]
+
     def check_same_state(self):
-        """Assert that every server holds the same state."""
-        states = {server.name: fsm.dump(server.replicated.state) for server in self.servers.values()}
-        assert len(set(states.values())) == 1, (
-            f"states differ at {[s.engine.applied_index for s in self.servers.values()]}"
-        )
+        """Assert that every server of the group holds the same state."""
+        states = {server.name: fsm.dump(server.replicated.state) for server in self.group()}
+        assert len(set(states.values())) == 1, f"states differ at {[s.engine.applied_index for s in self.group()]}"
 
     # Called by the servers.
 
@@ -281,14 +315,35 @@ class RegisterWorld(RaftWorld):
 
     def check_stored(self, server, index, term):
         """Assert that a majority holds what a leader takes for committed, in its log or behind a snapshot."""
-        holders = [each.name for each in self.servers.values() if each.holds(index, term)]
-        assert len(holders) >= majority(len(self.names)), f"{server.name} committed {index}, which only {holders} hold"
+        voters = voters_of(server)
+        holders = [name for name in voters if self.servers[name].holds(index, term)]
+        assert len(holders) >= majority(len(voters)), (
+            f"{server.name} committed {index}, which of {voters} only {holders} hold"
+        )
+
+    def check_counted(self, server):
+        """Assert that each server that is not recovering holds what a leader takes it to have stored."""
+        first, term, matches = server.log.entries[0][1], server.engine.term, server.engine._SyncObj__raftMatchIndex
+        for name in server.joined:
+            index, other = matches.get(PeerNode(name), 0), self.servers[name]
+            if index > first and other.engine is not None and other.promised[0] <= term and not other.recovering():
+                kept = other.holds(index, server.log.entries[index - first][2]) and (
+                    index <= max(other.log.entries[0][1], other.log.durable_index)
+                )
+                assert kept, (
+                    f"{server.name}, leader of {term}, counts {index} as stored by {name}, which does not keep it"
+                )
 
     def check_quorum(self, server):
         """Assert that a leader heard a majority within its lease, by what came in over the network."""
-        others = [name for name in self.names if name != server.name]
-        heard = sorted((max(server.leads_since, self.heard[server.name, name]) for name in others), reverse=True)
-        silent = self.clock.monotonic() - heard[majority(len(self.names)) - 2]
+        others = [name for name in server.joined if name != server.name]
+        if not others:
+            return
+        heard = sorted(
+            (max(server.leads_since, server.joined[name], self.heard[server.name, name]) for name in others),
+            reverse=True,
+        )
+        silent = self.clock.monotonic() - heard[majority(len(others) + 1) - 2]
         assert silent <= self.timing.lease_seconds + 0.05, (
             f"{server.name} leads after {silent:.2f} s without a majority"
         )
@@ -308,16 +363,21 @@ class RegisterWorld(RaftWorld):
 
     def commits(self, name, entry):
         command, index, term = entry
+        self.committed_by.setdefault(index, self.servers[name].engine.term)
         known = self.committed.setdefault(index, (command, term))
         assert known == (command, term), f"{name} committed another entry {index}: of term {term}, not {known[1]}"
 
     def check_elected(self, server):
-        """Assert that a new leader has the votes of a majority, and every entry that was committed."""
-        voters = {server.name} | self.votes[server.engine.term, server.name]
-        assert len(voters) >= majority(len(self.names)), f"{server.name} leads by the votes of {sorted(voters)} alone"
+        """Assert that a new leader has the votes of a majority, and every entry that was committed in earlier terms.
+
+        Votes that were late may make one the leader of a term that is over: it commits nothing.
+        """
+        voters = voters_of(server)
+        votes = ({server.name} | self.votes[server.engine.term, server.name]) & set(voters)
+        assert len(votes) >= majority(len(voters)), f"{server.name} leads by the votes of {sorted(votes)} of {voters}"
         first, last = server.log.entries[0][1], server.log.entries[-1][1]
         for index, (_, term) in self.committed.items():
-            if index > first:
+            if index > first and self.committed_by[index] < server.engine.term:
                 held = server.log.entries[index - first][2] if index <= last else None
                 assert held == term, f"{server.name} leads without entry {index} of term {term} that was committed"
 
@@ -334,7 +394,7 @@ class RegisterWorld(RaftWorld):
                     self.heard[destination, source] = self.clock.monotonic()
         if self.reorder and destination not in self.paused and self.rng.random() < 0.15:
             self._later(
-                self.rng.choice((0.001, 0.02, 0.7, 3.0)), lambda: self._deliver(source, destination, epoch, body)
+                self.rng.choice((0.001, 0.02, 0.7, 1.5, 3.0)), lambda: self._deliver(source, destination, epoch, body)
             )
 
 
