@@ -1,12 +1,14 @@
 """What is done to a cluster, and taken back: the verbs of the faults. Each is a value; whom it hit, the stage knows."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from compose.drill.fault import Action, Clients, Stage, Who
 from compose.drill.jobs import FAIL, endless_batch_job, job, unplaceable_job
 from compose.drill.local_stage import local
 from compose.local import LocalError
+from telemetry.nomad_api import ApiFailure
 
 RETURN_SECONDS = 8.0
 """How long a process is away that comes back before anybody should be told: a restart takes as long."""
@@ -356,7 +358,9 @@ class SlowDisk(Action):
         for name in chosen(stage, self.targets):
             local(stage).slow_disk(name, self.milliseconds)
         for number in range(int(self.seconds)):
-            local(stage).jobs.register(job("changing", count=0, cpu_mhz=20 + number % 2))
+            # A leader that waits for its disk may lose its lease, and the write with it.
+            with suppress(ApiFailure):
+                local(stage).jobs.register(job("changing", count=0, cpu_mhz=20 + number % 2))
             stage.wait(1.0)
 
     def heal(self, stage: Stage) -> None:

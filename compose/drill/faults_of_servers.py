@@ -44,7 +44,8 @@ AWAY_SECONDS = 8.0
 _SILENCE_SECONDS = 20.0
 _CUT_SECONDS = 4.0
 _EVERY_SECONDS = 15.0
-_SLOW_MILLISECONDS = 250
+_SLOW_MILLISECONDS = 160
+"""Well over what NomadCommitSlow allows, and three in a row are shorter than a leader's lease of half a second."""
 _WRITE_SECONDS = 200.0
 _MEMORY_SECONDS = 840.0
 """Until ten minutes of events are forgotten, what is kept firing ends and the receiver is told."""
@@ -335,7 +336,7 @@ DISKS = (
     ),
     Fault(
         name="disk-slow",
-        what="Each sync of the leader takes 250 ms longer, and a job changes every second.",
+        what="Each sync of the leader takes 160 ms longer, and a job changes every second.",
         action=SlowDisk(LEADER, _SLOW_MILLISECONDS, _WRITE_SECONDS),
         arrives=on(SIZES, one("NomadCommitSlow", "NomadRaftSaturated")),
         setup=Setup.SLOW_DISKS,
