@@ -135,6 +135,11 @@ def test_the_use_of_tasks_and_host_is_published(tmp_path):
     assert values[catalogue.ALLOCS_MEMORY_RSS, task] > 100_000
     assert values[catalogue.ALLOCS_MEMORY_ALLOCATED, task] == 64 << 20
     assert {1.0} == {values[metric, task] for metric in (catalogue.ALLOCS_RUNNING, catalogue.ALLOCS_COMPLETE)}
+    hooks = {
+        labels[1]: value for (metric, labels), value in values.items() if metric is catalogue.ALLOC_HOOK_PRERUN_ELAPSED
+    }
+    assert hooks
+    assert all(0 < milliseconds < 10_000 for milliseconds in hooks.values())
     host = {metric: value for (metric, _), value in values.items()}
     assert host[catalogue.HOST_MEMORY_TOTAL] > host[catalogue.HOST_MEMORY_FREE] > 0
     assert host[catalogue.HOST_DISK_SIZE] > 0

@@ -38,7 +38,7 @@ LABELS = ("dc1", "none", "n1", "default", "eligible", "ready")
 
 
 class Kept:
-    """A recorder that keeps the last value and the sum of each series."""
+    """A recorder that keeps the last value or observation and the sum of each series."""
 
     def __init__(self):
         self.values = {}
@@ -50,6 +50,9 @@ class Kept:
     def set(self, metric, value, labels=(), expansion=""):
         assert len(labels) == len(metric.labels)
         self.values[metric, labels] = value
+
+    def observe(self, metric, value, labels=(), expansion=""):
+        self.set(metric, value, labels)
 
 
 class Idle:
