@@ -20,11 +20,14 @@ def _lists_number(why: str) -> Number:
 
 FLAPPING = AlertSpec(
     alert="NomadMemberFlapping",
-    # More often than Prometheus missed a server: a restart that gossip notices is no flapping. Members that come back
-    # at one time are one: a server that was cut off, once, sees all others flap.
-    expr="("
-    + events("nomad_serf_member_flap", "$events", aggregate="max", as_moments=True).rstrip()
-    + "\n    - outrider:servers_gone) >= $flaps",
+    # By the account of the second of those that saw most: one whose own packets are lost sees all others come and go.
+    # Members that come back at one time are one: a server that was cut off, once, sees all others flap. More often than
+    # Prometheus missed a server: a restart that gossip notices is no flapping.
+    expr="(min by (cluster, region) (topk by (cluster, region) (2,"
+    + events(
+        "nomad_serf_member_flap", "$events", "cluster, region, instance", aggregate="max", as_moments=True
+    ).rstrip()
+    + "\n    or 0 * outrider:server_up))\n    - outrider:servers_gone) >= $flaps",
     onset=budget.EVENT,
     hold_seconds=30.0,
     hold_why="The count is patience enough, but a lost leader or quorum, which explains it, takes longer to be told.",
@@ -42,8 +45,8 @@ FLAPPING = AlertSpec(
     severity=Severity.WARNING,
     summary="Servers of Nomad cluster {{ $labels.cluster }} keep failing and coming back in region {{ $labels.region }}.",
     description="""
-    {{ $value | printf "%.0f" }} times within $events members were back soon after they had been called failed, and
-    answered scrapes all the while. A host stands still now and then, or packets of UDP between the servers are lost.
+    {{ $value | printf "%.0f" }} times within $events two servers saw members that were back soon after they had
+    been called failed, and answered scrapes all the while. A host stands still now and then, or packets of UDP between the servers are lost.
     """,
 )
 

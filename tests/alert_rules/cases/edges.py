@@ -18,15 +18,20 @@ def _counted(series: str, name: str, window_seconds: float, events: str = EVENTS
     )
 
 
-def _told(alert: str, series: str, labels: str, total: float, later: float | None = 6) -> Case:
-    """Return a case of an alert that counts events itself: *total* in ten minutes, *later* when the first have left."""
+def _told(
+    alert: str, series: str, labels: str, total: float, later: float | None = 6, other: str = "_x7 1x20 stale"
+) -> Case:
+    """Return a case of an alert that counts events itself: *total* in ten minutes, *later* when the first have left.
+
+    *other* is the account of a second server.
+    """
     return Case(
         alert=alert,
         name=f"births, growth and gaps of {series}",
         series={
             **led(800),
             f'{series}{{instance="s1"{labels}}}': EVENTS,
-            f'{series}{{instance="s2"{labels}}}': "_x7 1x20 stale",
+            f'{series}{{instance="s2"{labels}}}': other,
             **_DEAD_MEMBER,
             **unexplained(alert),
         },
@@ -45,7 +50,7 @@ BIRTHS = (
         12,
     ),
     # What happens at one time is one: four moments, of which two are left.
-    _told("NomadMemberFlapping", "nomad_serf_member_flap", "", 4, None),
+    _told("NomadMemberFlapping", "nomad_serf_member_flap", "", 4, None, EVENTS),
     _told("NomadMemberFailed", "nomad_serf_member_failed", "", 11),
     Case(
         alert="NomadPlanRejections",

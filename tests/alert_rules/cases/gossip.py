@@ -19,14 +19,24 @@ def _alive(server: str, *parts: tuple[float, int], state: str = "alive") -> dict
 CASES = (
     Case(
         alert="NomadMemberFlapping",
-        name="a server sees three flaps in five minutes",
+        name="two servers see three flaps in five minutes, and the one that flaps sees one",
         series={
             **led(_LONG),
             **_born("nomad_serf_member_flap", "s1", ((20, 1), (28, 2), (50, 1))),
-            **_born("nomad_serf_member_flap", "s2", ((20, 1),)),
+            **_born("nomad_serf_member_flap", "s2", ((20, 1), (28, 2), (35, 3), (50, 1))),
+            **_born("nomad_serf_member_flap", "s3", ((20, 1),)),
         },
         fires=(fires(300.0, value=3), fires(600.0, value=3)),
         silent=(110.0, 240.0, 850.0),
+    ),
+    Case(
+        alert="NomadMemberFlapping",
+        name="by the account of one server, whose own packets are lost, the others come and go",
+        series={
+            **led(_LONG),
+            **_born("nomad_serf_member_flap", "s1", tuple((20 + 7 * number, 2 + 2 * number) for number in range(12))),
+        },
+        silent=(110.0, 240.0, 300.0, 600.0, 850.0),
     ),
     Case(
         alert="NomadMemberFlapping",
