@@ -74,6 +74,7 @@ CASES = (
             },
             'up{role="server",instance="s6"}': then((1, 50), (0, 2), (1, 129)),
             **_born("nomad_serf_member_flap", "s1", ((22, 1), (32, 2), (42, 3), (52, 4))),
+            **_born("nomad_serf_member_flap", "s5", ((22, 1), (32, 2), (42, 3), (52, 4))),
         },
         silent=(110.0, 280.0, 300.0, 600.0, 640.0, 850.0),
     ),
