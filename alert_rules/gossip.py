@@ -45,8 +45,9 @@ FLAPPING = AlertSpec(
     severity=Severity.WARNING,
     summary="Servers of Nomad cluster {{ $labels.cluster }} keep failing and coming back in region {{ $labels.region }}.",
     description="""
-    {{ $value | printf "%.0f" }} times within $events two servers saw members that were back soon after they had
-    been called failed, and answered scrapes all the while. A host stands still now and then, or packets of UDP between the servers are lost.
+    {{ $value | printf "%.0f" }} times within $events two servers saw members that were back soon after they had been
+    called failed, and answered scrapes all the while. A host stands still now and then, or packets of UDP between the
+    servers are lost.
     """,
 )
 
