@@ -22,15 +22,18 @@ FLAPPING = AlertSpec(
     alert="NomadMemberFlapping",
     # By the account of the second of those that saw most: one whose own packets are lost sees all others come and go.
     # Members that come back at one time are one: a server that was cut off, once, sees all others flap. More often than
-    # Prometheus missed a server: a restart that gossip notices is no flapping.
+    # Prometheus missed a server: a restart that gossip notices is no flapping. And unless a server was unhealthy without
+    # a break for longer than a member that flaps is gone: one that nobody can reach, but whom all hear, calls all others
+    # failed again and again.
     expr="(min by (cluster, region) (topk by (cluster, region) (2,"
     + events(
         "nomad_serf_member_flap", "$events", "cluster, region, instance", aggregate="max", as_moments=True
     ).rstrip()
-    + "\n    or 0 * outrider:server_up))\n    - outrider:servers_gone) >= $flaps",
+    + "\n    or 0 * outrider:server_up))\n    - outrider:servers_gone) >= $flaps\n"
+    "    unless on (cluster, region) min_over_time(max_over_time(outrider:autopilot_healthy[$gone])[$events:$scrape]) == 0",
     onset=budget.EVENT,
-    hold_seconds=30.0,
-    hold_why="The count is patience enough, but a lost leader or quorum, which explains it, takes longer to be told.",
+    hold_seconds=60.0,
+    hold_why="The count is patience enough, but what explains it takes longer to show: a server that is gone for good.",
     keep_firing_seconds=KEPT_SECONDS,
     counts_events=True,
     numbers=(
@@ -40,6 +43,15 @@ FLAPPING = AlertSpec(
             unit=Unit.COUNT,
             least=1.0,
             why="A restart or a pause between two scrapes is missed by nobody but gossip, and flaps once.",
+        ),
+        Number(
+            name="gone",
+            default=60.0,
+            unit=Unit.SECONDS,
+            least=30.0,
+            most=300.0,
+            is_window=True,
+            why="Serf calls it a flap when a member is back within 60 s of its failure.",
         ),
     ),
     severity=Severity.WARNING,

@@ -68,7 +68,7 @@ INHIBITIONS = (
     ),
     Inhibition(
         cause="NomadQuorumAtRisk",
-        consequences=("NomadServerDown", *_OF_A_LOST_SERVER),
+        consequences=("NomadServerDown", "NomadMemberFlapping", *_OF_A_LOST_SERVER),
         why="The server that is down is why the quorum is at risk.",
     ),
     Inhibition(

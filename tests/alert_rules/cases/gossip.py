@@ -16,6 +16,14 @@ def _alive(server: str, *parts: tuple[float, int], state: str = "alive") -> dict
     return {f'nomad_memberlist_node_instances{{instance="{server}",node_state="{state}"}}': " ".join(samples)}
 
 
+def _flapping() -> dict[str, str]:
+    """Return three flaps within 75 s from 80 s on by the account of two servers."""
+    births = ((16, 1), (24, 2), (27, 3))
+    return {
+        key: value for server in ("s1", "s2") for key, value in _born("nomad_serf_member_flap", server, births).items()
+    }
+
+
 CASES = (
     Case(
         alert="NomadMemberFlapping",
@@ -26,8 +34,32 @@ CASES = (
             **_born("nomad_serf_member_flap", "s2", ((20, 1), (28, 2), (35, 3), (50, 1))),
             **_born("nomad_serf_member_flap", "s3", ((20, 1),)),
         },
-        fires=(fires(300.0, value=3), fires(600.0, value=3)),
-        silent=(110.0, 240.0, 850.0),
+        fires=(fires(330.0, value=3), fires(600.0, value=3)),
+        silent=(110.0, 240.0, 305.0, 850.0),
+    ),
+    Case(
+        alert="NomadMemberFlapping",
+        name="a server that nobody reaches, and whom all hear, calls the others failed, and is unhealthy all the time",
+        series={
+            **led(_LONG),
+            **_flapping(),
+            'nomad_nomad_autopilot_healthy{instance="s1"}': then((1, 16), (0, 20), (1, 145)),
+            **unexplained("NomadMemberFlapping"),
+        },
+        # Well again at 180 s, and the flaps are counted until 10 minutes after the first.
+        silent=(110.0, 140.0, 160.0, 200.0, 240.0, 300.0, 600.0, 850.0),
+    ),
+    Case(
+        alert="NomadMemberFlapping",
+        name="a member of five that flaps is unhealthy each time, for less than a minute",
+        expected_servers=5,
+        series={
+            **led(_LONG, "s1", "s1", "s2", "s3", "s4", "s5"),
+            **_flapping(),
+            'nomad_nomad_autopilot_healthy{instance="s1"}': then((1, 16), (0, 11), (1, 2), (0, 11), (1, 141)),
+        },
+        fires=(fires(240.0, value=3), fires(600.0, value=3)),
+        silent=(110.0, 140.0, 185.0, 850.0),
     ),
     Case(
         alert="NomadMemberFlapping",
