@@ -108,6 +108,8 @@ class AgentProcess:
             keeper = self._tls
             self._collectors.append(lambda: certificates.emit(self._registry, keeper.current, self._clock))
         self._collectors.append(lambda: self._process.record_runtime(self._registry, len(asyncio.all_tasks())))
+        if isinstance(self._registry, PushingRegistry):
+            self._collectors.append(self._registry.push_sampled)
         self._tasks.spawn("agent-collection", self._collection_loop, restart=True)
 
     async def stop(self, *, leave: bool) -> None:

@@ -1,8 +1,9 @@
 """A registry that also hands every value to sinks, as it is recorded.
 
-A class of its own, so that an agent without sinks pays nothing for them. Filters apply to sinks, too. What is only
-sampled at a scrape (most of `outrider_*`) is recorded nowhere and so never pushed; nor are histograms, whose buckets
-statsd has no type for and which say again what a sample of Nomad's does.
+A class of its own, so that an agent without sinks pays nothing for them. Filters apply to sinks, too. What is sampled at
+a scrape (most of `outrider_*`) is sampled at each collection as well, as a Nomad sets all gauges that it pushes. Never
+pushed are histograms, whose buckets statsd has no type for and which say again what a sample of Nomad's does, and
+`process_*`, which a Nomad has from the Prometheus library alone.
 """
 
 from collections.abc import Sequence
@@ -15,6 +16,8 @@ from telemetry.series import named_labels
 from telemetry.sinks.lines import Line, Series
 from telemetry.sinks.sender import Sink
 from telemetry.windows import NOMADS_FRAME, Frame
+
+_PROCESS = "process_"
 
 
 class PushingRegistry(Registry):
@@ -34,6 +37,7 @@ class PushingRegistry(Registry):
         self._sinks = tuple(sinks)
         self._host_in_name = host_in_name
         self._pushed: dict[tuple[str, str, tuple[str, ...]], tuple[tuple[Sink, Line], ...]] = {}
+        self._totals: dict[tuple[str, tuple[str, ...]], float] = {}
 
     def add(self, metric: Metric, amount: float = 1.0, labels: tuple[str, ...] = (), expansion: str = "") -> None:
         """Increase a counter and push the increase."""
@@ -49,6 +53,17 @@ class PushingRegistry(Registry):
         """Add an observation to a sample and push it."""
         super().observe(metric, value, labels, expansion)
         self._push(metric, value, labels, expansion)
+
+    def push_sampled(self) -> None:
+        """Ask every sampler and push what it says, of a counter by how much it grew; to be called at each collection."""
+        for metric, value, labels in self._ask_all():
+            if metric.name.startswith(_PROCESS):
+                continue
+            if metric.kind is not Kind.COUNTER:
+                self._push(metric, value, labels, "")
+            elif grown := value - self._totals.get((metric.name, labels), 0.0):
+                self._totals[metric.name, labels] = value
+                self._push(metric, grown, labels, "")
 
     def _push(self, metric: Metric, value: float, labels: tuple[str, ...], expansion: str) -> None:
         pushed = self._pushed.get((metric.name, expansion, labels))

@@ -50,7 +50,9 @@ left out. Filters hold here, too.
 - With `use_node_name` and `disable_hostname` a gauge is `nomad.NODE.nomad.broker.total_ready` on statsd and statsite, as
   on a Nomad. A Nomad renames it in `/v1/metrics`, too; here it keeps its name and has the label `host`, as alerts rest
   on names.
-- `outrider_*` series are pushed as `outrider.…` as far as they are recorded; those that are made at a scrape are not.
+- `outrider_*` series are pushed as `outrider.…`; those that are made at a scrape are made at each `collection_interval`,
+  too, counters among them as increases. Histograms are not pushed, as statsd has no buckets; nor are `process_*`, which a
+  Nomad does not push either.
 - Values wait 0.1 s at most. When 65,536 wait, or while the receiver cannot be reached, they are lost and counted in
   `outrider_sink_dropped_total`; the log says once that it cannot be reached and once that it can again. The next attempt
   is 5 s later. A stopping agent sends what waits, for a second at most.

@@ -131,9 +131,13 @@ def test_three_receivers_are_told_what_a_nomad_would_tell(started, receivers):
             f"nomad.raft.apply.{host}",  # a counter
             f"nomad.nomad.job_summary.running.web.g.default.{host}",
             f"nomad.runtime.num_goroutines.{host}",
+            f"outrider.server_has_leader.n1.{host}",  # a gauge that is made at a scrape
+            f"outrider.raft_elections_total.n1.{host}",  # a counter that is
         )
         assert [] == [line for line in receivers[name].lines() if not LINE.fullmatch(line)]
         assert f"nomad.runtime.alloc_bytes.{host}" not in receivers[name].names()
+        won = f"outrider.raft_elections_total.n1.{host}:".encode()
+        assert [won + b"1.000000|c"] == [line for line in receivers[name].lines() if line.startswith(won)]
     dogstatsd = receivers["dogstatsd"]
     dogstatsd.until("nomad.nomad.broker.total_ready", "nomad.client.allocs.memory.rss")
     assert [] == [line for line in dogstatsd.lines() if not TAGGED.fullmatch(line)]

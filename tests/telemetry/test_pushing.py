@@ -1,8 +1,8 @@
-"""A registry with sinks hands on what is recorded, and only that."""
+"""A registry with sinks hands on what is recorded as it comes, and what is sampled at each collection."""
 
 import pytest
 
-from telemetry.catalogue import broker, job, outrider, raft
+from telemetry.catalogue import broker, external, job, outrider, raft
 from telemetry.clock import ManualClock
 from telemetry.filters import Filters
 from telemetry.pushing import PushingRegistry
@@ -116,17 +116,49 @@ def test_the_host_is_a_label_or_in_the_name(sink):
     assert b'nomad_nomad_broker_total_ready{host="n1"} 1\n' in named.exposition()
 
 
-def test_what_is_sampled_is_not_pushed(sink):
+def test_what_is_sampled_is_pushed_at_a_collection(sink):
     """
-    Values made at a scrape are nobody's record.
+    Values made at a scrape are made at a collection, too: gauges as they are; a scrape in between pushes nothing.
     """
-    registry = pushing(sink)
-    registry.register_sampler(lambda: [Sampled(outrider.METRICS_SERIES, 1.0)], "x")
+    registry = pushing(sink, host_label="h1")
+    registry.register_sampler(lambda: [Sampled(outrider.RAFT_TERM, 7.0, ("n1",))], "x")
     sink.lines.clear()
 
     registry.exposition()
-
     assert [] == sink.lines
+    registry.push_sampled()
+
+    assert "outrider.raft_term.n1.h1:7.000000|g" in sink.lines
+
+
+def test_sampled_counters_are_pushed_as_increases(sink):
+    """
+    Statsd adds up what it gets, so a total of three that becomes five is three and two; what did not grow is not said.
+    """
+    totals = [3.0, 3.0, 5.0]
+    registry = pushing(sink)
+    registry.register_sampler(lambda: [Sampled(outrider.RAFT_ELECTIONS_TOTAL, totals.pop(0), ("n1",))], "x")
+
+    for _ in range(3):
+        registry.push_sampled()
+
+    assert ["outrider.raft_elections_total.n1:3.000000|c", "outrider.raft_elections_total.n1:2.000000|c"] == [
+        line for line in sink.lines if "elections" in line
+    ]
+
+
+def test_what_no_nomad_pushes_is_not_pushed(sink):
+    """
+    The process's own figures are the Prometheus library's on a Nomad, and go to no sink; nor does what a filter drops.
+    """
+    registry = pushing(sink, filters=Filters.from_rules(["-outrider_raft_term"]))
+    said = [Sampled(external.PROCESS_OPEN_FDS, 9.0), Sampled(outrider.RAFT_TERM, 7.0, ("n1",))]
+    registry.register_sampler(lambda: said, "x")
+    sink.lines.clear()
+
+    registry.push_sampled()
+
+    assert [] == [line for line in sink.lines if "fds" in line or "raft_term" in line]
 
 
 def test_labels_make_lines_of_their_own(sink):
