@@ -12,7 +12,6 @@ import threading
 from collections import deque
 from datetime import UTC, datetime
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import FrameType
 from typing import Any, TextIO, cast
@@ -20,7 +19,7 @@ from typing import Any, TextIO, cast
 import click
 import msgspec
 
-from telemetry.bounded_http import BoundedServer
+from telemetry.bounded_http import BoundedHandler, BoundedServer
 from telemetry.clock import Clock, SystemClock
 
 KEPT_NOTIFICATIONS = 100
@@ -178,7 +177,7 @@ class ReceiverServer(BoundedServer):
         self.receiver.refuse(f"connection from {client_address[0]} broke off: {sys.exc_info()[1]}")
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     timeout = REQUEST_TIMEOUT_SECONDS
 
     def do_POST(self) -> None:

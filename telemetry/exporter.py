@@ -7,7 +7,6 @@ a fresh one, and 0 like a lost leader; rules then stand on Nomad's own series, a
 import threading
 from collections.abc import Iterable, Iterator
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from typing import Any, cast
 
 from prometheus_client import CollectorRegistry
@@ -15,7 +14,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from telemetry import catalogue
-from telemetry.bounded_http import BoundedServer
+from telemetry.bounded_http import BoundedHandler, BoundedServer
 from telemetry.catalogue import Kind, exporter
 from telemetry.clock import Clock, SystemClock
 from telemetry.exporting.board import Board
@@ -123,7 +122,7 @@ class _Server(BoundedServer):
         """Say nothing of a connection that broke off: the one who asked knows."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     timeout = REQUEST_TIMEOUT_SECONDS
 
     def do_GET(self) -> None:

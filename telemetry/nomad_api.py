@@ -29,8 +29,8 @@ from urllib.parse import urlsplit
 
 import requests
 import urllib3
-from requests.adapters import HTTPAdapter
 
+from telemetry import answer_time
 from telemetry.clock import Clock, SystemClock
 
 DEFAULT_ADDRESS = "http://127.0.0.1:4646"
@@ -141,18 +141,6 @@ class ApiAnswer:
     next_token: str = ""
     served_at: float | None = None
     """When the agent's own clock says that it answered, in whole Unix seconds; None when it does not say."""
-
-
-class _NamedServerAdapter(HTTPAdapter):
-    """Checks certificates against a name of its own instead of the address's."""
-
-    def __init__(self, server_name: str) -> None:
-        self._server_name = server_name
-        super().__init__()
-
-    def init_poolmanager(self, *args: Any, **kwargs: Any) -> None:
-        """Hand the name to urllib3, for SNI and for the check, which stays OpenSSL's."""
-        super().init_poolmanager(*args, server_hostname=self._server_name, **kwargs)
 
 
 class NomadApi:
@@ -364,8 +352,7 @@ def _session(settings: ApiSettings) -> requests.Session:
     session.verify = False if settings.tls_skip_verify else (settings.ca_cert or settings.ca_path or True)
     if settings.client_cert:
         session.cert = (settings.client_cert, settings.client_key)
-    if settings.tls_server_name:
-        session.mount("https://", _NamedServerAdapter(settings.tls_server_name))
+    answer_time.use_in(session, settings.tls_server_name)
     session.headers["User-Agent"] = "outrider"
     if settings.token:
         session.headers["X-Nomad-Token"] = settings.token

@@ -1,7 +1,8 @@
 """The door of the HTTP API: counts connections, refuses too many, and drops those that never send a request.
 
-aiohttp bounds neither. A connection that dribbles a header byte by byte would else stay as long as it likes. TLS begins
-behind the door, so that who never finishes a handshake is counted and dropped as well.
+aiohttp bounds neither. A connection that dribbles a header byte by byte would else stay as long as it likes; of the next
+request on the same connection it would for as long as one without any. TLS begins behind the door, so that who never
+finishes a handshake is counted and dropped as well.
 Source: Nomad, command/agent/http.go (connlimit) and `limits.http_max_conns_per_client`.
 """
 
@@ -117,6 +118,12 @@ class Door:
         if connection is not None:
             connection.stop_header_timer()
 
+    def request_ended(self, transport: asyncio.BaseTransport | None) -> None:
+        """Note that the request on *transport* has its answer, so that what comes next is another header."""
+        connection = self._open.get(transport) if transport is not None else None
+        if connection is not None:
+            connection.await_header()
+
     def emit(self) -> None:
         """Write the number of open connections to the recorder; the series expires unless this is called again."""
         self._recorder.set(CONNECTIONS, float(self.connections))
@@ -132,6 +139,7 @@ class GuardedConnection(asyncio.Protocol):
         self._client = ""
         self._timer: asyncio.TimerHandle | None = None
         self._is_begun = False
+        self._awaits_header = False
         self._early = b""
         """What asyncio decrypts before it says that the handshake is over."""
 
@@ -148,7 +156,7 @@ class GuardedConnection(asyncio.Protocol):
             return
         self._transport = transport
         loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(self._door.limits.header_timeout_seconds, transport.close)
+        self._start_header_timer()
         if context is None:
             self._begin(transport)
             return
@@ -195,8 +203,26 @@ class GuardedConnection(asyncio.Protocol):
         self._door.leave(self._transport, self._client)
         self._transport = None
 
+    def _start_header_timer(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(self._door.limits.header_timeout_seconds, self._header_is_late)
+
+    def _header_is_late(self) -> None:
+        transport = self._transport
+        assert isinstance(transport, asyncio.Transport), "a connection that is gone has no timer"
+        if transport.get_write_buffer_size():
+            # The answer before is still on its way to a client that reads slowly.
+            self._start_header_timer()
+        else:
+            transport.close()
+
+    def await_header(self) -> None:
+        """Give the next header the same time, from its first byte on."""
+        self._awaits_header = True
+
     def stop_header_timer(self) -> None:
-        """Let the connection live: its first request has arrived."""
+        """Let the connection live: its request has arrived."""
+        self._awaits_header = False
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
@@ -213,6 +239,9 @@ class GuardedConnection(asyncio.Protocol):
         """Pass on what came."""
         if self._transport is None:
             return
+        if self._awaits_header and self._timer is None:
+            self._awaits_header = False
+            self._start_header_timer()
         if self._is_begun:
             self._inner.data_received(data)
         else:

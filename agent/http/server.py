@@ -203,7 +203,10 @@ class HttpServer:
         self._door.request_began(request.transport)
         loop = asyncio.get_running_loop()
         began = loop.time()
-        response = await self._guarded(request, handler)
+        try:
+            response = await self._guarded(request, handler)
+        finally:
+            self._door.request_ended(request.transport)
         milliseconds = (loop.time() - began) * 1000
         self._logger.debug(
             "request complete: method=%s path=%s status=%d duration=%.3fms",

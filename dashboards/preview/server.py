@@ -7,7 +7,6 @@ read the answers under a name of its own.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from importlib.resources import files
 from urllib.parse import parse_qs, urlsplit
 
@@ -17,7 +16,7 @@ from dashboards.preview import page
 from dashboards.preview.asking import ask
 from dashboards.preview.model import Board
 from dashboards.preview.times import read_range
-from telemetry.bounded_http import BoundedServer
+from telemetry.bounded_http import BoundedHandler, BoundedServer
 from telemetry.clock import Clock
 from telemetry.prometheus_api import Prometheus
 
@@ -97,7 +96,7 @@ def _html(status: HTTPStatus, text: str) -> Answer:
 _STATIC = {"page.css": "text/css", "page.js": "text/javascript", "theme.js": "text/javascript"}
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     server: PreviewServer
     timeout = 30
 

@@ -15,12 +15,11 @@ import logging
 import os
 from collections.abc import Mapping
 from http import HTTPStatus
-from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, cast
 from urllib.parse import parse_qs, urlsplit
 
-from telemetry.bounded_http import BoundedServer
+from telemetry.bounded_http import BoundedHandler, BoundedServer
 from telemetry.scrape.configuration import jobs
 from telemetry.scrape.description import AgentRole, ClusterDescription, Target
 from telemetry.scrape.discovery import FOLLOWED, Discovery, Place
@@ -46,7 +45,7 @@ class DiscoveryServer(BoundedServer):
         _log.info("event=connection_lost peer=%s", client_address[0])
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(BoundedHandler):
     timeout = REQUEST_TIMEOUT_SECONDS
 
     def do_GET(self) -> None:

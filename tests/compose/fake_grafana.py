@@ -114,7 +114,7 @@ def fake_grafana():
             self.end_headers()
             self.wfile.write(json.dumps(answer).encode())
 
-        do_POST = do_GET  # noqa: N815, the base class names it so
+        do_POST = do_GET
 
         def log_message(self, *_):
             """Say nothing."""

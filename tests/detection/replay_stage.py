@@ -199,7 +199,7 @@ def _serving(handle: Callable[[bytes], bytes | None]) -> Iterator[int]:
             self.end_headers()
             self.wfile.write(answer or b"")
 
-        do_POST = do_GET  # noqa: N815, the base class names it so
+        do_POST = do_GET
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""

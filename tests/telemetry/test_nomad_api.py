@@ -1,5 +1,8 @@
 """The client of a Nomad-compatible API, against a real HTTP server in this process."""
 
+import base64
+import hashlib
+import io
 import json
 import socket
 import threading
@@ -9,7 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from telemetry.clock import ManualClock
+from telemetry import nomad_api
+from telemetry.clock import ManualClock, SystemClock
 from telemetry.nomad_api import (
     ApiError,
     ApiMalformed,
@@ -215,6 +219,41 @@ def test_an_answer_that_trickles_times_out():
         settings = ApiSettings(address=address, timeout_seconds=0.2)
         with NomadApi(settings) as api, pytest.raises(ApiUnreachable, match="context deadline exceeded"):
             api.get("/v1/jobs")
+
+
+@pytest.mark.parametrize(
+    ("whole", "slow"),
+    [(b"", HEAD), (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n" * 20 + b"Content-Length: 0\r\n\r\n")],
+    ids=["the status line", "the header"],
+)
+def test_an_answer_whose_header_trickles_times_out(whole, slow):
+    """
+    So it is before the body begins: a status line or header that comes byte by byte ends with the time limit.
+    """
+    clock = SystemClock()
+    with speaking(whole, *[bytes([each]) for each in slow], pause_seconds=0.02) as address:
+        settings = ApiSettings(address=address, timeout_seconds=0.2)
+        began = clock.monotonic()
+        with NomadApi(settings) as api, pytest.raises(ApiUnreachable, match="context deadline exceeded"):
+            api.get("/v1/jobs")
+        assert clock.monotonic() - began < 0.02 * len(slow)
+
+
+def test_a_file_may_come_slowly_once_its_header_is_there(monkeypatch):
+    """
+    The time limit of a transfer is for each part of the body, which may take longer than that as a whole.
+    """
+    monkeypatch.setattr(nomad_api, "TRANSFER_SECONDS", 0.4)
+    digest = base64.b64encode(hashlib.sha256(b"0123456789").digest())
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nDigest: sha-256=" + digest + b"\r\n\r\n"
+    into = io.BytesIO()
+    with (
+        speaking(head, *[bytes([each]) for each in b"0123456789"], pause_seconds=0.1) as address,
+        NomadApi(ApiSettings(address=address)) as api,
+    ):
+        api.download("/v1/operator/snapshot", into)
+
+    assert b"0123456789" == into.getvalue()
 
 
 def test_a_body_that_ends_early():

@@ -120,6 +120,62 @@ def test_slow_header(serve):
     assert b"" == serve(use, header_timeout_seconds=0.05)
 
 
+def test_headers_that_trickle_keep_nobody_out(serve):
+    """
+    Whoever sends a header byte by byte is dropped when its time is up, be it the first one or the next on a connection
+    that had an answer; others are served meanwhile.
+    """
+
+    async def trickle(server, *, after_another):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        if after_another:
+            writer.write(REQUEST)
+            await reader.readuntil(b"200 OK")
+        ended = asyncio.create_task(reader.read())
+        writer.write(b"GET /v1/regions HTTP/1.1\r\nX-Slow: ")
+        sent = 0
+        while not ended.done():
+            writer.write(b"a")
+            sent += 1
+            await asyncio.sleep(0.02)
+        writer.close()
+        return sent
+
+    async def use(server):
+        slow = [asyncio.create_task(trickle(server, after_another=after)) for after in (False, True)]
+        await asyncio.sleep(0.1)
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        writer.write(REQUEST)
+        answer = await reader.readuntil(b"200 OK")
+        writer.close()
+        still = [not each.done() for each in slow]
+        return answer, still, await asyncio.gather(*slow)
+
+    answer, still, sent = serve(use, header_timeout_seconds=1.0)
+
+    assert answer.endswith(b"200 OK")
+    assert [True, True] == still
+    assert [True, True] == [many < 500 for many in sent]
+
+
+def test_a_connection_may_rest_between_requests(serve):
+    """
+    The time of a header begins with its first byte: a connection that was idle for longer has its next answer, too.
+    """
+
+    async def use(server):
+        reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+        answers = 0
+        for _ in range(2):
+            writer.write(REQUEST)
+            answers += (await reader.readuntil(b'["global"]')).count(b"200 OK")
+            await asyncio.sleep(0.6)
+        writer.close()
+        return answers
+
+    assert 2 == serve(use, header_timeout_seconds=0.3)
+
+
 def test_header_timer_ends_with_the_header(agent, serve):
     """
     A request that came whole may take as long as it likes: the timer of its header is off before it is answered.
