@@ -126,6 +126,22 @@ def per_second(least: float, most: float) -> Count:
     return lambda lived, record: (least * record.seconds, most * record.seconds) if _is_quiet(record) else None
 
 
+def exchanges(lived: Lived, record: StepRecord) -> Range | None:
+    """One each half a minute by each server, give or take one; not more than the connections that were opened.
+
+    A probe whose answer is late opens one, too, as happens on a busy machine.
+    """
+    if not record.is_steady:
+        return None
+    each = record.seconds / EXCHANGE_SECONDS
+    servers = len(record.servers)
+    most = min(servers * (each / 0.9 + 1), record.grew("nomad_memberlist_tcp_connect"))
+    return min(servers * max(0.0, each / 1.1 - 1.5), most), most
+
+
+EXCHANGE_SECONDS = 30.0
+
+
 def in_step(name: str, wanted: Wanted) -> Count:
     """In the step *name* so often."""
     return lambda lived, record: wanted if record.name == name else None

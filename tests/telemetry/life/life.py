@@ -146,13 +146,15 @@ class Life:
             with suppress(ApiFailure):
                 self._keep(name, AgentState(place=name, roles=role), self._beside(url), asked_at)
 
-    def _keep(self, place: str, state: AgentState, scrape: Scrape, asked_at: float) -> None:
+    def _keep(
+        self, place: str, state: AgentState, scrape: Scrape, asked_at: float, answered_at: float | None = None
+    ) -> None:
         self.seen.append((state, scrape))
         started = scrape.value("process_start_time_seconds")
         if self._answering.get(place, (None, 0.0))[0] != started:
             self._answering[place] = started, self.clock.wall()
         self.record.scrapes.append((place, scrape))
-        self.record.times.append((asked_at, self.clock.monotonic()))
+        self.record.times.append((asked_at, answered_at or self.clock.monotonic()))
         self.record.seen |= seen_names(scrape)
         grown = self.record.grown.setdefault(place, Counter())
         for key, amount in self._growth.take(place, scrape):
@@ -245,11 +247,12 @@ class Life:
         before, low, host_before = self._api(), self._stats(), look_at_host()
         health = self._health()
         self.wait(STILL_SECONDS)
-        asked_at = self.clock.monotonic()
+        asked_at, wall = self.clock.monotonic(), self.clock.wall()
         facts = {
             agent.name: ask_agent(f"http://127.0.0.1:{agent.http}", ApiSettings(), place=agent.name)
             for agent in self.agents
         }
+        answered_at, answered_wall = self.clock.monotonic(), self.clock.wall()
         processes = {name: look_at_process(self.cluster.pid(name) or 0) for name in facts}
         beside = {name: self._beside(url) for name, (url, _) in self.neighbours.items()}
         host, usage = look_at_host(), usage_by_alloc(str(self.cluster.settings.directory))
@@ -258,10 +261,10 @@ class Life:
         if not is_same or any(each.scrape is None for each in facts.values()):
             return None
         for name, each in facts.items():
-            self._keep(name, each.state(), each.scrape, asked_at)
+            self._keep(name, each.state(), each.scrape, asked_at, answered_at)
         moment = Moment(
             step=self.record.name,
-            wall=self.clock.wall(),
+            wall=(wall, answered_wall),
             leader=self.leader,
             expected_servers=self.cluster.settings.servers,
             scrapes={name: each.scrape for name, each in facts.items()},

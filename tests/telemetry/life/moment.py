@@ -39,7 +39,8 @@ class Moment:
     """One look at everything. `low` and `high` are each server's Raft statistics just before and after the scrapes."""
 
     step: str
-    wall: float
+    wall: tuple[float, float]
+    """When the agents were asked and had answered, Unix seconds: on a busy machine seconds lie between."""
     leader: str
     expected_servers: int
     scrapes: Mapping[str, Scrape]

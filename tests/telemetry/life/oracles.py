@@ -134,7 +134,19 @@ def queued(moment: Moment) -> LABELLED:
 def waits_seconds(moment: Moment) -> LABELLED:
     """How long the evaluations wait that are to be worked on at a time."""
     waiting = evals(moment, status="pending", delayed=True)
-    return {(each["JobID"],): unix_seconds(each["WaitUntil"]) - moment.wall for each in waiting}
+    return {(each["JobID"],): _until(moment, unix_seconds(each["WaitUntil"])) for each in waiting}
+
+
+def _until(moment: Moment, time: float) -> Range:
+    """The seconds that were left until *time*, some time between the question and the answer."""
+    asked, answered = moment.wall
+    return time - answered, time - asked
+
+
+def since(moment: Moment, *times: float) -> Range:
+    """The seconds that had passed since one of *times*, some time between the question and the answer."""
+    asked, answered = moment.wall
+    return asked - max(times), answered - min(times)
 
 
 def unix_seconds(text: str) -> float:
@@ -189,8 +201,8 @@ def snapshot_age(moment: Moment, place: str) -> Range:
     """Since the file of the snapshot was written; without one since the server's start."""
     written = moment.files[place].get("snapshot")
     if written is not None:
-        return moment.wall - written[1], moment.wall - written[1]
-    return moment.wall - moment.answering[place], moment.wall - moment.processes[place].started
+        return since(moment, written[1])
+    return since(moment, moment.answering[place], moment.processes[place].started)
 
 
 def is_healthy(moment: Moment) -> Range:
@@ -301,4 +313,5 @@ def oldest_entry_ms(moment: Moment, place: str) -> Range | None:
         return None
     answering = min(moment.answering[name] for name in moment.servers)
     started = min(moment.processes[name].started for name in moment.servers)
-    return 1_000 * (moment.wall - answering), 1_000 * (moment.wall - started)
+    least, most = since(moment, answering, started)
+    return 1_000 * least, 1_000 * most

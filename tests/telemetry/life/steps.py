@@ -11,7 +11,7 @@ from compose.local_settings import default_agent_command
 from telemetry.catalogue import Role, client
 from telemetry.nomad_api import ApiFailure
 from tests.telemetry.life.life import Life, Step
-from tests.telemetry.life.worker import AHEAD_SECONDS, Worker
+from tests.telemetry.life.worker import Worker
 
 MINUTE_SECONDS = 65.0
 """How long an agent has to be what it is, so that a leader has done what it does once a minute."""
@@ -167,8 +167,8 @@ def _worker(life: Life) -> None:
 
 
 _ATTEMPTS = 6
-_DELAYS_SECONDS = (1.0, 20.0, 20.0)
-"""How long an evaluation waits that was given back for the first, second and third time."""
+_DELAYS_SECONDS = (1.0, 20.0)
+"""How long an evaluation waits that was given back for the first time, and for another."""
 
 
 def _given_up(life: Life, worker: Worker, held: dict[str, Any]) -> bool:
@@ -182,13 +182,12 @@ def _given_up(life: Life, worker: Worker, held: dict[str, Any]) -> bool:
     # A second evaluation of the job has to wait for the first.
     life.register(held)
     life.moment()
-    for number, delay in enumerate(_DELAYS_SECONDS):
-        worker.give_back(*found)
-        life.watch(max(0.0, delay - AHEAD_SECONDS))
-        if number + 1 < len(_DELAYS_SECONDS):
-            found = worker.take("sysbatch")
-            if found is None:
-                return False
+    for delay in _DELAYS_SECONDS:
+        found = worker.give_back_and_take(found, delay)
+        if found is None:
+            return False
+    worker.give_back(found)
+    life.watch(_DELAYS_SECONDS[-1])
     # What waited for it is worked on now.
     life.until(lambda: _many(life, held["ID"], "complete") == 2, 30, f"the end of {held['ID']}")
     return True

@@ -136,7 +136,7 @@ _BROKER: dict[Metric, Check] = {
 }
 
 _HOST: dict[Metric, Check] = {
-    client.UPTIME: Equals(o.on_clients(lambda moment, place: moment.wall - moment.hosts[1].booted), off=20.0),
+    client.UPTIME: Equals(o.on_clients(lambda moment, place: o.since(moment, moment.hosts[1].booted)), off=20.0),
     client.HOST_CPU_USER: _averaged(c.core_percent(0)),
     client.HOST_CPU_SYSTEM: _averaged(c.core_percent(1)),
     client.HOST_CPU_IDLE: _averaged(c.core_percent(2)),
@@ -292,7 +292,7 @@ _SERVER: dict[Metric, Check] = {
     memberlist.TCP_ACCEPT: Counted(c.grown_with("nomad_memberlist_tcp_connect"), off=2.0),
     # One other an interval of a second, and the state is exchanged each half a minute.
     memberlist.PROBE_NODE: Counted(c.per_second(0.4 * 3, 1.05 * 3)),
-    memberlist.PUSH_PULL_NODE: Counted(c.grown_with("nomad_memberlist_tcp_connect"), off=2.0),
+    memberlist.PUSH_PULL_NODE: Counted(c.exchanges, off=2.0),
     memberlist.NODE_INSTANCES: All((Reached("start", least=3.0), Always(0.0, 3.0))),
     memberlist.HEALTH_SCORE: Reached("member-lost", least=1.0),
     outrider.RAFT_ELECTIONS_TOTAL: Logged("entering leader state"),

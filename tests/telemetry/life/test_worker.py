@@ -1,0 +1,134 @@
+"""The script's worker has always waited for longer than the servers' own, and counts what it asked."""
+
+import asyncio
+from itertools import pairwise
+from types import SimpleNamespace
+
+import pytest
+
+from agent.errors import Unreachable
+from tests.telemetry.life import counts, oracles, worker
+from tests.telemetry.life.record import StepRecord
+from tests.telemetry.life.worker import Asking
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch):
+    """
+    What waits for seconds waits for hundredths of them.
+    """
+    monkeypatch.setattr(worker, "ASKED_SECONDS", 0.04)
+    monkeypatch.setattr(worker, "RETRY_SECONDS", 0.01)
+
+
+def asked_until(answers, seconds):
+    """Return what `Asking` found and itself, where *answers* come one after the other, None for ever after them."""
+
+    async def ask():
+        answer = answers.pop(0) if answers else None
+        if isinstance(answer, Exception):
+            raise answer
+        await asyncio.sleep(0.0 if answer else worker.ASKED_SECONDS)
+        return answer
+
+    async def run():
+        asking = Asking(ask)
+        await asking.wait(seconds)
+        return await asking.end(), asking
+
+    return asyncio.run(run())
+
+
+def test_questions_go_on_until_there_is_work():
+    """
+    Questions that ended without an answer are asked anew; all of them are counted, and two are open at a time.
+    """
+    found, asking = asked_until([None, None, None, "work"], 5.0)
+
+    assert "work" == found
+    assert 4 <= asking.answered <= 5
+    assert asking.seconds > 0
+
+
+def test_two_questions_are_open_at_a_time():
+    """
+    One of them has always waited for half a wait and more, when the other is asked anew.
+    """
+    begun = []
+
+    async def run():
+        loop = asyncio.get_running_loop()
+
+        async def ask():
+            begun.append(loop.time())
+            await asyncio.sleep(worker.ASKED_SECONDS)
+
+        asking = Asking(ask)
+        await asking.wait(0.3)
+        await asking.end()
+
+    asyncio.run(run())
+
+    gaps = [after - before for before, after in pairwise(begun)]
+    assert len(gaps) >= 2
+    assert min(gaps) < worker.ASKED_SECONDS * 0.75
+
+
+def test_work_that_comes_late_is_not_lost():
+    """
+    What a question brings that was open as the time was up belongs to the script all the same.
+    """
+
+    async def run():
+        async def ask():
+            await asyncio.sleep(0.1)
+            return "late"
+
+        asking = Asking(ask)
+        await asking.wait(0.01)
+        return await asking.end()
+
+    assert "late" == asyncio.run(run())
+
+
+def test_nothing_is_found_where_another_worker_was_faster():
+    """
+    It ends when its time is up.
+    """
+    found, asking = asked_until([], 0.1)
+
+    assert found is None
+    assert asking.answered > 1
+
+
+def test_a_question_without_an_answer_is_counted_apart():
+    """
+    A leader that is slow is asked again; whether it counted the question is not known.
+    """
+    found, asking = asked_until([Unreachable("slow"), "work"], 5.0)
+
+    assert ("work", 1) == (found, asking.unsure)
+
+
+def test_what_passed_is_known_as_well_as_the_time_of_the_answer():
+    """
+    An agent looks at its clock some time between question and answer, which on a busy machine are seconds apart.
+    """
+    moment = SimpleNamespace(
+        wall=(1_000.0, 1_007.0),
+        evals=[{"JobID": "a", "Status": "pending", "WaitUntil": "1970-01-01T00:17:00+00:00"}],
+    )
+
+    assert (900.0, 957.0) == oracles.since(moment, 50.0, 100.0)
+    assert {("a",): (13.0, 20.0)} == oracles.waits_seconds(moment)
+
+
+@pytest.mark.parametrize(("connects", "wanted"), [(40.0, (4.5, 14.0)), (8.0, (4.5, 8.0)), (2.0, (2.0, 2.0))])
+def test_exchanges_are_no_more_than_their_connections(connects, wanted):
+    """
+    Three servers exchange once in half a minute each; a probe that is late opens a connection, too.
+    """
+    record = StepRecord("worker", ended=99.0, servers=("s1", "s2", "s3"))
+    record.grown["s1"] = {("nomad_memberlist_tcp_connect", ()): connects}
+
+    assert pytest.approx(wanted) == counts.exchanges(None, record)
