@@ -33,14 +33,15 @@ def list_(module: str | None, kind: str | None, exported: bool, as_json: bool) -
 
 
 @metrics.command()
-@click.argument("text")
+@click.argument("words", nargs=-1, required=True)
 @click.option("-json", "--json", "as_json", is_flag=True, help="Print JSON.")
-def search(text: str, as_json: bool) -> None:
-    """List the metrics whose name, key or meaning holds TEXT, in whatever case."""
-    wanted = text.lower()
-    found = [m for m in CATALOGUE if any(wanted in part.lower() for part in (*m.names, m.dotted, m.meaning))]
+def search(words: tuple[str, ...], as_json: bool) -> None:
+    """List the metrics that have all WORDS in their name, key or meaning, in whatever case."""
+    wanted = " ".join(words).lower().split()
+    found = [m for m in CATALOGUE if _has_all(m, wanted)]
     if not found:
-        raise click.ClickException(f'no metric has "{text}" in its name, its key or its meaning')
+        text = '", "'.join(wanted)
+        raise click.ClickException(f'no metric has "{text}" in its name, its key or its meaning; try fewer words')
     _print(found, as_json=as_json)
 
 
@@ -48,11 +49,11 @@ def search(text: str, as_json: bool) -> None:
 @click.argument("name")
 @click.option("-json", "--json", "as_json", is_flag=True, help="Print JSON.")
 def show(name: str, as_json: bool) -> None:
-    """Show all there is to know about the series NAME, such as nomad_raft_commitTime_count."""
-    entry = find(name)
+    """Show all there is to know about the series NAME, such as nomad_raft_commitTime_count or nomad.raft.commitTime."""
+    entry = find(name) or find(name.replace(".", "_"))
     if entry is None:
         near = difflib.get_close_matches(name, CATALOGUE.series_names(), _SUGGESTIONS)
-        hint = f"; did you mean {', '.join(near)}?" if near else ""
+        hint = f"; did you mean {', '.join(near)}?" if near else "; look for it with `outrider metrics search WORD`"
         raise click.ClickException(f'no metric has the series "{name}"{hint}')
     fields = _fields(entry.metric)
     if as_json:
@@ -61,6 +62,11 @@ def show(name: str, as_json: bool) -> None:
     width = max(len(field) for field in fields)
     for field, value in fields.items():
         click.echo(f"{field:<{width}} = {', '.join(value) if isinstance(value, list) else value}")
+
+
+def _has_all(metric: Metric, words: list[str]) -> bool:
+    parts = [part.lower() for part in (*metric.names, metric.dotted, metric.meaning)]
+    return all(any(word in part for part in parts) for word in words)
 
 
 def _fields(metric: Metric) -> dict[str, Any]:

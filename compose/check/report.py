@@ -18,7 +18,7 @@ def lines(findings: Sequence[Finding], checked: int, agents: int) -> Iterator[st
         yield f"{finding.weight.value.upper():<8} {finding.place}: {finding.seen}"
         yield f"{'':<8} why: {finding.why}"
         yield f"{'':<8} do:  {finding.remedy}"
-    said = _counted(findings) if findings else "nothing to say"
+    said = _counted(findings) if findings else "nothing to say" if checked else "nothing could be looked at"
     yield f"checked {_many(checked, 'thing')} on {_many(agents, 'agent')}: {said}"
 
 

@@ -84,4 +84,26 @@ def test_search_looks_into_meanings_and_keys(run):
     """
     assert "nomad_raft_transition_leader_lease_timeout" in run("search", "LEASE").output
     assert "nomad_nomad_job_summary_lost" in run("search", "nomad.nomad.job_summary.lost").output
-    assert 1 == run("search", "no such thing").exit_code
+    done = run("search", "lease", "zebra")
+    assert 1 == done.exit_code
+    assert 'no metric has "lease", "zebra" in its name, its key or its meaning; try fewer words' in done.output
+
+
+@pytest.mark.parametrize("words", [("lease", "loss"), ("LOSS lease",)], ids=["words", "a phrase"])
+def test_search_wants_all_words_in_any_order(run, words):
+    """
+    They need not stand beside each other: the counter of lost leases is found, the gauge of lost allocations is not.
+    """
+    found = run("search", *words).output
+
+    assert "outrider_raft_lease_losses_total" in found
+    assert "nomad_nomad_job_summary_lost" not in found
+
+
+def test_show_takes_the_key_of_a_sink(run):
+    """
+    What statsd calls it finds the metric as well as what Prometheus does; what nobody has says how to look for it.
+    """
+    assert "nomad_raft_commitTime" in run("show", "nomad.raft.commitTime").output
+    assert "outrider_raft_term" in run("show", "outrider.raft_term").output
+    assert "look for it with `outrider metrics search WORD`" in run("show", "zebra").output

@@ -79,6 +79,16 @@ def test_an_agent_that_exports_nothing_cannot_be_looked_at(check):
     assert "Unexpected response code: 415 (Prometheus is not enabled)" in done.output
 
 
+def test_where_nobody_answers_nothing_is_called_well(check):
+    """
+    The last line says that nothing could be looked at, not that there is nothing to say.
+    """
+    done = check({"/v1/metrics": Answer("Prometheus is not enabled", 415)})
+
+    assert 2 == done.exit_code
+    assert done.output.endswith("checked 0 things on 0 agents: nothing could be looked at\n")
+
+
 def test_an_address_that_is_no_url_is_refused(check):
     """
     The sentence says what an address looks like.
