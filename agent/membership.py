@@ -8,10 +8,11 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from agent.consensus.identity import difference
 from agent.consensus.replicator import Peer, RaftState, Replicator, ReplicatorStatus, Standing
 from agent.endpoints.health import HealthWatch, others
 from agent.errors import OutriderError
-from agent.gossip.bootstrap import GROUP_TAG, RAFT_TAG
+from agent.gossip.bootstrap import CLUSTER_TAG, GROUP_TAG, RAFT_TAG
 from agent.gossip.members import MemberView, Status
 from agent.gossip.service import Gossip
 from agent.leader import autopilot
@@ -30,6 +31,9 @@ CHANGE_SECONDS = 5.0
 
 LEADERLESS_SECONDS = 30.0
 """After so long without a leader a server does not say any more that it is of a group: elections are no news."""
+
+STRANGERS_MAX = 64
+"""Servers of other clusters that the log tells of, each once."""
 
 _WORDS = {Status.ALIVE: Word.ALIVE, Status.LEAVING: Word.ALIVE, Status.LEFT: Word.LEFT, Status.FAILED: Word.FAILED}
 
@@ -61,6 +65,8 @@ class Membership:
         self._recorder = recorder
         self._logger = logger
         self._tag = ""
+        self._cluster_id = ""
+        self._strangers: set[str] = set()
         self._leaving = False
         self._leader_at = clock.monotonic()
         self._since: dict[str, tuple[Word, float]] = {}
@@ -102,6 +108,9 @@ class Membership:
         if tag != self._tag and not self._leaving:
             self._tag = tag
             self._gossip.add_tags({GROUP_TAG: tag})
+        if status.cluster_id != self._cluster_id and not self._leaving:
+            self._cluster_id = status.cluster_id
+            self._gossip.add_tags({CLUSTER_TAG: status.cluster_id})
 
     async def _lead(self) -> None:
         status = self._replicator.status()
@@ -193,6 +202,12 @@ class Membership:
         if sent_away_at is not None and view.status is Status.ALIVE and view.incarnation < sent_away_at:
             return False
         self._sent_away.pop(key, None)
+        stranger = difference(self._cluster_id, view.tags.get(CLUSTER_TAG, ""))
+        if stranger:
+            if key not in self._strangers and len(self._strangers) < STRANGERS_MAX:
+                self._strangers.add(key)
+                self._logger.warning("autopilot: not taken in: server=%s id=%s reason=%r", view.name, key, stranger)
+            return False
         return view.status is Status.ALIVE and not view.suspected and not view.tags.get(GROUP_TAG)
 
 

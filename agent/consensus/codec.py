@@ -43,6 +43,8 @@ class CommandKind(IntEnum):
     """Written by each new leader, and by a barrier; the state machine never sees it."""
     CONFIGURATION = 2
     """The servers of the group from here on; the state machine never sees it."""
+    IDENTITY = 3
+    """The id of the cluster; the state machine never sees it."""
 
 
 Index = Annotated[int, msgspec.Meta(ge=0, le=2**62)]
@@ -61,6 +63,8 @@ class Hello(msgspec.Struct, frozen=True, array_like=True, tag="hello", forbid_un
     raft_address: _Text
     rpc_address: _Text
     region: _Text
+    cluster_id: _Text = ""
+    """Empty while it is not known."""
 
 
 class Accepted(msgspec.Struct, frozen=True, array_like=True, tag="accepted"):

@@ -11,8 +11,8 @@ from typing import Annotated
 import msgspec
 
 from agent.consensus.codec import CodecError, CommandKind
+from agent.consensus.raft_log import LogEntry
 from agent.consensus.replicator import Peer
-from agent.consensus.wal import LogEntry
 from agent.errors import NotFound, RequestRefused
 
 SERVERS_MAX = 64

@@ -95,6 +95,9 @@ class Links(Protocol):
     def keep(self, nodes: Collection[str]) -> None:
         """Dial *nodes* and no others from now on."""
 
+    def identify(self, cluster_id: str) -> None:
+        """Tell others this id of the cluster from now on, and have nothing to do with servers that tell another."""
+
     def wake(self) -> None:
         """Make the thread that steps look again; from any thread."""
 

@@ -23,7 +23,8 @@ one record at the end, its place in the log is enough.
 import logging
 import math
 
-from agent.consensus.wal import REMEDY, RaftLog
+from agent.consensus.raft_log import RaftLog
+from agent.consensus.wal import REMEDY
 from agent.errors import ConfigError
 from telemetry.clock import Clock
 

@@ -16,8 +16,8 @@ from pysyncobj.transport import Transport
 
 from agent.consensus.codec import AppendEntries, InstallSnapshot
 from agent.consensus.engine_parts import Links
+from agent.consensus.raft_log import RaftLog
 from agent.consensus.snapshot_store import SnapshotStore
-from agent.consensus.wal import RaftLog
 from telemetry.clock import Clock
 
 # pysyncobj 0.3.17 puts a function of Windows in its place on every system (win_inet_pton.py), and with it breaks psutil

@@ -27,8 +27,10 @@ from agent.consensus.configuration import (
 )
 from agent.consensus.engine_parts import Compaction, Links, Proposal, Timing
 from agent.consensus.healing import Healing
+from agent.consensus.identity import decode_identity
 from agent.consensus.pysyncobj_adapters import LinkAdapter, LogAdapter, PeerNode, SnapshotAdapter
 from agent.consensus.quorum import has_quorum, majority
+from agent.consensus.raft_log import LogEntry, RaftLog
 from agent.consensus.replicator import (
     FIRST_INDEX,
     Fsm,
@@ -41,7 +43,7 @@ from agent.consensus.replicator import (
     Standing,
 )
 from agent.consensus.snapshot_store import Snapshot, SnapshotStore, WriteState
-from agent.consensus.wal import REMEDY, LogEntry, RaftLog
+from agent.consensus.wal import REMEDY
 from agent.errors import ConfigError, NotLeader, UnknownOutcome
 from telemetry.catalogue import raft
 from telemetry.catalogue.metric import Metric
@@ -169,7 +171,9 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._SyncObj__serializer = SnapshotAdapter(snapshots)
         self._SyncObj__raftCurrentTerm = max(log.term, log.entries[-1][2])
         self._SyncObj__votedForNodeId = log.voted_for if log.term == self._SyncObj__raftCurrentTerm else None
+        snapshots.cluster_id = log.cluster_id
         self._restore(snapshots.load())
+        links.identify(log.cluster_id)
         if self._configurations.newest_index:
             self._configure()
 
@@ -272,6 +276,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             totals=RaftTotals(int(self.totals["elections_won"]), int(self.totals["lease_losses"])),
             standing=self._standing,
             configuration_index=self._configurations.newest_index,
+            cluster_id=self._log.cluster_id,
         )
 
     # What others may ask.
@@ -342,6 +347,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         # else: entries after it were answered for and stay.
         if snapshot.configuration:
             self._configurations.restart(snapshot.index, decode_configuration(snapshot.configuration))
+        self._identify(snapshot.cluster_id)
         self._configure()
         self._SyncObj__raftLastApplied = snapshot.index
         self._SyncObj__raftCommitIndex = max(self.commit_index, snapshot.index)
@@ -385,6 +391,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
                 raise ConfigError(f"the Raft snapshot of index {snapshot.index} cannot be loaded: {error}") from error
             if snapshot.index > self.last_index or self._entry(snapshot.index)[2] != snapshot.term:
                 self._log.reset(snapshot.index, snapshot.term)
+            self._identify(snapshot.cluster_id)
         self._restore_configurations(snapshot)
         self._SyncObj__raftLastApplied = self._SyncObj__raftCommitIndex = covered
         if snapshot is not None:
@@ -504,6 +511,8 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         return True
 
     def _apply(self, index: int, command: bytes) -> bytes:
+        if command[0] == CommandKind.IDENTITY:
+            self._take_identity(index, command)
         if command[0] != CommandKind.REGULAR:
             return b""
         try:
@@ -513,6 +522,20 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             self.totals["apply_failures"] += 1
             self._logger.exception("raft: the state machine failed index=%d", index)
             return b""
+
+    def _take_identity(self, index: int, command: bytes) -> None:
+        try:
+            self._identify(decode_identity(command))
+        except CodecError as error:
+            self._logger.error("raft: ignored an id of the cluster index=%d reason=%r", index, str(error))  # noqa: TRY400
+
+    def _identify(self, cluster_id: str) -> None:
+        """Take *cluster_id* on, unless it is empty or one is known: only what is committed gives one, once and for good."""
+        if cluster_id and not self._log.cluster_id:
+            self._log.identify(cluster_id)
+            self._snapshots.cluster_id = cluster_id
+            self._links.identify(cluster_id)
+            self._logger.info("raft: the id of the cluster is known cluster_id=%s", cluster_id)
 
     def _compact_log(self) -> None:
         state, index, error = self._snapshots.poll_write()

@@ -14,6 +14,7 @@ Source: Raft dissertation (Ongaro), sections 3, 4.2.3 (leases), 9.6 (pre-vote).
 
 import math
 from enum import Enum, auto
+from itertools import islice
 from typing import Any, assert_never
 
 from agent.consensus.calls import call_of
@@ -32,12 +33,13 @@ from agent.consensus.codec import (
     VoteReply,
 )
 from agent.consensus.configuration import configurations_in
+from agent.consensus.identity import encode_identity, gives_identity, new_cluster_id
 from agent.consensus.pysyncobj_adapters import BACKLOG_BYTES_MAX, PeerNode
 from agent.consensus.pysyncobj_membership import MembershipCore
 from agent.consensus.quorum import majority, majority_index
+from agent.consensus.raft_log import LogEntry
 from agent.consensus.replicator import Peer, RaftState, Standing
 from agent.consensus.snapshot_store import SnapshotError
-from agent.consensus.wal import LogEntry
 from agent.errors import NotLeader
 from telemetry.catalogue import outrider, raft
 
@@ -386,6 +388,9 @@ class Engine(MembershipCore):
                 continue
             barrier = proposal.command[0] == CommandKind.NO_OP
             self._recorder.add(raft.BARRIER if barrier else raft.APPLY)
+            if barrier and self._gives_identity():
+                # On the barrier with which a leader begins: an entry of its own would buy nothing.
+                proposal.command = encode_identity(new_cluster_id(self._me.server_id, self.term, self._clock.wall()))
             index = self.last_index + 1
             self._log.append(proposal.command, index, self.term)
             self._waiting[index] = proposal
@@ -393,6 +398,12 @@ class Engine(MembershipCore):
         self._store_seconds += self._clock.monotonic() - began
         self._stored += self.last_index - first
         return self.last_index != first
+
+    def _gives_identity(self) -> bool:
+        """Tell whether the cluster has no id, and this leader's log holds none that could still become it."""
+        if self._log.cluster_id:
+            return False
+        return not gives_identity(islice(self._log.entries, self.applied_index + 1 - self._log.entries[0][1], None))
 
     def _send_appends(self) -> None:
         # For pysyncobj, connected is who takes more now: it stops filling the queue of one that does not read.

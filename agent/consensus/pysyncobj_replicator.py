@@ -18,13 +18,15 @@ from agent.consensus.calls import timed_decoder
 from agent.consensus.codec import COMMAND_BYTES_MAX, CommandKind
 from agent.consensus.configuration import Configuration
 from agent.consensus.engine_parts import POLL_SECONDS_MAX, Compaction, Proposal, RecentWorst, Timing
+from agent.consensus.greeting import hello_of
 from agent.consensus.pysyncobj_engine import Engine
+from agent.consensus.raft_log import RaftLog
 from agent.consensus.recovery import FILE, read_peers
 from agent.consensus.replicator import Fsm, Observer, Peer, RaftState, ReplicatorStatus
 from agent.consensus.resolver import split_address
 from agent.consensus.snapshot_store import SnapshotStore
-from agent.consensus.transport import TcpTransport, TransportSettings, hello_of
-from agent.consensus.wal import FileLog, MemoryLog, RaftLog, sync_folder
+from agent.consensus.transport import TcpTransport, TransportSettings
+from agent.consensus.wal import FileLog, MemoryLog, sync_folder
 from agent.errors import ConfigError, NotLeader, OutriderError, Overloaded, RequestRefused, UnknownOutcome
 from agent.tls.contexts import TlsKeeper
 from telemetry.catalogue import raft, rpc

@@ -71,6 +71,7 @@ class ReplicatorStatus:
     `snapshot_age_seconds` the time since the start while there is no snapshot. `tick_lateness_seconds` is the worst of
     the last 15 to 30 s. `log_bytes` is the log on disk, 0 in memory. `standing` is this server's own in the newest
     configuration of its log, whose entry is `configuration_index`: 0 while the group is as it was bootstrapped.
+    `cluster_id` is empty until the first leader has given one and this server has applied it.
     """
 
     state: RaftState
@@ -91,6 +92,7 @@ class ReplicatorStatus:
     totals: RaftTotals = RaftTotals()
     standing: Standing = Standing.VOTER
     configuration_index: int = 0
+    cluster_id: str = ""
 
     @property
     def log_entries(self) -> int:

@@ -5,7 +5,8 @@ A snapshot is one blob, on disk or in memory::
     magic 8 | version u32 | index u64 | term u64 | length of the state u64 | crc32 of the rest u32 | gzip of the state
 
 From version 2 on the state is preceded by the Raft configuration that was in force, with its length in 4 bytes, which
-count as state. A group whose servers never changed writes version 1.
+count as state. In version 3 the id of the cluster, 16 bytes, stands before that, and the configuration may be empty. While
+the cluster has no id, a group whose servers never changed writes version 1.
 
 It replaces the former one by a rename, so a crash leaves one of the two, whole. A damaged one raises `ConfigError` at
 the start and `SnapshotError` when it came over the network; it never becomes the state.
@@ -13,12 +14,14 @@ the start and `SnapshotError` when it came over the network; it never becomes th
 
 import struct
 import threading
+import uuid
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from pathlib import Path
 
+from agent.consensus.identity import difference
 from agent.consensus.wal import replace_durably
 from agent.errors import ConfigError
 
@@ -31,6 +34,8 @@ STATE_BYTES_MAX = 1024 * 1024 * 1024
 _MAGIC = b"ORAFTSNP"
 _VERSION = 1
 _VERSION_WITH_CONFIGURATION = 2
+_VERSION_WITH_CLUSTER = 3
+_CLUSTER_BYTES = 16
 _HEADER = struct.Struct(">8sIQQQ")
 _CRC = struct.Struct(">I")
 _LENGTH = struct.Struct(">I")
@@ -48,22 +53,27 @@ class SnapshotError(ValueError):
 class Snapshot:
     """The state after the entry at *index*, which has *term*.
 
-    `configuration` is the encoded Raft configuration there; empty while it is that of the bootstrap.
+    `configuration` is the encoded Raft configuration there; empty while it is that of the bootstrap. `cluster_id` is
+    empty in one that was made before the cluster had an id.
     """
 
     index: int
     term: int
     state: bytes
     configuration: bytes = b""
+    cluster_id: str = ""
 
 
 def encode_snapshot(snapshot: Snapshot) -> bytes:
     """Return the blob of *snapshot*."""
     compressor = zlib.compressobj(_GZIP_LEVEL, zlib.DEFLATED, _GZIP_WINDOW)
     prefix, version = b"", _VERSION
-    if snapshot.configuration:
+    if snapshot.configuration or snapshot.cluster_id:
         prefix = _LENGTH.pack(len(snapshot.configuration)) + snapshot.configuration
         version = _VERSION_WITH_CONFIGURATION
+    if snapshot.cluster_id:
+        prefix = uuid.UUID(snapshot.cluster_id).bytes + prefix
+        version = _VERSION_WITH_CLUSTER
     packed = compressor.compress(prefix) + compressor.compress(snapshot.state) + compressor.flush()
     header = _HEADER.pack(_MAGIC, version, snapshot.index, snapshot.term, len(prefix) + len(snapshot.state))
     return header + _CRC.pack(zlib.crc32(packed, zlib.crc32(header))) + packed
@@ -74,7 +84,7 @@ def decode_snapshot(blob: bytes) -> Snapshot:
     if len(blob) < _HEADER_BYTES:
         raise SnapshotError(f"only {len(blob)} bytes, a header alone has {_HEADER_BYTES}")
     magic, version, index, term, length = _HEADER.unpack_from(blob)
-    if magic != _MAGIC or version not in {_VERSION, _VERSION_WITH_CONFIGURATION}:
+    if magic != _MAGIC or not _VERSION <= version <= _VERSION_WITH_CLUSTER:
         raise SnapshotError("not a snapshot of this version")
     packed = memoryview(blob)[_HEADER_BYTES:]
     if _CRC.unpack_from(blob, _HEADER.size)[0] != zlib.crc32(packed, zlib.crc32(blob[: _HEADER.size])):
@@ -90,10 +100,13 @@ def decode_snapshot(blob: bytes) -> Snapshot:
         raise SnapshotError(f"unpacks to something else than the {length} bytes it states")
     if version == _VERSION:
         return Snapshot(index, term, state)
-    end = _LENGTH.size + (_LENGTH.unpack_from(state)[0] if len(state) >= _LENGTH.size else 0)
-    if not _LENGTH.size < end <= len(state):
+    at = _CLUSTER_BYTES if version == _VERSION_WITH_CLUSTER else 0
+    begin = at + _LENGTH.size
+    end = begin + (_LENGTH.unpack_from(state, at)[0] if len(state) >= begin else 0)
+    if len(state) < begin or end > len(state) or (end == begin and not at):
         raise SnapshotError("holds no whole Raft configuration")
-    return Snapshot(index, term, state[end:], state[_LENGTH.size : end])
+    cluster_id = str(uuid.UUID(bytes=state[:at])) if at else ""
+    return Snapshot(index, term, state[end:], state[begin:end], cluster_id)
 
 
 class WriteState(Enum):
@@ -122,6 +135,8 @@ class SnapshotStore:
         self._write_error: OSError | None = None
         self._outgoing: dict[str, tuple[bytes, int]] = {}
         self._incoming: bytearray | None = None
+        self.cluster_id = ""
+        """The id of the cluster, once it is known: a snapshot of another is refused."""
 
     @property
     def index(self) -> int:
@@ -129,7 +144,7 @@ class SnapshotStore:
         return self._index
 
     def load(self) -> Snapshot | None:
-        """Return the snapshot on disk, None when there is none; raises ConfigError when it is damaged."""
+        """Return the snapshot on disk, None when there is none; raises ConfigError when it is damaged or of another cluster."""
         if self._path is None:
             return None
         try:
@@ -143,6 +158,12 @@ class SnapshotStore:
                 f"{self._path}: offset 0: the Raft snapshot is damaged ({error}); "
                 "restore this server's data directory or remove it and rejoin"
             ) from error
+        if difference(self.cluster_id, snapshot.cluster_id):
+            raise ConfigError(
+                f"{self._path}: offset 0: the Raft snapshot is of cluster {snapshot.cluster_id}, and the Raft log beside "
+                f"it of cluster {self.cluster_id}: one of the two was copied from another cluster; "
+                "restore this server's data directory or remove it and rejoin"
+            )
         self._index = snapshot.index
         return snapshot
 
@@ -163,12 +184,15 @@ class SnapshotStore:
     ) -> None:
         """Encode and write a snapshot on a thread of its own, which calls *finished* at its end.
 
+        It says that it is of `cluster_id`.
+
         Never by fork: a fork of a process with threads may deadlock the child, and copies its memory.
         """
+        cluster_id = self.cluster_id
 
         def write() -> None:
             try:
-                self._keep(index, encode_snapshot(Snapshot(index, term, dump(), configuration)))
+                self._keep(index, encode_snapshot(Snapshot(index, term, dump(), configuration, cluster_id)))
             except OSError as error:
                 self._write_error = error
             finished()
@@ -231,6 +255,8 @@ class SnapshotStore:
             return None
         blob, self._incoming = bytes(self._incoming), None
         snapshot = decode_snapshot(blob)
+        if difference(self.cluster_id, snapshot.cluster_id):
+            raise SnapshotError(f"it is of cluster {snapshot.cluster_id}, this server of cluster {self.cluster_id}")
         self._keep(snapshot.index, blob)
         return snapshot
 

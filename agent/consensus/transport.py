@@ -21,13 +21,13 @@ import random
 import selectors
 import socket
 import ssl
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
+
+import msgspec
 
 from agent.consensus.codec import (
     FRAME_BYTES_MAX,
-    PROTOCOL_MAGIC,
-    PROTOCOL_VERSION,
     Accepted,
     CodecError,
     FrameReader,
@@ -40,6 +40,7 @@ from agent.consensus.codec import (
     encode_frame,
 )
 from agent.consensus.connections import Dial, Incoming, Listener, Outgoing
+from agent.consensus.greeting import trouble_with
 from agent.consensus.handshakes import Handshakes, Outcome
 from agent.consensus.resolver import Resolver, split_address
 from agent.consensus.streams import Stream, TlsStream
@@ -89,6 +90,7 @@ class TcpTransport:
 
     def __init__(self, settings: TransportSettings, clock: Clock, rng: random.Random, logger: logging.Logger) -> None:
         self._settings = settings
+        self._hello = settings.hello
         self._clock = clock
         self._rng = rng
         self._log = logger
@@ -172,6 +174,16 @@ class TcpTransport:
         del self._outgoing[node]
         self._identities.pop(node, None)
         self._guests.discard(node)
+
+    def identify(self, cluster_id: str) -> None:
+        """Say this id of the cluster from now on, and close what is connected to servers that say another."""
+        self._hello = msgspec.structs.replace(self._hello, cluster_id=cluster_id)
+        for node, known in list(self._identities.items()):
+            trouble = trouble_with(self._hello, known)
+            if trouble:
+                self._drop(self._outgoing[node], trouble)
+                for peer in [peer for peer in self._incoming if peer.node == node]:
+                    self._forget(peer)
 
     def send(self, node: str, message: Message) -> bool:
         """Send *message* if *node* is connected; tells whether it was at least buffered."""
@@ -285,7 +297,7 @@ class TcpTransport:
         self._selector.register(stream, selectors.EVENT_READ, lambda mask: self._on_dialled(link, mask))
         # In TLS 1.3 the listening side judges last: its hello is its consent, and words before it would hide its reason.
         if self._handshakes is None:
-            self._write(link, encode_frame(self._settings.hello))
+            self._write(link, encode_frame(self._hello))
 
     def _on_dialled(self, link: Outgoing, mask: int) -> None:
         if mask & selectors.EVENT_WRITE and link.unsent:
@@ -320,7 +332,7 @@ class TcpTransport:
     def _on_answer(self, link: Outgoing, answer: Handshake) -> None:
         match answer:
             case Hello():
-                trouble = self._trouble_with(answer)
+                trouble = trouble_with(self._hello, answer)
                 if not trouble and link.node not in self._guests:
                     self._dismiss_guest(answer.server_id)
                 if not trouble and self._taken(answer.server_id, link.node):
@@ -332,7 +344,7 @@ class TcpTransport:
                     link.hello = answer
                     self._identities[link.node] = answer
                     if self._handshakes is not None and is_first:
-                        self._write(link, encode_frame(self._settings.hello))
+                        self._write(link, encode_frame(self._hello))
             case Refused():
                 self._drop(link, f"it refused: {answer.reason}")
             case Accepted() if link.hello is not None and link.state is Dial.GREETING:
@@ -417,7 +429,7 @@ class TcpTransport:
         """Say hello to who connected, now that it is known as far as it can be."""
         peer.stream, peer.handshake = stream, 0
         self._selector.register(stream, selectors.EVENT_READ, lambda _mask: self._on_readable(peer))
-        self._answer(peer, self._settings.hello)
+        self._answer(peer, self._hello)
 
     def _on_handshake(self, outcome: Outcome) -> None:
         """Go on with a connection whose far side has proved who it is, or give it up."""
@@ -475,7 +487,7 @@ class TcpTransport:
     def _greet(self, peer: Incoming, hello: Handshake) -> bool:
         if not isinstance(hello, Hello):
             raise CodecError(f"the first frame is {type(hello).__name__}, not a hello")
-        trouble = self._trouble_with(hello)
+        trouble = trouble_with(self._hello, hello)
         node = None if trouble else self._node_of(hello) or self._guest(hello)
         if node is None:
             trouble = trouble or f"{hello.name} ({hello.server_id}, {hello.raft_address}) is not a configured peer"
@@ -517,16 +529,6 @@ class TcpTransport:
                 self._remove(peer.node)
 
     # Who is who.
-
-    def _trouble_with(self, hello: Hello) -> str:
-        own = self._settings.hello
-        if (hello.magic, hello.version) != (PROTOCOL_MAGIC, PROTOCOL_VERSION):
-            return f"it speaks {hello.magic!r} version {hello.version}, not {PROTOCOL_MAGIC!r} {PROTOCOL_VERSION}"
-        if hello.region != own.region:
-            return f"{hello.name} is of region {hello.region!r}, this server of {own.region!r}"
-        if hello.server_id == own.server_id:
-            return "it is this server itself, or one with a copied data directory"
-        return ""
 
     def _node_of(self, hello: Hello) -> str | None:
         for node, known in self._identities.items():
@@ -589,9 +591,3 @@ def _wants_write(stream: Stream) -> bool:
 
 def _text_of(error: OSError) -> str:
     return reason_of(error) if isinstance(error, ssl.SSLError) else str(error)
-
-
-def hello_of(server_id: str, name: str, addresses: Sequence[str], region: str) -> Hello:
-    """Return this server's hello; *addresses* are the Raft and the RPC address it advertises."""
-    raft_address, rpc_address = addresses
-    return Hello(PROTOCOL_MAGIC, PROTOCOL_VERSION, server_id, name, raft_address, rpc_address, region)

@@ -10,31 +10,39 @@ What a start makes of the last bytes of the newest segment, when they are no who
 - a damaged last record, which may have been answered for, is cut off too, and `damage` remembers that in a file of its
   own, written before the cut: until `heal` this server must not vote (`healing`).
 
-Damage anywhere else, a missing segment, and a term or vote that cannot be this log's stop the start with a
-`ConfigError` that names file and offset.
+Damage anywhere else, a missing segment, a term or vote that cannot be this log's, and a segment or vote file of another
+cluster stop the start with a `ConfigError` that names file and offset. The id of the cluster is in the vote file, in the
+header of each segment that was begun since it is known, and in the entry that gave it (`identity`).
 
 Not here: snapshots (`snapshot_store`), and which entries may be dropped (the engine).
 """
 
 import logging
 import os
-import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import msgspec
 
-from agent.consensus.codec import CommandKind
+from agent.consensus.codec import CodecError, CommandKind
+from agent.consensus.identity import decode_identity
+from agent.consensus.raft_log import LogEntry
 from agent.consensus.wal_format import (
+    CLUSTER_AT,
     SEGMENT_HEADER_BYTES,
+    SEGMENT_HEADER_BYTES_MAX,
     Damage,
     Record,
     RecordKind,
+    SegmentHead,
     Tail,
     TailKind,
+    Vote,
     decode_damage,
+    decode_vote,
     encode_damage,
+    encode_vote,
     find_record,
     holds_nothing,
     judge_tail,
@@ -46,72 +54,13 @@ from agent.consensus.wal_format import (
 from agent.errors import ConfigError
 from telemetry.clock import Clock
 
-LogEntry = tuple[bytes, int, int]
-"""(command, index, term)"""
-
 SEGMENT_BYTES = 16 * 1024 * 1024
 """A segment is closed beyond this; compaction frees space in steps of it."""
 
 REMEDY = "restore this server's data directory or remove it and rejoin"
 
 _WRITE_BEHIND_BYTES = 1024 * 1024
-_VOTE_MAGIC = b"ORAFTVOT"
-_CRC_BYTES = 4
 _DAMAGE_FILE = "recovering"
-
-
-class RaftLog(Protocol):
-    """What the engine needs of a log. Never empty: the first entry may be a mere mark of index and term."""
-
-    entries: list[LogEntry]
-    """In order, without gaps; owned by the log, read by the engine."""
-    damage: Damage | None
-    """What was cut off this log as damaged, until `heal`."""
-    begins_at: str
-    """The place of the first record, for messages."""
-
-    @property
-    def term(self) -> int:
-        """The newest term this server has seen."""
-
-    @property
-    def voted_for(self) -> str | None:
-        """The server id this server voted for in `term`."""
-
-    @property
-    def durable_index(self) -> int:
-        """The last index that survives a crash."""
-
-    @property
-    def disk_bytes(self) -> int:
-        """Bytes of the log's files; 0 for a log in memory."""
-
-    def append(self, command: bytes, index: int, term: int) -> None:
-        """Add the entry that follows the last one; durable after `sync`."""
-
-    def truncate_from(self, index: int) -> None:
-        """Drop entries from *index* on; durable after `sync`."""
-
-    def compact_to(self, index: int) -> None:
-        """Forget entries before *index*, which stays; a snapshot must cover them."""
-
-    def reset(self, index: int, term: int) -> None:
-        """Forget everything and begin after (*index*, *term*), durably; a snapshot must cover them."""
-
-    def sync(self) -> None:
-        """Make everything appended and truncated durable; one write and one fdatasync for all of it."""
-
-    def set_term_and_vote(self, term: int, voted_for: str | None) -> None:
-        """Record the term and the vote in it; durable on return."""
-
-    def heal(self) -> None:
-        """Forget `damage`, durably: what was cut off is here again, or is known to count for nothing."""
-
-    def oldest_age_seconds(self) -> float:
-        """Seconds since the oldest entry was appended."""
-
-    def close(self) -> None:
-        """Make everything durable and close the files; idempotent."""
 
 
 def mark(index: int, term: int) -> LogEntry:
@@ -126,6 +75,7 @@ class MemoryLog:
         self._clock = clock
         self._term = 0
         self._voted_for: str | None = None
+        self._cluster_id = ""
         self._appended_ms = [_wall_ms(clock)]
         self.entries: list[LogEntry] = [mark(1, 0)]
         self.damage: Damage | None = None
@@ -140,6 +90,11 @@ class MemoryLog:
     def voted_for(self) -> str | None:
         """The server id this server voted for in `term`."""
         return self._voted_for
+
+    @property
+    def cluster_id(self) -> str:
+        """The id of the cluster that this log is of; empty while it is not known."""
+        return self._cluster_id
 
     @property
     def durable_index(self) -> int:
@@ -185,6 +140,10 @@ class MemoryLog:
         """Keep the term and the vote in it."""
         self._term, self._voted_for = term, voted_for
 
+    def identify(self, cluster_id: str) -> None:
+        """Keep the id of the cluster."""
+        self._cluster_id = cluster_id
+
     def heal(self) -> None:
         """Forget `damage`."""
         self.damage = None
@@ -201,6 +160,8 @@ class MemoryLog:
 class _Segment:
     sequence: int
     path: Path
+    begin: int
+    """The offset of its first record."""
     last_index: int
     """The highest index any record of it touches; 0 when it holds none."""
     size_bytes: int
@@ -231,7 +192,8 @@ class FileLog(MemoryLog):
         self._file_bytes = 0
         self._durable_index = 0
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._term, self._voted_for = _load_vote(folder / "vote")
+        vote = _load_vote(folder / "vote")
+        self._term, self._voted_for, self._cluster_id = vote.term, vote.voted_for, vote.cluster_id
         self.damage = _load_damage(folder)
         self._segments: list[_Segment] = []
         begun = self._load()
@@ -309,9 +271,15 @@ class FileLog(MemoryLog):
 
     def set_term_and_vote(self, term: int, voted_for: str | None) -> None:
         """Replace the vote file, durably."""
-        body = msgspec.msgpack.encode([term, voted_for])
-        replace_durably(self._folder / "vote", _VOTE_MAGIC + _checksum(body) + body)
+        replace_durably(self._folder / "vote", encode_vote(Vote(term, voted_for, self._cluster_id)))
         super().set_term_and_vote(term, voted_for)
+
+    def identify(self, cluster_id: str) -> None:
+        """Put the id into the vote file, and begin a segment: all that follow have it in their headers."""
+        self.sync()
+        replace_durably(self._folder / "vote", encode_vote(Vote(self._term, self._voted_for, cluster_id)))
+        super().identify(cluster_id)
+        self._begin_segment(self._segments[-1].sequence + 1)
 
     def heal(self) -> None:
         """Forget `damage`, after all else is durable."""
@@ -351,12 +319,12 @@ class FileLog(MemoryLog):
             os.close(self._file)
             self._file = -1
             self._segments[-1].size_bytes = self._file_bytes
-        path = self._folder / _name_of(sequence)
+        path, header = self._folder / _name_of(sequence), segment_header(sequence, self._cluster_id)
         # The header comes by rename, so that a segment without a whole header is damage, never a crash.
-        replace_durably(path, segment_header(sequence))
+        replace_durably(path, header)
         self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
-        self._file_bytes = SEGMENT_HEADER_BYTES
-        self._segments.append(_Segment(sequence, path, 0, 0))
+        self._file_bytes = len(header)
+        self._segments.append(_Segment(sequence, path, len(header), 0, 0))
 
     def _load(self) -> bool:
         """Read all segments; False when there is none, or only one without a record in a log that never promised."""
@@ -372,20 +340,24 @@ class FileLog(MemoryLog):
             last -= 1
         replay = _Replay(self)
         for number, path in enumerate(paths):
-            expected = segments[-1].sequence + 1 if segments else None
-            segment = _Segment(_read_sequence(path, expected), path, 0, 0)
+            head = _read_head(path, segments[-1].sequence + 1 if segments else None)
+            if head.cluster_id:
+                self._require_same(head.cluster_id, f"{path}: offset {CLUSTER_AT}")
+            segment = _Segment(head.sequence, path, head.size_bytes, 0, 0)
             self._read_records(segment, replay, last=number >= last, newest=number == len(paths) - 1)
             segment.size_bytes = path.stat().st_size
             segments.append(segment)
         emptied = self.damage is not None and self.damage.kept_index == 0
         if segments and not replay.started and not emptied and (segments[-1].sequence > 1 or self._term > 0):
-            raise _no_record(paths[0])
+            raise _no_record(segments[0])
+        for where, given in replay.identities.values():
+            self._require_same(given, where, among=replay.identities.values())
         # The first start of all may have been cut short before its first record.
         return replay.started
 
     def _read_records(self, segment: _Segment, replay: "_Replay", *, last: bool, newest: bool) -> None:
         data = segment.path.read_bytes()
-        offset = SEGMENT_HEADER_BYTES
+        offset = segment.begin
         while offset < len(data):
             record = read_record(data, offset)
             if record is None:
@@ -425,8 +397,8 @@ class FileLog(MemoryLog):
             self._check_term(max(1, self.entries[-1][2]))
         else:
             # Alone in its log, a record can only be the one by which a log begins.
-            if self._segments or offset != SEGMENT_HEADER_BYTES or tail.records_max != 1:
-                raise _no_record(segment.path)
+            if self._segments or offset != segment.begin or tail.records_max != 1:
+                raise _no_record(segment)
             if segment.sequence == 1 and self._term == 0:
                 return  # the first start of all: nothing was promised
             kept = 0
@@ -446,6 +418,21 @@ class FileLog(MemoryLog):
             self._folder / _DAMAGE_FILE, encode_damage(msgspec.structs.replace(damage, file=_name_of(segment.sequence)))
         )
         self.damage = damage
+
+    def _require_same(self, cluster_id: str, where: str, among: Iterable[tuple[str, str]] = ()) -> None:
+        """Raise ConfigError when the *cluster_id* that stands at *where* is not that of the vote file.
+
+        While that has none, an entry may have another's: *among* are all entries that give one, with their places.
+        """
+        vote = f"{self._folder / 'vote'}: offset 0"
+        known = self._cluster_id
+        if not known and among:
+            vote, known = next(iter(among))
+        if cluster_id != known:
+            raise ConfigError(
+                f"{where}: the Raft log is of cluster {cluster_id} here, and of {known or 'a cluster without an id'} by "
+                f"{vote}: one of the two was copied from another cluster; {REMEDY}"
+            )
 
     def _check_term(self, least: int) -> None:
         """Raise ConfigError when the term on disk is below *least*, which this server has seen.
@@ -471,12 +458,15 @@ class _Replay:
     def __init__(self, log: FileLog) -> None:
         self._log = log
         self.started = False
+        self.identities: dict[int, tuple[str, str]] = {}
+        """By index, entries that give the cluster its id: their places, and the ids."""
 
     def take(self, where: str, record: Record) -> None:
         log = self._log
         last = log.entries[-1][1]
         kind, index, term = record.kind, record.index, record.term
         wall_ms, payload = record.wall_ms, record.payload
+        self._note_identity(where, record)
         match kind:
             case RecordKind.ENTRY if not self.started:
                 # Older segments were deleted by compaction: the log begins here.
@@ -498,6 +488,17 @@ class _Replay:
                     f"the Raft log is damaged: {REMEDY}"
                 )
         self.started = True
+
+    def _note_identity(self, where: str, record: Record) -> None:
+        """Keep what an entry says of the cluster's id until its entry is dropped."""
+        if record.kind != RecordKind.ENTRY:
+            kept = 0 if record.kind == RecordKind.RESET else record.index
+            self.identities = {index: said for index, said in self.identities.items() if index < kept}
+        elif record.payload[:1] == bytes([CommandKind.IDENTITY]):
+            try:
+                self.identities[record.index] = (where, decode_identity(record.payload))
+            except CodecError as error:
+                raise ConfigError(f"{where}: the Raft log holds damage: {error}; {REMEDY}") from error
 
 
 def replace_durably(path: Path, content: bytes) -> None:
@@ -540,24 +541,21 @@ def _name_of(sequence: int) -> str:
     return f"log-{sequence:020d}.wal"
 
 
-def _checksum(body: bytes) -> bytes:
-    return zlib.crc32(body).to_bytes(_CRC_BYTES)
+def _no_record(segment: _Segment) -> ConfigError:
+    return ConfigError(f"{segment.path}: offset {segment.begin}: the Raft log holds no record to begin with; {REMEDY}")
 
 
-def _no_record(path: Path) -> ConfigError:
-    return ConfigError(f"{path}: offset {SEGMENT_HEADER_BYTES}: the Raft log holds no record to begin with; {REMEDY}")
-
-
-def _read_sequence(path: Path, expected: int | None) -> int:
+def _read_head(path: Path, expected: int | None) -> SegmentHead:
     with path.open("rb") as file:
-        sequence = read_segment_header(file.read(SEGMENT_HEADER_BYTES))
-    if sequence is None:
+        head = read_segment_header(file.read(SEGMENT_HEADER_BYTES_MAX))
+    if head is None:
         raise ConfigError(f"{path}: offset 0: not the header of a Raft log segment; restore the data directory")
-    if expected is not None and sequence != expected:
+    if expected is not None and head.sequence != expected:
         raise ConfigError(
-            f"{path}: offset 0: segment {sequence} follows {expected - 1}: one is missing; restore the data directory"
+            f"{path}: offset 0: segment {head.sequence} follows {expected - 1}: one is missing; "
+            "restore the data directory"
         )
-    return sequence
+    return head
 
 
 def _load_damage(folder: Path) -> Damage | None:
@@ -573,18 +571,10 @@ def _load_damage(folder: Path) -> Damage | None:
     return msgspec.structs.replace(damage, file=str(folder / damage.file))
 
 
-def _load_vote(path: Path) -> tuple[int, str | None]:
+def _load_vote(path: Path) -> Vote:
     try:
-        content = path.read_bytes()
+        return decode_vote(path.read_bytes())
     except FileNotFoundError:
-        return 0, None
-    body = content[len(_VOTE_MAGIC) + _CRC_BYTES :]
-    try:
-        if content[: -len(body)] != _VOTE_MAGIC + _checksum(body):
-            raise ConfigError(f"{path}: offset 0: the file of term and vote is damaged; {REMEDY}")
-        term, voted_for = msgspec.msgpack.decode(body, type=tuple[int, str | None])
-    except msgspec.DecodeError as error:
-        raise ConfigError(
-            f"{path}: offset {len(_VOTE_MAGIC) + _CRC_BYTES}: the file of term and vote is damaged ({error}); {REMEDY}"
-        ) from error
-    return term, voted_for
+        return Vote(0, None)
+    except ValueError as error:
+        raise ConfigError(f"{path}: offset 0: the file of term and vote is damaged ({error}); {REMEDY}") from error

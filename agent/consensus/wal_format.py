@@ -2,10 +2,11 @@
 
 A segment is a header followed by records::
 
-    header: magic 8 | version u32 | sequence u64 | crc32 u32
+    header: magic 8 | version u32 | sequence u64 | from version 2 on the id of the cluster 16 | crc32 u32
     record: marker 4 | crc32 u32 | length u32 | kind u8 | index u64 | term u64 | wall milliseconds u64 | payload
 
-all big-endian; the checksum covers everything after itself.
+all big-endian; the checksum of a record covers everything after itself, that of a header everything before. A segment
+that was begun before the id of the cluster was known has version 1.
 
 Behind the last whole record there may be bytes that are none. Either a crash cut a write short that nobody was answered
 for (a tear: the record ends early, or in zeros), or a record was whole once and is damaged now. `judge_tail` tells them
@@ -13,6 +14,7 @@ apart, and says of damage how many records it can have been.
 """
 
 import struct
+import uuid
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -28,9 +30,17 @@ SECTOR_BYTES = 512
 
 _SEGMENT_MAGIC = b"ORAFTLOG"
 _SEGMENT_VERSION = 1
+_SEGMENT_VERSION_WITH_CLUSTER = 2
 _SEGMENT_HEADER = struct.Struct(">8sIQ")
 _CRC = struct.Struct(">I")
+_CLUSTER_BYTES = 16
+CLUSTER_AT = _SEGMENT_HEADER.size
+"""Where the id of the cluster stands in a segment that has it."""
+
 SEGMENT_HEADER_BYTES = _SEGMENT_HEADER.size + _CRC.size
+"""Of a segment without the id of its cluster."""
+
+SEGMENT_HEADER_BYTES_MAX = SEGMENT_HEADER_BYTES + _CLUSTER_BYTES
 RECORD_MARKER = b"\xd7\x0c\xa5\x1e"
 _RECORD_BODY = struct.Struct(">IBQQQ")
 _LENGTH = struct.Struct(">I")
@@ -49,6 +59,8 @@ _ENDS_MAX = 16
 """Markers behind a damaged record that are tried as its end: what it holds may be full of them."""
 
 _DAMAGE_MAGIC = b"ORAFTDMG"
+_VOTE_MAGIC = b"ORAFTVOT"
+VOTE_BODY_AT = len(_VOTE_MAGIC) + _CRC.size
 
 
 class RecordKind(IntEnum):
@@ -89,6 +101,23 @@ class Damage(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields
     single: bool
 
 
+class Vote(msgspec.Struct, frozen=True, array_like=True, forbid_unknown_fields=True):
+    """The newest term that a server has seen, whom it voted for in it, and its cluster; an empty id is not known yet."""
+
+    term: int
+    voted_for: str | None
+    cluster_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentHead:
+    """The header of a segment; its records begin at the offset *size_bytes*."""
+
+    sequence: int
+    cluster_id: str
+    size_bytes: int
+
+
 class TailKind(Enum):
     """What follows the last whole record."""
 
@@ -108,18 +137,25 @@ class Tail:
     records_max: int
 
 
-def segment_header(sequence: int) -> bytes:
-    """Return the header of the segment *sequence*."""
-    header = _SEGMENT_HEADER.pack(_SEGMENT_MAGIC, _SEGMENT_VERSION, sequence)
+def segment_header(sequence: int, cluster_id: str = "") -> bytes:
+    """Return the header of the segment *sequence* of the cluster *cluster_id*, a UUID, empty while it is not known."""
+    version = _SEGMENT_VERSION_WITH_CLUSTER if cluster_id else _SEGMENT_VERSION
+    header = _SEGMENT_HEADER.pack(_SEGMENT_MAGIC, version, sequence)
+    if cluster_id:
+        header += uuid.UUID(cluster_id).bytes
     return header + _CRC.pack(zlib.crc32(header))
 
 
-def read_segment_header(data: bytes) -> int | None:
-    """Return the sequence of the segment that begins with *data*, None when that is no header."""
+def read_segment_header(data: bytes) -> SegmentHead | None:
+    """Return the header of the segment that begins with *data*, None when that is no undamaged one."""
     if len(data) < SEGMENT_HEADER_BYTES:
         return None
-    sequence: int = _SEGMENT_HEADER.unpack_from(data)[2]
-    return sequence if data[:SEGMENT_HEADER_BYTES] == segment_header(sequence) else None
+    _, version, sequence = _SEGMENT_HEADER.unpack_from(data)
+    cluster_id = ""
+    if version == _SEGMENT_VERSION_WITH_CLUSTER and len(data) >= SEGMENT_HEADER_BYTES_MAX:
+        cluster_id = str(uuid.UUID(bytes=data[CLUSTER_AT : CLUSTER_AT + _CLUSTER_BYTES]))
+    header = segment_header(sequence, cluster_id)
+    return SegmentHead(sequence, cluster_id, len(header)) if data.startswith(header) else None
 
 
 def pack_record(kind: RecordKind, index: int, term: int, wall_ms: int, payload: bytes) -> bytes:
@@ -148,13 +184,15 @@ def find_record(data: bytes, offset: int) -> bool:
 
 def holds_nothing(segment: bytes) -> bool:
     """Tell whether there is nothing behind the header of *segment*, or a tear alone."""
-    if len(segment) <= SEGMENT_HEADER_BYTES:
+    head = read_segment_header(segment)
+    begin = SEGMENT_HEADER_BYTES if head is None else head.size_bytes
+    if len(segment) <= begin:
         return True
     # Not the other way round: to look for a record in a long segment takes longer than to read the first.
     return (
-        read_record(segment, SEGMENT_HEADER_BYTES) is None
-        and judge_tail(segment, SEGMENT_HEADER_BYTES).kind is TailKind.TORN
-        and not find_record(segment, SEGMENT_HEADER_BYTES)
+        read_record(segment, begin) is None
+        and judge_tail(segment, begin).kind is TailKind.TORN
+        and not find_record(segment, begin)
     )
 
 
@@ -174,21 +212,47 @@ def judge_tail(data: bytes, offset: int) -> Tail:
     return Tail(TailKind.SEVERAL if several else TailKind.DAMAGED, max(1, size // _ENTRY_BYTES_MIN))
 
 
+def encode_vote(vote: Vote) -> bytes:
+    """Return the bytes of the file that keeps *vote*: as before there were ids while that of the cluster is not known."""
+    fields: tuple[int | str | None, ...] = (vote.term, vote.voted_for)
+    body = msgspec.msgpack.encode((*fields, vote.cluster_id) if vote.cluster_id else fields)
+    return _sealed(_VOTE_MAGIC, body)
+
+
+def decode_vote(content: bytes) -> Vote:
+    """Return what the file with *content* keeps; raises ValueError when it is damaged."""
+    try:
+        vote = msgspec.msgpack.decode(_unsealed(_VOTE_MAGIC, content), type=Vote)
+        return (
+            vote if not vote.cluster_id else msgspec.structs.replace(vote, cluster_id=str(uuid.UUID(vote.cluster_id)))
+        )
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ValueError(str(error)) from error
+
+
 def encode_damage(damage: Damage) -> bytes:
     """Return the bytes by which *damage* outlives the process."""
-    body = msgspec.msgpack.encode(damage)
-    return _DAMAGE_MAGIC + _CRC.pack(zlib.crc32(body)) + body
+    return _sealed(_DAMAGE_MAGIC, msgspec.msgpack.encode(damage))
 
 
 def decode_damage(content: bytes) -> Damage:
     """Return the damage that *content* tells of; raises ValueError when it is damaged itself."""
-    body = content[len(_DAMAGE_MAGIC) + _CRC.size :]
-    if content[: len(_DAMAGE_MAGIC) + _CRC.size] != _DAMAGE_MAGIC + _CRC.pack(zlib.crc32(body)):
-        raise ValueError("the checksum does not match")
     try:
-        return msgspec.msgpack.decode(body, type=Damage)
+        return msgspec.msgpack.decode(_unsealed(_DAMAGE_MAGIC, content), type=Damage)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise ValueError(str(error)) from error
+
+
+def _sealed(magic: bytes, body: bytes) -> bytes:
+    return magic + _CRC.pack(zlib.crc32(body)) + body
+
+
+def _unsealed(magic: bytes, content: bytes) -> bytes:
+    """Return what `_sealed` was given; raises ValueError."""
+    body = content[len(magic) + _CRC.size :]
+    if content != _sealed(magic, body):
+        raise ValueError("the checksum does not match")
+    return body
 
 
 def _markers(data: bytes, offset: int) -> Iterator[int]:

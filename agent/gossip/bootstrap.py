@@ -22,6 +22,9 @@ RAFT_TAG = "raft"
 GROUP_TAG = "group"
 """Not empty while a server is of a group that has a leader: others that look for a group wait to be taken in."""
 
+CLUSTER_TAG = "cluster"
+"""The id of a server's cluster, from when it is known, whether or not there is a leader."""
+
 _FORMED = ":formed"
 
 

@@ -9,7 +9,7 @@ import pytest
 from agent.consensus.deferred import _NOTHING
 from agent.consensus.replicator import Peer, PeerStatus, RaftState, Standing
 from agent.errors import RequestRefused
-from agent.gossip.bootstrap import GROUP_TAG, RAFT_TAG
+from agent.gossip.bootstrap import CLUSTER_TAG, GROUP_TAG, RAFT_TAG
 from agent.gossip.members import MemberView, Status
 from agent.gossip.wire import Address
 from agent.leader.autopilot import DEAD_SECONDS
@@ -41,7 +41,8 @@ class World:
         self.views = [view("s1"), view("s2"), view("s3")]
         self.peers = [("s2", True), ("s3", True)]
         self.healthy = {"id-s2": 100.0, "id-s3": 100.0}
-        self.asked, self.tags, self.refusal = [], [], None
+        self.asked, self.tags, self.clusters, self.refusal = [], [], [], None
+        self.cluster_id = ""
         self.standing, self.leads = Standing.VOTER, True
         self.nameless = set()
         self.membership = Membership(
@@ -61,7 +62,8 @@ class World:
         return self.views
 
     def add_tags(self, tags):
-        self.tags.append(tags[GROUP_TAG])
+        self.tags += [tags[GROUP_TAG]] if GROUP_TAG in tags else []
+        self.clusters += [tags[CLUSTER_TAG]] if CLUSTER_TAG in tags else []
 
     def healthy_seconds(self, key):
         return self.healthy.get(key)
@@ -75,7 +77,12 @@ class World:
         )
         state = RaftState.LEADER if self.leads else RaftState.FOLLOWER
         return replace(
-            _NOTHING, state=state, leader=peer("s1") if self.leads else None, peers=peers, standing=self.standing
+            _NOTHING,
+            state=state,
+            leader=peer("s1") if self.leads else None,
+            peers=peers,
+            standing=self.standing,
+            cluster_id=self.cluster_id,
         )
 
     async def add_server(self, added, *, voter, timeout_seconds):
@@ -260,3 +267,23 @@ def test_a_server_without_a_group_says_nothing(world):
     world.look(100)
 
     assert [] == world.tags
+
+
+def test_a_server_of_another_cluster_is_not_taken_in(world, caplog):
+    """Though no group has it: it may hold a log that would be overwritten. One that knows no cluster yet is a new one."""
+    world.cluster_id = "11111111-1111-4111-8111-111111111111"
+    world.views += [
+        view("s4", **{CLUSTER_TAG: "22222222-2222-4222-8222-222222222222"}),
+        view("s5", **{CLUSTER_TAG: world.cluster_id}),
+        view("s6"),
+    ]
+
+    for _ in range(5):
+        world.look()
+
+    assert [("add", "id-s5"), ("add", "id-s6")] == world.asked[:2]
+    assert not any(key == "id-s4" for _, key in world.asked)
+    assert [world.cluster_id] == world.clusters
+    (line,) = [record.getMessage() for record in caplog.records if "not taken in" in record.getMessage()]
+    assert "server=s4.global id=id-s4 reason='is of cluster 22222222-" in line
+    assert "remove its data directory" in line

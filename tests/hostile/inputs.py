@@ -8,8 +8,8 @@ import struct
 import zlib
 
 from agent.consensus.codec import AppendEntries, InstallSnapshot, RequestVote, TimeoutNow, encode_frame
+from agent.consensus.greeting import hello_of
 from agent.consensus.snapshot_store import Snapshot, encode_snapshot
-from agent.consensus.transport import hello_of
 from agent.gossip import wire
 from agent.gossip.sealing import NONCE_BYTES, Keyring, Purpose, Seal
 

@@ -30,13 +30,14 @@ from agent.consensus.pysyncobj_engine import Engine
 from agent.consensus.replicator import FIRST_INDEX, Peer, RaftState
 from agent.consensus.snapshot_store import Snapshot, SnapshotStore, encode_snapshot
 from agent.consensus.wal import FileLog
-from agent.consensus.wal_format import RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES
+from agent.consensus.wal_format import RECORD_HEADER_BYTES
 from agent.errors import ConfigError
 from telemetry.clock import ManualClock
 from telemetry.recorder import NullRecorder
-from tests.sim.sim_disk import Disk, DiskPath, last_record, on_disks
+from tests.sim.sim_disk import Disk, DiskPath, begin_of, last_record, on_disks
 
 SEGMENT_BYTES = 400
+CLUSTER_ID = "11111111-1111-4111-8111-111111111111"
 _NAMES_A_PLACE = re.compile(r"(vote|snapshot|recovering|log-\d+\.wal): offset \d+: .+; ")
 _ALLOWED = {
     "crash": {"recovered"},
@@ -58,6 +59,7 @@ class Commands:
     def __init__(self):
         self.commands = ()
         self.sent = []
+        self.identified = None
 
     def apply(self, index, command):
         self.commands += (bytes([CommandKind.REGULAR]) + command,)
@@ -72,6 +74,9 @@ class Commands:
 
     def identity(self, node):
         return None
+
+    def identify(self, cluster_id):
+        self.identified = cluster_id
 
     def wake(self):
         """There is nobody to wake."""
@@ -131,6 +136,7 @@ class Life:
         """Open log and snapshots as a process does."""
         self.log = FileLog(self.folder, ManualClock(), SEGMENT_BYTES)
         self.snapshots = SnapshotStore(self.folder / "snapshot")
+        self.snapshots.cluster_id = self.log.cluster_id
         self.snapshots.load()
 
     @property
@@ -140,8 +146,8 @@ class Life:
     def step(self):
         """Do what comes next."""
         action = self.rng.choices(
-            (self.append, self.elect, self.truncate, self.take_snapshot, self.install, self.restart),
-            (10, 2, 3, 2, 1, 1),
+            (self.append, self.elect, self.truncate, self.take_snapshot, self.install, self.restart, self.identify),
+            (10, 2, 3, 2, 1, 1, 1),
         )[0]
         action()
 
@@ -171,7 +177,8 @@ class Life:
         if self.committed <= self.snapshots.index:
             return
         state = b"\n".join(self.commands[: self.committed - FIRST_INDEX])
-        self.snapshots._keep(self.committed, encode_snapshot(Snapshot(self.committed, self._term_at(), state)))
+        snapshot = Snapshot(self.committed, self._term_at(), state, cluster_id=self.log.cluster_id)
+        self.snapshots._keep(self.committed, encode_snapshot(snapshot))
         self.log.compact_to(max(self.log.entries[0][1], self.committed - 2))
 
     def install(self):
@@ -179,7 +186,7 @@ class Life:
         self.elect()
         ahead = tuple(self._command(self.last + number) for number in range(1, 4))
         self._becomes(self.commands[: self.committed - FIRST_INDEX] + ahead)
-        snapshot = Snapshot(self.last, self.log.term, b"\n".join(self.commands))
+        snapshot = Snapshot(self.last, self.log.term, b"\n".join(self.commands), cluster_id=self.log.cluster_id)
         assert self.snapshots.receive(encode_snapshot(snapshot), first=True, last=True) == snapshot
         self.log.reset(snapshot.index, snapshot.term)
         self.committed, self.contents = self.last, [self.commands]
@@ -187,6 +194,12 @@ class Life:
     def restart(self):
         self.log.close()
         self.start()
+
+    def identify(self):
+        """The cluster has got its id: the vote file is replaced and a segment begun, once."""
+        if not self.log.cluster_id:
+            self.log.identify(CLUSTER_ID)
+            self.snapshots.cluster_id = CLUSTER_ID
 
     def _term_at(self):
         return next(entry[2] for entry in self.log.entries if entry[1] == self.committed)
@@ -330,7 +343,7 @@ def crash_points(steps, seed, every=1):
 def _damage(disk, life, tally, every):
     """Flip, zero and cut every byte of every file, and take each file away, as they lie now."""
     whole = disk.survivors(names=True, data=True)
-    newest = max(n for n, content in whole.items() if n.endswith(".wal") and len(content) > SEGMENT_HEADER_BYTES)
+    newest = max(n for n, content in whole.items() if n.endswith(".wal") and len(content) > begin_of(content))
     last, _ = last_record(whole[newest])
     for name, content in sorted(whole.items()):
         for at in range(0, len(content), every):

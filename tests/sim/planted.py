@@ -31,7 +31,7 @@ from agent.consensus.quorum import majority_index
 from agent.consensus.replicator import RaftState
 from agent.consensus.snapshot_store import SnapshotStore
 from agent.consensus.wal import FileLog, MemoryLog
-from agent.consensus.wal_format import Tail, TailKind
+from agent.consensus.wal_format import Tail, TailKind, Vote
 from agent.errors import NotLeader, RequestRefused
 from agent.state.store import State
 from tests.sim.run import simulate
@@ -201,7 +201,7 @@ PLANTED = {
         "a leader counts its own entries without making them durable", Core, "_sync_log", _leader_does_not_sync
     ),
     "vote-not-written": Planted("a vote is kept in memory only", FileLog, "set_term_and_vote", _vote_not_written),
-    "term-forgotten": Planted("a restart forgets term and vote", wal, "_load_vote", lambda path: (0, None)),
+    "term-forgotten": Planted("a restart forgets term and vote", wal, "_load_vote", lambda path: Vote(0, None)),
     "vote-counted-twice": Planted("a vote that comes twice counts twice", Engine, "_on_vote_reply", _votes_as_list),
     "two-votes-a-term": Planted("a server votes again in the same term", Engine, "_on_request_vote", _vote_again),
     "vote-for-a-short-log": Planted(

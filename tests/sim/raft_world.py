@@ -15,10 +15,10 @@ from collections import defaultdict
 
 from agent.consensus.codec import CommandKind, Hello, decode_message, encode_frame
 from agent.consensus.engine_parts import Compaction, Proposal, Timing
+from agent.consensus.greeting import hello_of
 from agent.consensus.pysyncobj_engine import Engine
 from agent.consensus.replicator import Peer, RaftState
 from agent.consensus.snapshot_store import SnapshotStore, WriteState
-from agent.consensus.transport import hello_of
 from agent.consensus.wal import MemoryLog
 from telemetry.clock import ManualClock
 
@@ -68,7 +68,7 @@ class SimSnapshots(SnapshotStore):
         from agent.consensus.snapshot_store import Snapshot, encode_snapshot
 
         self._writing, self._done = index, True
-        self._keep(index, encode_snapshot(Snapshot(index, term, dump(), configuration)))
+        self._keep(index, encode_snapshot(Snapshot(index, term, dump(), configuration, self.cluster_id)))
         finished()
 
     def poll_write(self):
@@ -122,6 +122,9 @@ class Server:
 
     def keep(self, nodes):
         """Nothing to do: every server of the world is connected to every other."""
+
+    def identify(self, cluster_id):
+        self.identified = cluster_id
 
     def wake(self):
         self.step_at = self.world.clock.monotonic()

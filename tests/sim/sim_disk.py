@@ -17,7 +17,7 @@ from itertools import count
 from types import SimpleNamespace
 
 from agent.consensus import wal
-from agent.consensus.wal_format import SEGMENT_HEADER_BYTES, read_record
+from agent.consensus.wal_format import read_record, read_segment_header
 
 SECTOR_BYTES = 512
 """Where zeros may begin, beside the end of what is durable."""
@@ -125,9 +125,14 @@ class Disk:
         self._changed()
 
 
+def begin_of(content):
+    """Return where the records begin in the *content* of a segment."""
+    return read_segment_header(content).size_bytes
+
+
 def last_record(content):
     """Return the last whole record in the *content* of a segment, behind its offset; (None, None) for none."""
-    last, record, offset = None, None, SEGMENT_HEADER_BYTES
+    last, record, offset = None, None, begin_of(content)
     while (found := read_record(content, offset)) is not None:
         last, record, offset = offset, found, found.end
     return last, record

@@ -6,8 +6,8 @@ import pytest
 
 from agent.consensus.configuration import Configuration, ConfiguredServer, decode_configuration
 from agent.consensus.engine_parts import Compaction
+from agent.consensus.greeting import hello_of
 from agent.consensus.replicator import Peer, RaftState, Standing
-from agent.consensus.transport import hello_of
 from agent.errors import NotLeader, Overloaded, RequestRefused
 from telemetry.catalogue import raft
 from tests.sim.raft_world import RaftWorld

@@ -6,7 +6,8 @@ import random
 import pytest
 
 from agent.consensus.codec import TimeoutNow
-from agent.consensus.transport import TcpTransport, TransportSettings, hello_of
+from agent.consensus.greeting import hello_of
+from agent.consensus.transport import TcpTransport, TransportSettings
 from telemetry.clock import SystemClock
 from tests.agent.consensus.test_raft_transport import RETRY, Ear, free_port, poll_until
 

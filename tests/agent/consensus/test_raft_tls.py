@@ -13,8 +13,9 @@ import pytest
 
 from agent.consensus import codec, handshakes, transport
 from agent.consensus.codec import FrameReader, TimeoutNow, decode_handshake, encode_frame
+from agent.consensus.greeting import hello_of
 from agent.consensus.streams import TlsStream
-from agent.consensus.transport import TcpTransport, TransportSettings, hello_of
+from agent.consensus.transport import TcpTransport, TransportSettings
 from agent.tls.contexts import TlsKeeper
 from agent.tls.identity import TlsRole
 from telemetry.clock import SystemClock

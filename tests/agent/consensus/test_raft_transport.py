@@ -10,7 +10,8 @@ import pytest
 
 from agent.consensus import codec, transport
 from agent.consensus.codec import Accepted, FrameReader, Hello, Refused, TimeoutNow, decode_handshake, encode_frame
-from agent.consensus.transport import TcpTransport, TransportSettings, hello_of
+from agent.consensus.greeting import hello_of
+from agent.consensus.transport import TcpTransport, TransportSettings
 from agent.errors import ConfigError
 from telemetry.clock import SystemClock
 
@@ -41,26 +42,32 @@ def free_port():
         return reserved.getsockname()[1]
 
 
+def transport_of(name, port, peers, *, region="global", server_id=None, advertised=None):
+    """Return a transport that listens on *port* and dials *peers*, and what it reports to."""
+    address = f"127.0.0.1:{port}"
+    hello = hello_of(server_id or f"id-{name}", name, (advertised or address, address), region)
+    taken = []
+    links = TcpTransport(
+        TransportSettings(
+            hello, address, tuple(f"127.0.0.1:{peer}" for peer in peers), RETRY, taken=lambda: taken.append("taken")
+        ),
+        SystemClock(),
+        random.Random(1),
+        logging.getLogger("raft-test"),
+    )
+    links.taken = taken
+    ear = Ear()
+    links.bind(ear)
+    return links, ear
+
+
 @pytest.fixture
 def made():
     """Makes transports, and closes them at the end."""
     transports = []
 
     def make(name, port, peers, *, region="global", server_id=None, advertised=None):
-        address = f"127.0.0.1:{port}"
-        hello = hello_of(server_id or f"id-{name}", name, (advertised or address, address), region)
-        taken = []
-        links = TcpTransport(
-            TransportSettings(
-                hello, address, tuple(f"127.0.0.1:{peer}" for peer in peers), RETRY, taken=lambda: taken.append("taken")
-            ),
-            SystemClock(),
-            random.Random(1),
-            logging.getLogger("raft-test"),
-        )
-        links.taken = taken
-        ear = Ear()
-        links.bind(ear)
+        links, ear = transport_of(name, port, peers, region=region, server_id=server_id, advertised=advertised)
         transports.append(links)
         return links, ear
 
