@@ -8,7 +8,9 @@ from pathlib import Path
 from agent.config.addresses import server_addresses
 from agent.config.schema import AgentConfig
 from agent.consensus.replicator import Peer
+from agent.consensus.wal import cluster_of
 from agent.data_dir import DataDir
+from agent.gossip.bootstrap import CLUSTER_TAG
 from agent.gossip.service import Gossip, GossipSettings
 from agent.gossip.timings import PROFILES, WAN
 from agent.members import server_tags
@@ -31,7 +33,10 @@ def gossip_of(
     recorder: Recorder,
     on_given_up: Callable[[str], None],
 ) -> Gossip:
-    """Return the gossip of the server that is *peer*; raises ConfigError for a key or keyring that is none."""
+    """Return the gossip of the server that is *peer*.
+
+    Raises ConfigError for a key or keyring that is none, and for a damaged vote file.
+    """
     server = config.server
     settings = GossipSettings(
         name=f"{config.name}.{config.region}",
@@ -39,7 +44,10 @@ def gossip_of(
         bind_host=config.addresses.serf,
         bind_port=config.ports.serf,
         advertise=config.advertise.serf,
-        tags=server_tags(peer, config.region, config.datacenter, version, server.bootstrap_expect),
+        tags={
+            **server_tags(peer, config.region, config.datacenter, version, server.bootstrap_expect),
+            **_cluster_tag(data_dir),
+        },
         join=tuple(address.serf for address in server_addresses(config) if not address.is_self),
         retry_interval_seconds=server.server_join.retry_interval_seconds,
         retry_max=server.server_join.retry_max,
@@ -52,3 +60,12 @@ def gossip_of(
         rejoin_after_leave=server.rejoin_after_leave,
     )
     return Gossip(settings, random.Random(os.urandom(16)), clock, recorder, on_given_up=on_given_up)
+
+
+def _cluster_tag(data_dir: DataDir) -> dict[str, str]:
+    """Return the tag that says of which cluster the log is.
+
+    From the first word on: a leader would take in a server that says it a moment after it is alive.
+    """
+    cluster_id = "" if data_dir.temporary else cluster_of(data_dir.path / "server" / "raft")
+    return {CLUSTER_TAG: cluster_id} if cluster_id else {}

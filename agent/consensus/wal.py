@@ -501,6 +501,11 @@ class _Replay:
                 raise ConfigError(f"{where}: the Raft log holds damage: {error}; {REMEDY}") from error
 
 
+def cluster_of(folder: Path) -> str:
+    """Return the id of the cluster that the log in *folder* is of, empty where none is known; raises ConfigError."""
+    return _load_vote(folder / "vote").cluster_id
+
+
 def replace_durably(path: Path, content: bytes) -> None:
     """Put *content* in place of *path*, so that after a crash either the old or the new file is there, whole."""
     temporary = path.with_name(path.name + ".tmp")

@@ -5,10 +5,11 @@ import shutil
 
 import pytest
 
+from agent.config.schema import Advertise, AgentConfig
 from agent.consensus.codec import CommandKind
 from agent.consensus.engine_parts import Compaction, Proposal
 from agent.consensus.identity import decode_identity, difference, encode_identity, gives_identity, new_cluster_id
-from agent.consensus.replicator import RaftState
+from agent.consensus.replicator import Peer, RaftState
 from agent.consensus.snapshot_store import Snapshot, SnapshotError, SnapshotStore, decode_snapshot, encode_snapshot
 from agent.consensus.wal import FileLog
 from agent.consensus.wal_format import (
@@ -21,8 +22,12 @@ from agent.consensus.wal_format import (
     read_segment_header,
     segment_header,
 )
+from agent.data_dir import DataDir
 from agent.errors import ConfigError
+from agent.gossip.bootstrap import CLUSTER_TAG
+from agent.gossip_wiring import gossip_of
 from telemetry.clock import ManualClock
+from telemetry.recorder import NullRecorder
 from tests.agent.consensus.test_pysyncobj_engine import Alone
 from tests.sim.crash_points import start
 from tests.sim.raft_world import RaftWorld
@@ -373,6 +378,28 @@ def test_a_snapshot_of_another_cluster_is_not_installed(tmp_path):
 
 
 # Between servers.
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_a_server_says_its_cluster_from_the_first_word_on(tmp_path, known):
+    """Its log says it before Raft has begun; said a moment later, a leader of another cluster had taken it in."""
+    log_of(tmp_path / "server" / "raft", OURS, known=known)
+    data_dir = DataDir(tmp_path)
+    config = AgentConfig(name="s1", advertise=Advertise(serf="127.0.0.1:4648", rpc="127.0.0.1:4647"))
+    try:
+        gossip = gossip_of(
+            config,
+            Peer("id-1", "s1", "127.0.0.1:4649", "127.0.0.1:4647"),
+            "1",
+            data_dir,
+            ManualClock(),
+            NullRecorder(),
+            print,
+        )
+    finally:
+        data_dir.close()
+
+    assert (OURS if known else None) == gossip._settings.tags.get(CLUSTER_TAG)
 
 
 def test_servers_of_two_clusters_do_not_speak(caplog):
