@@ -4,7 +4,7 @@ import platform
 from collections.abc import Mapping
 from typing import Any
 
-from agent.config.schema import AgentConfig
+from agent.config.schema import AgentConfig, AutopilotSettings
 from agent.config.units import format_duration
 from agent.consensus.replicator import Peer, RaftState, ReplicatorStatus, Standing
 from agent.tls.settings import TlsSettings
@@ -40,6 +40,7 @@ def config_body(config: AgentConfig, version: str) -> dict[str, Any]:
         },
         "AdvertiseAddrs": {"HTTP": config.advertise.http, "RPC": config.advertise.rpc, "Serf": config.advertise.serf},
         "ACL": {"Enabled": False},
+        "Autopilot": _autopilot(config.autopilot),
         "TLSConfig": _tls(config.tls),
         "Server": _server(config),
         "Client": {
@@ -51,6 +52,19 @@ def config_body(config: AgentConfig, version: str) -> dict[str, Any]:
         },
         "Telemetry": _telemetry(config.telemetry),
         "Version": {"Version": version, "VersionPrerelease": "", "VersionMetadata": ""},
+    }
+
+
+def _autopilot(autopilot: AutopilotSettings) -> dict[str, Any]:
+    return {
+        "CleanupDeadServers": autopilot.cleanup_dead_servers,
+        "DisableUpgradeMigration": None,
+        "EnableCustomUpgrades": None,
+        "EnableRedundancyZones": None,
+        "LastContactThreshold": round(autopilot.last_contact_threshold_seconds * _SECOND_NS),
+        "MaxTrailingLogs": autopilot.max_trailing_logs,
+        "MinQuorum": autopilot.min_quorum,
+        "ServerStabilizationTime": round(autopilot.server_stabilization_time_seconds * _SECOND_NS),
     }
 
 

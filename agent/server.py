@@ -35,6 +35,7 @@ from agent.leader.heartbeats import HeartbeatSettings
 from agent.leader.surroundings import Surroundings
 from agent.members import Member, gossip_body, member_body, regions_of
 from agent.membership import Membership
+from agent.model.autopilot import initial_config
 from agent.model.command import AnyCommand, Result, decode_result, encode
 from agent.rpc.caller import Dispatcher
 from agent.rpc.client import RpcClient
@@ -144,7 +145,7 @@ class ServerAgent:
         self._established = asyncio.Event()
         self.replicated = ReplicatedState(self._loop, clock, recorder)
         self.replicator = make_replicator(self.replicated, _LoopObserver(self._loop, self._on_state, self._on_leader))
-        self.duties = LeaderDuties(self._surroundings(), _heartbeat_settings(config))
+        self.duties = LeaderDuties(self._surroundings(), _heartbeat_settings(config), initial_config(config.autopilot))
         self.replicated.listen(self.duties.on_changes)
         self.replicated.listen(self._on_changes)
         self.health = HealthWatch(

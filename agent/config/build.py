@@ -26,6 +26,7 @@ from agent.config.schema import (
     Addresses,
     Advertise,
     AgentConfig,
+    AutopilotSettings,
     ClientConfig,
     Ports,
     Reserved,
@@ -35,7 +36,7 @@ from agent.config.schema import (
 from agent.config.schema_agent import AGENT
 from agent.config.schema_client import CLIENT, RAW_EXEC, RESERVED
 from agent.config.schema_keys import BlockSpec, Key, Kind
-from agent.config.schema_server import SERVER, SERVER_JOIN
+from agent.config.schema_server import AUTOPILOT, SERVER, SERVER_JOIN
 from agent.config.schema_telemetry import TELEMETRY
 from agent.tls.settings import TlsSettings
 from telemetry.stanza import TelemetryConfig
@@ -86,6 +87,7 @@ def build(
             reserved=Reserved(**_fields(settings, "client.reserved.", RESERVED)),
             **_fields(settings, "client.", CLIENT),
         ),
+        autopilot=_autopilot(settings),
         telemetry=TelemetryConfig(**_fields(settings, "telemetry.", TELEMETRY)),
         tls=TlsSettings(**_fields(settings, "tls.", _block(AGENT, "tls"))),
         **_fields(settings, "plugin.raw_exec.config.", _block(RAW_EXEC, "config")),
@@ -163,6 +165,12 @@ def _server(settings: Settings, host: Host, problems: Problems) -> ServerConfig:
         enabled_schedulers=server.enabled_schedulers or ALL_SCHEDULERS,
         raft_multiplier=server.raft_multiplier or 1,
     )
+
+
+def _autopilot(settings: Settings) -> AutopilotSettings:
+    """Return the block with defaults; a number or a time of 0 counts as not given, as in Nomad."""
+    given = _fields(settings, "autopilot.", AUTOPILOT)
+    return AutopilotSettings(**{name: value for name, value in given.items() if value or isinstance(value, bool)})
 
 
 def _with_addresses(config: AgentConfig, settings: Settings, host: Host, problems: Problems) -> AgentConfig:

@@ -85,6 +85,17 @@ class ServerConfig:
 
 
 @dataclass(frozen=True, slots=True)
+class AutopilotSettings:
+    """The autopilot block: what a new cluster begins with. `min_quorum` 0 is no floor."""
+
+    cleanup_dead_servers: bool = True
+    last_contact_threshold_seconds: float = 0.2
+    max_trailing_logs: int = 250
+    server_stabilization_time_seconds: float = 10.0
+    min_quorum: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Reserved:
     """What a client keeps back from scheduling: MHz, MiB, MiB, port ranges such as "22,80,8500-8600"."""
 
@@ -139,6 +150,7 @@ class AgentConfig:
     advertise: Advertise = field(default_factory=Advertise)
     server: ServerConfig = field(default_factory=ServerConfig)
     client: ClientConfig = field(default_factory=ClientConfig)
+    autopilot: AutopilotSettings = field(default_factory=AutopilotSettings)
     telemetry: TelemetryConfig = field(default_factory=TelemetryConfig)
     tls: TlsSettings = field(default_factory=TlsSettings)
     raw_exec_enabled: bool = False

@@ -2,7 +2,7 @@
 
 from agent.config.schema_client import CLIENT, PLUGIN
 from agent.config.schema_keys import BlockSpec, Kind, State, accepted, accepted_block, moot, protective, working
-from agent.config.schema_server import SERVER
+from agent.config.schema_server import AUTOPILOT, SERVER
 from agent.config.schema_telemetry import TELEMETRY
 
 LOG_LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "OFF")
@@ -117,8 +117,8 @@ AGENT = BlockSpec(
         TLS,
         ACL,
         PLUGIN,
+        AUTOPILOT,
         accepted_block("audit", "the audit log of the commercial edition"),
-        accepted_block("autopilot", "the settings of autopilot in a new cluster"),
         accepted_block("consul", "registration in, and discovery by Consul"),
         accepted_block("eventlog", "logging to Windows' event log"),
         accepted_block("http_api_response_headers", "headers added to every answer"),

@@ -14,6 +14,31 @@ SERVER_JOIN = BlockSpec(
     ),
 )
 
+_COUNT_MAX = 2**31 - 1
+
+AUTOPILOT = BlockSpec(
+    "autopilot",
+    "the settings of autopilot in a new cluster; afterwards `operator autopilot set-config` changes them",
+    keys=(
+        working("cleanup_dead_servers", Kind.BOOL, "removes servers that are dead", merge=Merge.ALWAYS),
+        working("last_contact_threshold", Kind.DURATION, "silence after which a server counts as unhealthy", minimum=0),
+        working(
+            "max_trailing_logs",
+            Kind.INT,
+            "entries behind the leader from which a server counts as unhealthy",
+            minimum=0,
+            maximum=_COUNT_MAX,
+        ),
+        working(
+            "min_quorum", Kind.INT, "servers below which none that is dead is removed", minimum=0, maximum=_COUNT_MAX
+        ),
+        working("server_stabilization_time", Kind.DURATION, "health of a new server before it votes", minimum=0),
+        accepted("disable_upgrade_migration", "migration of the commercial edition"),
+        accepted("enable_custom_upgrades", "upgrades of the commercial edition"),
+        accepted("enable_redundancy_zones", "zones of the commercial edition"),
+    ),
+)
+
 # Before server_join these stood in the server block itself; they append over files, server_join's replace.
 _LEGACY_JOIN = (
     working("retry_join", Kind.STRINGS, "see server_join", merge=Merge.APPEND, field=""),

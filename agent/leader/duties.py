@@ -11,6 +11,7 @@ from collections.abc import Iterable
 import msgspec
 
 from agent.errors import NotLeader, OutriderError, Overloaded, UnknownOutcome
+from agent.leader.autopilot import DEFAULTS as AUTOPILOT_DEFAULTS
 from agent.leader.blocked_evals import BlockedEvals
 from agent.leader.drainer import Drainer
 from agent.leader.eval_broker import FAILED_QUEUE, EvalBroker
@@ -19,8 +20,9 @@ from agent.leader.node_evals import evals_for_node, failed_evals
 from agent.leader.plan_apply import evaluate_plan
 from agent.leader.plan_queue import PlanQueue
 from agent.leader.surroundings import Surroundings
+from agent.model.autopilot import AutopilotConfig
 from agent.model.base import JobKey, NodeID
-from agent.model.command import ApplyPlanResults, UpdateEvals, UpdateNodeStatus
+from agent.model.command import ApplyPlanResults, UpdateAutopilot, UpdateEvals, UpdateNodeStatus
 from agent.model.evaluation import EvalStatus, Evaluation
 from agent.model.node import NodeEvent, NodeStatus
 from agent.model.plan import Plan, PlanResult
@@ -52,8 +54,15 @@ INVALIDATIONS_AT_ONCE = 64
 class LeaderDuties:
     """The leader's memory and loops. Belongs to one event loop; `established` says whether they run."""
 
-    def __init__(self, around: Surroundings, heartbeat_settings: HeartbeatSettings) -> None:
+    def __init__(
+        self,
+        around: Surroundings,
+        heartbeat_settings: HeartbeatSettings,
+        autopilot: AutopilotConfig = AUTOPILOT_DEFAULTS,
+    ) -> None:
+        """Prepare; *autopilot* is what a cluster begins with that has no settings of it yet."""
         self._around = around
+        self._autopilot = autopilot
         self._tasks = Tasks(around.logger, around.recorder)
         self.broker = EvalBroker(around.new_id)
         self.blocked = BlockedEvals()
@@ -70,10 +79,11 @@ class LeaderDuties:
     async def establish(self) -> None:
         """Take up all duties: after a barrier, so that everything the last leader committed is known here.
 
-        Raises what a barrier raises when the lead is lost meanwhile; then nothing was taken up.
+        Raises what a write raises when the lead is lost meanwhile; then nothing was taken up.
         """
         started = self._now()
         await self._barrier()
+        await self._give_autopilot_settings()
         state = self._around.state()
         self.broker.enable()
         self.blocked.enable()
@@ -90,6 +100,18 @@ class LeaderDuties:
         ):
             self._tasks.spawn(f"leader-{name}", loop, restart=True)
         self._took(leader_metrics.ESTABLISH_LEADERSHIP, started)
+
+    async def _give_autopilot_settings(self) -> None:
+        """Write what the configuration says into a state that has no settings; later an operator changes them there.
+
+        Source: Nomad, nomad/leader.go, getOrCreateAutopilotConfig.
+        """
+        if self._around.state().autopilot.create_index:
+            return
+        command = UpdateAutopilot(
+            request_id=self._around.new_id(), at=self._wall_ns(), config=self._autopilot, check_index=0
+        )
+        await self._around.propose(command)
 
     async def revoke(self) -> None:
         """Lay down all duties and forget; plans that were waiting are told that this server leads no more."""

@@ -72,3 +72,26 @@ def test_servers_leave_come_back_and_are_removed(tmp_path):
     finally:
         for agent in agents:
             agent.close()
+
+
+def test_a_new_cluster_begins_with_the_autopilot_block(tmp_path):
+    """The block counts once; what an operator sets afterwards outlives a restart with the same file."""
+    block = 'autopilot {\n last_contact_threshold = "350ms"\n min_quorum = 1\n cleanup_dead_servers = false\n}\n'
+    (agent,) = server_agents(tmp_path, 1, block)
+    try:
+        agent.start().ready().leads()
+        body = agent.get("/v1/operator/autopilot/configuration").json()
+        assert ("350ms", 1, False) == (body["LastContactThreshold"], body["MinQuorum"], body["CleanupDeadServers"])
+        assert ("10s", 250) == (body["ServerStabilizationTime"], body["MaxTrailingLogs"])
+        assert body["CreateIndex"] == body["ModifyIndex"] > 0
+        assert 0 == _outrider(agent, "operator", "autopilot", "set-config", "-max-trailing-logs=99").returncode
+
+        agent.kill(signal.SIGTERM)
+        agent.wait(20)
+        agent.start().leads()
+
+        again = agent.get("/v1/operator/autopilot/configuration").json()
+        assert {**body, "MaxTrailingLogs": 99, "ModifyIndex": again["ModifyIndex"]} == again
+        assert again["ModifyIndex"] > body["ModifyIndex"]
+    finally:
+        agent.close()

@@ -75,7 +75,6 @@ def test_a_server_of_years_starts_with_one_warning():
         "server.plan_rejection_tracker",
         "consul",
         "vault",
-        "autopilot",
         "limits",
         "ui",
     ]

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from agent.config.schema import AgentConfig, ClientConfig, Ports, Reserved, ServerConfig, ServerJoin
+from agent.config.schema import AgentConfig, AutopilotSettings, ClientConfig, Ports, Reserved, ServerConfig, ServerJoin
 from agent.config.schema_agent import AGENT
 from agent.config.schema_keys import BlockSpec, Key, Kind, State
 from agent.config.schema_telemetry import TELEMETRY
@@ -18,6 +18,7 @@ HOLDERS = {
     "ports": Ports,
     "server": ServerConfig,
     "server.server_join": ServerJoin,
+    "autopilot": AutopilotSettings,
     "client": ClientConfig,
     "client.server_join": ServerJoin,
     "client.reserved": Reserved,
@@ -58,13 +59,22 @@ def test_a_key_fits_the_field_that_takes_it(path, key):
 
 def test_every_field_can_be_set_from_a_file():
     """
-    No field of the server, client, join, reserved, telemetry or tls block is out of reach of its key.
+    No field of the server, client, autopilot, join, reserved, telemetry or tls block is out of reach of its key.
     """
     reachable = {(HOLDERS[path], key.field) for path, key in keys() if key.field}
 
     unreachable = {
         f"{holder.__name__}.{field.name}"
-        for holder in (ServerConfig, ClientConfig, ServerJoin, Reserved, TelemetryConfig, TlsSettings, Ports)
+        for holder in (
+            ServerConfig,
+            AutopilotSettings,
+            ClientConfig,
+            ServerJoin,
+            Reserved,
+            TelemetryConfig,
+            TlsSettings,
+            Ports,
+        )
         for field in dataclasses.fields(holder)
         if (holder, field.name) not in reachable
     }

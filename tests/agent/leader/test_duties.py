@@ -15,8 +15,9 @@ from agent.leader.eval_broker import DELIVERY_LIMIT, SUBSEQUENT_NACK_DELAY_SECON
 from agent.leader.heartbeats import HeartbeatSettings
 from agent.leader.surroundings import Surroundings
 from agent.model.alloc import Allocation
+from agent.model.autopilot import AutopilotConfig
 from agent.model.base import AllocID, EvalID, JobID, NodeID
-from agent.model.command import RegisterJob, RegisterNode, UpdateEvals
+from agent.model.command import RegisterJob, RegisterNode, UpdateAutopilot, UpdateEvals
 from agent.model.evaluation import Evaluation
 from agent.model.job import Job, Resources, TaskGroup
 from agent.model.node import Node, NodeCpu, NodeDisk, NodeMemory, NodeResources
@@ -29,6 +30,9 @@ from telemetry.registry import Registry
 SETTINGS = HeartbeatSettings(
     min_heartbeat_ttl_seconds=1.0, heartbeat_grace_seconds=1.0, failover_heartbeat_ttl_seconds=30
 )
+
+
+AUTOPILOT = AutopilotConfig(max_trailing_logs=99, min_quorum=3)
 
 
 class Server:
@@ -50,6 +54,7 @@ class Server:
                 rng=random.Random(1),
             ),
             SETTINGS,
+            AUTOPILOT,
         )  # fmt: skip
 
     async def barrier(self):
@@ -120,6 +125,45 @@ def plan(index=0):
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr(module, "IDLE_SECONDS", 0.01)
+
+
+def test_a_new_cluster_gets_the_settings_of_autopilot_from_its_first_leader():
+    """
+    They are written once, before this server answers as leader; to the API they are like any that an operator set.
+    """
+
+    async def scenario(server):
+        return server.state.autopilot
+
+    assert msgspec.structs.replace(AUTOPILOT, create_index=1, modify_index=1) == lead(scenario)
+
+
+def test_settings_of_autopilot_that_are_there_stay():
+    """
+    Whatever the configuration of a later leader says, an operator's change rules.
+    """
+    changed = AutopilotConfig(max_trailing_logs=7)
+
+    def before(server):
+        server.write(UpdateAutopilot(request_id="r", at=0, config=changed))
+
+    async def scenario(server):
+        return server.state.autopilot, server.proposed
+
+    assert (msgspec.structs.replace(changed, create_index=1, modify_index=1), []) == lead(scenario, before)
+
+
+def test_a_leader_that_cannot_write_its_settings_leads_not():
+    """
+    The lead was lost meanwhile: nothing is taken up, and the next leader writes its own.
+    """
+    server = Server()
+    server.broken = NotLeader()
+
+    with pytest.raises(NotLeader):
+        asyncio.run(server.duties.establish())
+
+    assert server.duties.established is False
 
 
 def test_everything_is_taken_up_from_the_state():
@@ -259,12 +303,12 @@ def test_a_plan_of_a_newer_state_waits_for_it():
 
     async def scenario(server):
         server.catches_up = True
-        await asyncio.wait_for(server.duties.submit_plan(plan(index=2)), 2)
+        await asyncio.wait_for(server.duties.submit_plan(plan(index=3)), 2)
         return server
 
     server = lead(scenario)
 
-    assert 2 == server.state.index
+    assert 3 == server.state.index  # the first entry is autopilot's
     assert b"nomad_nomad_plan_wait_for_index_sum 2000\n" in server.registry.exposition()
 
 
