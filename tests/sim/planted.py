@@ -1,9 +1,8 @@
 """Bugs to plant in the real code, each of which the simulation must find: what it could not find, it does not prove.
 
-Each is one way in which consensus was got wrong somewhere. `plant` patches the code for as long as it is entered. One is
-not found by 200 seeds, and the command says so: for `old-acknowledgement` one of five servers must lead, lose to another
-that overwrites a follower, and lead again while that follower's answer is under way. Of three it does nothing: an answer
-makes a majority, for good. The tests of the engine show that one by hand.
+Each is one way in which consensus was got wrong somewhere. `plant` patches the code for as long as it is entered. Three
+voters do not show all of them: for `old-acknowledgement` one of five must lead, lose to another that overwrites a
+follower, and lead again while that follower's answer is under way (`tests/scenarios/test_raft_old_acknowledgement.py`).
 
     python -m tests.sim.planted [--seeds N] [--only WORDS]
 """

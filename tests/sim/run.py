@@ -28,6 +28,8 @@ from tests.sim.register_world import RegisterWorld, simulated
 SECONDS = 12.0
 CLIENTS = (1, 2, 4, 4)
 """Where few write, what a deposed leader wrote stays ahead of its successor's log for a while."""
+_ELECTED_SECONDS = 1.0
+"""After it a group that is whole mostly has a leader."""
 _MENDED_SECONDS = 20.0
 
 SLOW_SECONDS = (0.05, 0.3, 1.0, 1.5, 2.0, 3.0)
@@ -88,26 +90,68 @@ def _cut(world, rng, name):
 def _split(world, rng, name):
     """Cut the group in two, the leader in the smaller part if there is one, often in the middle of many writes.
 
-    What is not cut may be slow, above all what the one in the smaller part hears. Some splits are mended by themselves
-    once the larger part has a leader, and the lead goes back, over links that may be slow still.
+    What is not cut may be slow, above all what the one in the smaller part hears.
     """
     leader = world.leader()
     first = leader.name if leader is not None else name
-    few = {first, *rng.sample([other for other in world.names if other != first], (len(world.names) - 1) // 2 - 1)}
+    few = _cut_in_two(world, rng, first)
     slow = rng.choice((0.0, 0.4, 1.0, 1.0))
     for one in world.names:
         for other in world.names:
-            if (one in few) != (other in few):
-                world.sever(one, other)
-            elif one != other and rng.random() < (slow if other == first else slow / 2):
+            if (
+                one != other
+                and (one in few) == (other in few)
+                and rng.random() < (slow if other == first else slow / 2)
+            ):
                 world.delays[one, other] = rng.choice(SLOW_SECONDS)
     if rng.random() < 0.7:
         world.written_to = first
         _burst(world, rng, name)
-    if rng.random() < 0.7:
-        mended = rng.uniform(0.6, 1.5)
-        world._later(mended, world.heal)
-        world._later(mended + 0.3, lambda: _hand_over(world, world.written_to))
+
+
+def _cut_in_two(world, rng, first):
+    """Cut *first* and others, fewer than half, off from the rest; return their names."""
+    others = [other for other in world.names if other != first]
+    few = {first, *rng.sample(others, (len(world.names) - 1) // 2 - 1)}
+    for one in sorted(few):
+        for other in world.names:
+            if other not in few:
+                world.sever(one, other)
+                world.sever(other, one)
+    return few
+
+
+def _lead_and_back(world, rng, name):
+    """A leader is cut off with fewer than half in the middle of many writes, and leads again once another has led.
+
+    Nothing else begins meanwhile. What those few tell each other is slow: what they said in the first lead is heard in
+    the second, when the leader between has overwritten what it was about. Some hear nothing of the second lead.
+    """
+    for mend in (_start_all, _resume_all, _heal):
+        mend(world, rng, name)
+    world.run(_ELECTED_SECONDS)
+    leader = world.leader()
+    if leader is None:
+        return
+    first = leader.name
+    few = sorted(_cut_in_two(world, rng, first))
+    world.delays |= {(one, other): rng.choice(SLOW_SECONDS) for one in few for other in few if one != other}
+    world.written_to = first
+    _burst(world, rng, name)
+    for _ in range(20):
+        world.run(0.1)
+        if world.leader() not in {None, leader}:
+            break
+    world.heal()
+    world.run(rng.uniform(0.4, 0.7))
+    _hand_over(world, first)
+    if rng.random() < 0.5:
+        for other in few:
+            world.sever(first, other)
+    for _ in range(rng.randint(1, 4)):
+        world.run(rng.uniform(0.1, 0.6))
+        world.written_to = first
+        _burst(world, rng, name)
 
 
 def _isolate(world, rng, name):
@@ -187,6 +231,7 @@ FAULTS = (
     (2, _blackout),
     (3, _cut),
     (7, _split),
+    (2, _lead_and_back),
     (2, _isolate),
     (6, _heal),
     (2, _delay),
@@ -249,7 +294,7 @@ def _live(world, rng, seconds):
     history = []
     until = world.clock.monotonic() + seconds
     clients = [Client(world, f"c{number + 1}", history, until) for number in range(rng.choice(CLIENTS))]
-    world.run(1.0)
+    world.run(_ELECTED_SECONDS)
     faults = _mix(rng, FAULTS + (DAMAGE if world.founders == world.names else CHANGES))
     while world.clock.monotonic() < until:
         (fault,) = rng.choices([fault for _, fault in faults], [weight for weight, _ in faults])
