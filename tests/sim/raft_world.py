@@ -189,10 +189,8 @@ class Server:
         self.log.crash()
 
     def due(self):
-        deadlines = [self.engine.next_deadline()]
-        if self.step_at is not None:
-            deadlines.append(self.step_at)
-        return min(deadlines)
+        deadline = self.engine.next_deadline()
+        return deadline if self.step_at is None else min(deadline, self.step_at)
 
     def turn(self):
         """Do what is due now."""
@@ -404,9 +402,12 @@ class RaftWorld:
         return (s for s in self.servers.values() if s.engine is not None and s.name not in self.paused)
 
     def _next_turn(self):
-        return min(
-            ((actor, actor.due()) for actor in self._actors()), key=lambda pair: pair[1], default=(None, float("inf"))
-        )
+        first, earliest = None, float("inf")
+        for actor in self._actors():
+            due = actor.due()
+            if due < earliest:
+                first, earliest = actor, due
+        return first, earliest
 
     def _later(self, seconds, action):
         self._at(self.clock.monotonic() + seconds, action)

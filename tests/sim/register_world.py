@@ -71,6 +71,7 @@ class DiskServer(Server):
         self.leads_since = 0.0
         self.joined = {}
         """When each that votes by this server's log came to."""
+        self._joined_by = None
         self.configured = Watch(world, name)
 
     def damage_last(self, rng):
@@ -123,8 +124,8 @@ class DiskServer(Server):
         with self.world.power(self):
             super().turn()
             self.looked_at()
-            self.status = self.engine.status(0.0)
             if self.engine.state is RaftState.LEADER:
+                self.status = self.engine.status(0.0)  # what `surely_leads` goes by
                 self.world.check_quorum(self)
 
     def looked_at(self):
@@ -132,8 +133,10 @@ class DiskServer(Server):
         engine = self.engine
         self.world.voted(self, engine.term, engine._SyncObj__votedForNodeId)
         self.configured.look(self)
-        now = self.world.clock.monotonic()
-        self.joined = {name: self.joined.get(name, now) for name in voters_of(self)}
+        newest = engine._configurations.newest
+        if newest is not self._joined_by:
+            now = self.world.clock.monotonic()
+            self._joined_by, self.joined = newest, {name: self.joined.get(name, now) for name in voters_of(self)}
         if engine.state is RaftState.LEADER:
             self.world.check_counted(self)
         first = self.log.entries[0][1]
