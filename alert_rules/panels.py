@@ -192,6 +192,7 @@ OTHER_USES: Mapping[View, Mapping[str, tuple[str, ...]]] = {
             "How full are the disks?",
         ),
         "Says what the cluster runs, before and after maintenance.": (
+            "How many clients answer?",
             "In which state are the allocations?",
             "How many jobs are there, by status?",
         ),

@@ -5,7 +5,18 @@ from alert_rules.raft import COMMIT_SLOW, FLAPPING, FOLLOWERS_SLOW
 from alert_rules.scheduler import BACKLOG, PLAN_QUEUE, SCHEDULING_SLOW
 from dashboards.elections import candidates, more_than_servers
 from dashboards.panel import Color, Dashboard, Lead, Limit, Panel, PanelKind, Row, Series
-from dashboards.selecting import CLUSTER, FIRING, NOTES, REGION, SERVERS, TO_CLIENT, TO_SERVER, WHERE
+from dashboards.selecting import (
+    CLUSTER,
+    FIRING,
+    NOTES,
+    REGION,
+    SERVERS,
+    SHOWN_MAX,
+    SILENT_CLIENTS,
+    TO_CLIENT,
+    TO_SERVER,
+    WHERE,
+)
 from dashboards.server_states import SERVER_STATES, server_state
 from telemetry.catalogue import external, heartbeat, outrider, rpc
 from telemetry.catalogue.metric import Unit
@@ -233,8 +244,9 @@ _NODES = Row(
             title="Which clients are silent?",
             about=recorded.CLIENT_SILENT,
             kind=PanelKind.STATE_TIMELINE,
-            series=(Series(f"outrider:client_silent{{{WHERE}}}", "{{instance}}"),),
+            series=(Series(SILENT_CLIENTS, "{{instance}}"),),
             words=((1, "silent", Color.BAD),),
+            description=f"At most {SHOWN_MAX}: those that were silent longest.",
             when_empty="none",
             leads=(TO_CLIENT,),
             good="None, and no bar.",
@@ -320,7 +332,7 @@ _OURS = Row(
             title="Which status do the nodes have?",
             about=outrider.NODES,
             series=(
-                Series(f"max by (status, eligibility) (outrider_nodes{{{WHERE}}})", "{{status}}, {{eligibility}}"),
+                Series(f"max by (status, eligibility) (outrider_nodes{{{WHERE}}}) > 0", "{{status}}, {{eligibility}}"),
             ),
             stacks=True,
             when_empty="no agent or exporter of ours",

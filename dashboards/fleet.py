@@ -8,6 +8,8 @@ from telemetry.catalogue.metric import Unit
 _WHERE = 'cluster=~"$cluster"'
 _REGION = ("cluster", "region")
 _FIRING = 'ALERTS{alertstate="firing", severity=~"critical|warning", cluster=~"$cluster"}'
+_OF_REGIONS = _FIRING.replace("}", ', region!=""}')
+"""Alerts about the watchers are of no region: in a table of regions they would be a row without a name."""
 _TO_REGION = Lead("This region", views.CLUSTER, _REGION)
 
 
@@ -115,7 +117,9 @@ _TABLES = Row(
                     "blocked",
                     steps=((None, Color.GOOD), (1, Color.CAUTION)),
                 ),
-                Series(f"count by (cluster, region) ({_FIRING})", "alerts", steps=((None, Color.GOOD), (1, Color.BAD))),
+                Series(
+                    f"count by (cluster, region) ({_OF_REGIONS})", "alerts", steps=((None, Color.GOOD), (1, Color.BAD))
+                ),
             ),
             description="The margin of a region is what it has to spare: servers alive beyond the majority.",
             good="Every server knows a leader, as many are alive as expected, one and more are to spare.",

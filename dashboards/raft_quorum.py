@@ -137,13 +137,20 @@ _LOG = Row(
     ),
 )
 
+
+def _to_followers(series: str) -> str:
+    """Return PromQL for the mean of *series* to each follower: one line for each, whoever led."""
+    return f"max by (peer_id) ({mean(series, SERVERS, LED)})"
+
+
 _REPLICATION = Row(
     "Replication to each follower",
     (
         Panel(
             title="How long does a heartbeat to each follower take?",
             about=raft.REPLICATION_HEARTBEAT,
-            series=(Series(mean("nomad_raft_replication_heartbeat", SERVERS, LED), "{{peer_id}}"),),
+            series=(Series(_to_followers("nomad_raft_replication_heartbeat"), "{{peer_id}}"),),
+            description="`nomad operator raft list-peers` names the followers of these ids.",
             when_empty="no followers",
             good="All alike, a few milliseconds.",
             bad="One that is slower by far: its host or the network to it. All of them: the leader's.",
@@ -153,7 +160,7 @@ _REPLICATION = Row(
         Panel(
             title="How long does an append to each follower take?",
             about=raft.REPLICATION_APPEND_ENTRIES_RPC,
-            series=(Series(mean("nomad_raft_replication_appendEntries_rpc", SERVERS, LED), "{{peer_id}}"),),
+            series=(Series(_to_followers("nomad_raft_replication_appendEntries_rpc"), "{{peer_id}}"),),
             when_empty="nothing written",
             good="All alike; it holds the follower's write to disk.",
             bad="One slow follower of three delays nobody, two do.",
@@ -189,7 +196,7 @@ _SNAPSHOTS = Row(
         Panel(
             title="How many members does each server count?",
             about=memberlist.NODE_INSTANCES,
-            series=(Series(f"nomad_memberlist_node_instances{{{_MINE}}}", "{{instance}} {{node_state}}"),),
+            series=(Series(f"nomad_memberlist_node_instances{{{_MINE}}} > 0", "{{instance}} {{node_state}}"),),
             when_empty="not told lately",
             good="The same numbers on every server, though up to two minutes old; nobody dead or suspected.",
             bad="Different numbers for ten minutes: gossip is split.",

@@ -3,7 +3,17 @@
 from alert_rules import recorded, views
 from dashboards.elections import candidates, elections_won, leases_lost
 from dashboards.panel import Color, Dashboard, Panel, PanelKind, Row, Series
-from dashboards.selecting import CLUSTER, LEADERS_NOTE, NOTES, REGION, TO_CLIENT, TO_SERVER, WHERE
+from dashboards.selecting import (
+    CLUSTER,
+    LEADERS_NOTE,
+    NOTES,
+    REGION,
+    SHOWN_MAX,
+    SILENT_CLIENTS,
+    TO_CLIENT,
+    TO_SERVER,
+    WHERE,
+)
 from dashboards.selecting import SERVERS as IN_SERVERS
 from dashboards.server_states import SERVER_STATES, server_state
 from telemetry.catalogue import external, memberlist, serf
@@ -20,11 +30,11 @@ _LINES = Row(
             about=external.ALERTS,
             kind=PanelKind.STATE_TIMELINE,
             series=(
-                Series(f'max by (alertname) (2 * ALERTS{{alertstate="firing", {WHERE}}})', "{{alertname}}"),
+                # One query: an alert is one bar, which turns from pending to firing.
                 Series(
-                    f'max by (alertname) (ALERTS{{alertstate="pending", {WHERE}}})'
-                    f' unless on (alertname) ALERTS{{alertstate="firing", {WHERE}}}',
-                    "{{alertname}} (pending)",
+                    f'max by (alertname) (2 * ALERTS{{alertstate="firing", {WHERE}}})'
+                    f' or max by (alertname) (ALERTS{{alertstate="pending", {WHERE}}})',
+                    "{{alertname}}",
                 ),
             ),
             words=((1, "pending", Color.CAUTION), (2, "firing", Color.BAD)),
@@ -51,8 +61,9 @@ _LINES = Row(
             title="Which clients were silent?",
             about=recorded.CLIENT_SILENT,
             kind=PanelKind.STATE_TIMELINE,
-            series=(Series(f"outrider:client_silent{{{WHERE}}}", "{{instance}}"),),
+            series=(Series(SILENT_CLIENTS, "{{instance}}"),),
             words=((1, "silent", Color.BAD),),
+            description=f"At most {SHOWN_MAX}: those that were silent longest.",
             when_empty="none",
             leads=(TO_CLIENT,),
             good="None, and no bar.",

@@ -248,7 +248,7 @@ _OURS = Row(
             title="Which status do the nodes have?",
             about=outrider.NODES,
             series=(
-                Series(f"max by (status, eligibility) (outrider_nodes{{{WHERE}}})", "{{status}}, {{eligibility}}"),
+                Series(f"max by (status, eligibility) (outrider_nodes{{{WHERE}}}) > 0", "{{status}}, {{eligibility}}"),
             ),
             stacks=True,
             good="All ready and eligible.",

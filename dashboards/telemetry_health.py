@@ -1,10 +1,12 @@
 """Whether what the alerts rest on can be trusted: targets, scrapes, series, freshness, rules and notifications."""
 
+from collections.abc import Callable
+
 from alert_rules import recorded, views
 from alert_rules.settings import RuleSettings
 from alert_rules.trust import CERTIFICATE_ALMOST_EXPIRED, CERTIFICATE_EXPIRING, DESCRIPTORS, SCRAPE_SLOW
 from dashboards.panel import Choice, Color, Dashboard, Limit, Note, Panel, PanelKind, Row, Series
-from dashboards.selecting import CLUSTER, PICKED
+from dashboards.selecting import CLUSTER, PICKED, SHOWN_MAX, Seen, foremost, highest, last
 from telemetry.catalogue import exporter, external, outrider, runtime, tls
 from telemetry.catalogue.metric import Unit
 
@@ -19,9 +21,42 @@ def _of_interval(share: float, settings: RuleSettings) -> float:
     return share * settings.times.scrape_interval_seconds
 
 
-def _of_agents(expr: str) -> str:
-    """Return PromQL for *expr* of servers and of clients, whose matchers stand for its `{}`."""
-    return " or ".join(expr.replace("{}", f"{{{matchers}}}") for matchers in _AGENTS)
+def _of_each_agent(series: str) -> Callable[[Seen], str]:
+    """Return what makes PromQL of *series* of servers and of clients."""
+    return lambda seen: " or ".join(seen(f"{series}{{{matchers}}}") for matchers in _AGENTS)
+
+
+def _descriptors(seen: Seen) -> str:
+    return " or ".join(
+        f"{seen(f'process_open_fds{{{matchers}}}')} / {seen(f'process_max_fds{{{matchers}}}')}" for matchers in _AGENTS
+    )
+
+
+def _samples(seen: Seen) -> str:
+    return seen(f"scrape_samples_scraped{{{_MINE}}}")
+
+
+def _kept(seen: Seen) -> str:
+    return seen(f"outrider_metrics_series{{{_MINE}}}")
+
+
+def _refused(seen: Seen) -> str:
+    return seen(f"outrider_metrics_series_refused_total{{{_MINE}}}")
+
+
+def _moves() -> str:
+    now, shown = (
+        " or ".join(f"changes(nomad_runtime_malloc_count{{{matchers}}}[{over})" for matchers in _AGENTS)
+        for over in ("$__rate_interval]", "$__range] @ end()")
+    )
+    return foremost(now, shown, pick="bottomk")
+
+
+def _certificates(of: str) -> str:
+    series = f"nomad_agent_tls_{of}_expiration_seconds{{{_MINE}}}"
+    return foremost(
+        f"min by (instance) ({series})", f"min by (instance) ({last(series)})", by="instance", pick="bottomk"
+    )
 
 
 def _of_used(counter: str) -> str:
@@ -33,6 +68,9 @@ def _of_used(counter: str) -> str:
     return f"sum by (integration) (rate({mine}[$__rate_interval])) and sum by (integration) ({mine}) > 0"
 
 
+_TARGET = "cluster, region, job, instance"
+_ANSWERING = foremost(f"up{{{_MINE}}}", f"1 - avg_over_time(up{{{_MINE}}}[$__range] @ end())", by=_TARGET)
+
 _TARGETS = Row(
     "Targets and scrapes",
     (
@@ -40,7 +78,8 @@ _TARGETS = Row(
             title="Which target answers?",
             about=external.UP,
             kind=PanelKind.STATE_TIMELINE,
-            series=(Series(f"up{{{_MINE}}}", "{{job}} {{instance}}"),),
+            description=f"At most {SHOWN_MAX}: those that were silent for the longest of the time shown, then any others.",
+            series=(Series(_ANSWERING, "{{job}} {{instance}}"),),
             words=((0, "silent", Color.BAD), (1, "answers", Color.GOOD)),
             good="Unbroken bars, one for each agent that there is.",
             bad="A red bar; or an agent that has no bar, and that nobody watches.",
@@ -65,8 +104,9 @@ _TARGETS = Row(
         Panel(
             title="How long does a scrape take?",
             about=external.SCRAPE_DURATION_SECONDS,
-            series=(Series(_of_agents("scrape_duration_seconds{}"), "{{instance}}"),),
+            series=(Series(highest(_of_each_agent("scrape_duration_seconds")), "{{instance}}"),),
             limits=(Limit(SCRAPE_SLOW, "share", at=_of_interval),),
+            description=f"The {SHOWN_MAX} that took longest at the end.",
             good="Tens of milliseconds.",
             bad="Above the line; when it takes as long as the interval the agent looks dead.",
             width=8,
@@ -75,7 +115,8 @@ _TARGETS = Row(
         Panel(
             title="How many samples does a scrape bring?",
             about=external.SCRAPE_SAMPLES_SCRAPED,
-            series=(Series(f"scrape_samples_scraped{{{_MINE}}}", "{{instance}}"),),
+            series=(Series(highest(_samples, _TARGET), "{{instance}}"),),
+            description=f"The {SHOWN_MAX} that brought the most at the end.",
             good="Level; a leader brings some ten for each job more than the others.",
             bad="A line that climbs without end: something makes labels that never repeat.",
             width=8,
@@ -100,7 +141,8 @@ _TRUST = Row(
             title="Do the values of each agent move?",
             about=runtime.MALLOC_COUNT,
             unit=Unit.COUNT,
-            series=(Series(_of_agents("changes(nomad_runtime_malloc_count{}[$__rate_interval])"), "{{instance}}"),),
+            series=(Series(_moves(), "{{instance}}"),),
+            description=f"The {SHOWN_MAX} that moved the least in the time shown.",
             good="A few changes in every interval.",
             bad="0 while the agent answers: its collection has stopped, or something gives old answers.",
             width=8,
@@ -120,12 +162,8 @@ _TRUST = Row(
             title="How many file descriptors has each agent used?",
             about=external.PROCESS_OPEN_FDS,
             unit=Unit.RATIO,
-            series=(
-                Series(
-                    " or ".join(f"process_open_fds{{{one}}} / process_max_fds{{{one}}}" for one in _AGENTS),
-                    "{{instance}}",
-                ),
-            ),
+            series=(Series(highest(_descriptors), "{{instance}}"),),
+            description=f"The {SHOWN_MAX} with the largest share at the end.",
             limits=(Limit(DESCRIPTORS, "share"),),
             good="Far below the line.",
             bad="Above the line; at 100 % it takes no connection any more.",
@@ -136,14 +174,10 @@ _TRUST = Row(
             title="How long are the certificates valid?",
             about=tls.CERT_EXPIRATION_SECONDS,
             series=(
-                Series(
-                    f"min by (instance) (nomad_agent_tls_cert_expiration_seconds{{{_MINE}}})",
-                    "{{instance}} certificate",
-                ),
-                Series(
-                    f"min by (instance) (nomad_agent_tls_ca_expiration_seconds{{{_MINE}}})", "{{instance}} authority"
-                ),
+                Series(_certificates("cert"), "{{instance}} certificate"),
+                Series(_certificates("ca"), "{{instance}} authority"),
             ),
+            description=f"The {SHOWN_MAX} that end first.",
             limits=(
                 Limit(CERTIFICATE_EXPIRING, "left", color=Color.CAUTION, is_floor=True),
                 Limit(CERTIFICATE_ALMOST_EXPIRED, "left", is_floor=True),
@@ -157,7 +191,8 @@ _TRUST = Row(
         Panel(
             title="How much memory does each agent hold?",
             about=external.PROCESS_RESIDENT_MEMORY_BYTES,
-            series=(Series(_of_agents("process_resident_memory_bytes{}"), "{{instance}}"),),
+            series=(Series(highest(_of_each_agent("process_resident_memory_bytes")), "{{instance}}"),),
+            description=f"The {SHOWN_MAX} that hold the most at the end.",
             good="Level, growing with the number of jobs and clients.",
             bad="A line that climbs for days.",
             width=12,
@@ -303,9 +338,10 @@ _OURS = Row(
             title="How many series does each agent keep?",
             about=outrider.METRICS_SERIES,
             series=(
-                Series(f"outrider_metrics_series{{{_MINE}}}", "{{instance}}"),
-                Series(f"outrider_metrics_series_refused_total{{{_MINE}}}", "{{instance}} refused"),
+                Series(highest(_kept, _TARGET), "{{instance}}"),
+                Series(highest(_refused, _TARGET), "{{instance}} refused"),
             ),
+            description=f"The {SHOWN_MAX} that keep the most at the end, and the {SHOWN_MAX} that refused the most.",
             when_empty="no agent of ours",
             good="Level; none refused.",
             bad="Some refused: labels that never repeat filled its room.",

@@ -52,7 +52,7 @@ class Asker:
 
     def ask(self, dashboard: Dashboard, cluster: str, region: str, at: float) -> None:
         """Ask every query, variable and mark of *dashboard* for one region, at a moment in Unix seconds."""
-        values = {"$cluster": cluster, "$region": region}
+        values = {"$cluster": cluster, "$region": region, "$__range": f"{RANGE_SECONDS}s"}
         values |= {f"${choice.name}": ".*" for choice in dashboard.choices if choice.has_all}
         interval = max(4 * self.scrape_seconds, STEP_SECONDS + self.scrape_seconds)
         values["$__rate_interval"] = f"{math.ceil(interval)}s"
