@@ -113,7 +113,7 @@ def diff_command(file: Path, url: str, token_file: Path) -> None:
         grafana = Grafana(url, _token(token_file))
         for uid, document in documents.items():
             found = grafana.dashboard(uid)
-            lines = ["is not there"] if found is None else list(differences(_comparable(found["dashboard"]), document))
+            lines = _told(found, document)
             differing += bool(lines)
             for line in lines[:_DIFFERENCES_SHOWN]:
                 click.echo(f"{uid}: {line}")
@@ -121,6 +121,15 @@ def diff_command(file: Path, url: str, token_file: Path) -> None:
                 click.echo(f"{uid}: and {len(lines) - _DIFFERENCES_SHOWN} more")
     click.echo(f"{differing} of {len(documents)} dashboards differ")
     sys.exit(1 if differing else 0)
+
+
+def _told(found: dict[str, Any] | None, document: dict[str, Any]) -> list[str]:
+    """Return how what was *found* in a Grafana differs from *document*, in lines."""
+    if found is None:
+        return ["is not there"]
+    if "newer_form" in found:
+        return [f"was saved there in Grafana's newer form, {found['newer_form']}: `import` brings ours back"]
+    return list(differences(_comparable(found["dashboard"]), document))
 
 
 def differences(there: Any, ours: Any, place: str = "") -> Iterator[str]:

@@ -15,7 +15,9 @@ from compose.top.facts import ALIVE, Alert, Facts, Server
 
 _GOOD, _CAUTION, _BAD, _DIM = "green", "yellow", "bold red", "dim"
 ALERTS_MAX = 10
-"""Alerts that are listed; the rest is counted."""
+"""Alerts that are listed, each once however many servers or clients it fires for; the rest is counted."""
+NAMED_MAX = 3
+"""Of those that one alert fires for so many are named, the rest is counted: a lost rack leaves the screen readable."""
 
 LAGGING_ENTRIES = 100
 """A server that is further behind has its figure in color: a healthy one is a few entries behind at most."""
@@ -165,12 +167,21 @@ def _alerts(alerts: tuple[Alert, ...]) -> Table:
     table.add_column("alert", overflow="fold")
     table.add_column("severity")
     table.add_column("about", overflow="fold")
-    for alert in alerts[:ALERTS_MAX]:
-        style = _BAD if alert.severity == "critical" else _CAUTION
-        table.add_row(alert.name, Text(alert.severity, style=style), alert.about)
-    if len(alerts) > ALERTS_MAX:
-        table.add_row(f"and {len(alerts) - ALERTS_MAX} more", "", "")
+    about: dict[tuple[str, str], list[str]] = {}
+    for alert in alerts:
+        about.setdefault((alert.name, alert.severity), []).append(alert.about)
+    for (name, severity), whom in list(about.items())[:ALERTS_MAX]:
+        style = _BAD if severity == "critical" else _CAUTION
+        table.add_row(name, Text(severity, style=style), _named(whom))
+    if len(about) > ALERTS_MAX:
+        table.add_row(f"and {len(about) - ALERTS_MAX} more", "", "")
     return table
+
+
+def _named(whom: list[str]) -> str:
+    """Return the names that an alert fires for, the first of many with how many more there are."""
+    rest = len(whom) - NAMED_MAX
+    return ", ".join(whom) if rest <= 0 else f"{', '.join(whom[:NAMED_MAX])} and {rest} more"
 
 
 def spoken(seconds: float) -> str:

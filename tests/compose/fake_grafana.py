@@ -22,8 +22,9 @@ class Refusal(Exception):
 class FakeGrafana:
     """Folders by uid, dashboards by uid, and every write that came.
 
-    *provisioned* are the uids that come from files, *is_viewer* takes away the right to write;
-    *is_something_else* makes it a server that knows no such paths.
+    *provisioned* are the uids that come from files, *newer* those that somebody saved in the form of 12 and 13, with
+    their tags; *is_viewer* takes away the right to write, *is_contended* lets somebody else save first;
+    *is_something_else* makes it a server that knows no such paths. *messages* are those of the writes, by uid.
     """
 
     def __init__(self):
@@ -31,6 +32,9 @@ class FakeGrafana:
         self.dashboards = {}
         self.writes = []
         self.provisioned = set()
+        self.newer = {}
+        self.messages = {}
+        self.is_contended = False
         self.is_viewer = False
         self.is_something_else = False
         self.url = ""
@@ -39,10 +43,16 @@ class FakeGrafana:
         """Return what a request is answered with; raise Refusal."""
         if token != f"Bearer {TOKEN}":
             raise Refusal(401, "Invalid API key")
+        newer, _, uid = path.rpartition("/")
+        if method == "GET" and newer == "/apis/dashboard.grafana.app/v2/namespaces/default/dashboards":
+            return {"apiVersion": "dashboard.grafana.app/v2", "spec": {"tags": self.newer[uid], "elements": {}}}
         kind, _, uid = path.removeprefix("/api/").rpartition("/")
         match method, kind:
             case "GET", "folders":
                 return self._found(self.folders, uid, "folder not found")
+            case "GET", "dashboards/uid" if uid in self.newer:
+                address = f"/apis/dashboard.grafana.app/v2/namespaces/default/dashboards/{uid}"
+                raise Refusal(406, f"dashboard api version not supported, use {address} instead")
             case "GET", "dashboards/uid":
                 return self._found(self.dashboards, uid, "Dashboard not found")
             case ("POST", _) if self.is_viewer:
@@ -82,6 +92,10 @@ class FakeGrafana:
             raise Refusal(400, "folder not found")
         if uid in self.provisioned:
             raise Refusal(400, "Cannot save provisioned dashboard")
+        if self.is_contended:
+            raise Refusal(412, "The dashboard has been changed by someone else")
+        self.newer.pop(uid, None)
+        self.messages[uid] = body.get("message")
         before = self.dashboards.get(uid)
         if before and not body.get("overwrite") and before["dashboard"]["version"] != document.get("version"):
             raise Refusal(412, "The dashboard has been changed by someone else")

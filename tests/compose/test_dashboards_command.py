@@ -80,6 +80,7 @@ def test_import_brings_all_into_a_folder_and_leaves_them_alone_the_second_time(r
     assert [0, 0, 0] == [first.exit_code, second.exit_code, third.exit_code], first.output + second.output
     assert ("folder", "outrider") == written[0]
     assert UIDS == sorted(uid for kind, uid in written if kind == "dashboard") == sorted(grafana.dashboards)
+    assert dict.fromkeys(UIDS, "outrider dashboards import") == grafana.messages
     assert "7 new, 0 changed, 0 unchanged" in first.output
     assert "0 new, 0 changed, 7 unchanged" in second.output
     assert "changed: outrider-raft, now version 2" in third.output
@@ -123,6 +124,36 @@ def test_somebody_elses_dashboard_is_not_overwritten(run, grafana):
     assert [] == grafana.writes
 
 
+def test_what_was_saved_in_the_newer_form_is_brought_back(run, grafana):
+    """
+    Grafana 12 and 13 do not give it out by the older API: it is told as such, and written over where it is ours.
+    """
+    run("import")
+    grafana.newer["outrider-raft"] = ["outrider"]
+    told = run("diff")
+    again = run("import")
+
+    assert 1 == told.exit_code
+    assert "outrider-raft: was saved there in Grafana's newer form, dashboard.grafana.app/v2: `import`" in told.output
+    assert "1 of 7 dashboards differ" in told.output
+    assert "changed: outrider-raft, now version 2" in again.output
+    assert "0 of 7 dashboards differ\n" == run("diff").output
+
+
+def test_somebody_elses_dashboard_in_the_newer_form_is_not_overwritten(run, grafana):
+    """
+    Without our tag nothing is written, whatever the form.
+    """
+    grafana.newer["outrider-raft"] = ["ships"]
+
+    result = run("import")
+
+    assert 1 == result.exit_code
+    assert "'outrider-raft'" in result.output
+    assert "has no tag 'outrider'" in result.output
+    assert [] == grafana.writes
+
+
 def set_up_same_title(grafana):
     grafana.folders["outrider"] = {"uid": "outrider", "title": "Outrider"}
     title = next(each.title for each in DASHBOARDS if each.uid == "outrider-fleet")
@@ -136,11 +167,15 @@ def set_up_same_title(grafana):
         (lambda grafana: grafana.provisioned.add("outrider-raft"), "it is provisioned from files: change those"),
         (lambda grafana: setattr(grafana, "is_viewer", True), "403: You'll need additional permissions"),
         (
+            lambda grafana: setattr(grafana, "is_contended", True),
+            "412: The dashboard has been changed by someone else; it was",
+        ),
+        (
             lambda grafana: grafana.folders.update(x={"uid": "x", "title": "Outrider"}),
             "409: a folder with the same name already exists",
         ),
     ],
-    ids=["same title", "provisioned", "viewer", "folder of the same name"],
+    ids=["same title", "provisioned", "viewer", "saved meanwhile", "folder of the same name"],
 )
 def test_what_grafana_refuses_is_told_with_its_reason(run, grafana, set_up, says):
     """

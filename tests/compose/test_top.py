@@ -248,6 +248,26 @@ def test_json_has_everything_and_null_for_what_nobody_said(serve):
     assert ["s1.global", "s2.global", "s3.global"] == [server["name"] for server in body["servers"]]
 
 
+def test_an_alert_of_many_clients_is_one_line(serve):
+    """
+    Three of them are named and the others counted, below what is critical; the count above is of all.
+    """
+    firing = [
+        {"alertname": "NomadClientDown", "severity": "warning", "instance": f"client-{number:03}"}
+        for number in range(40)
+    ]
+    firing.append({"alertname": "NomadManyClientsDown", "severity": "critical", "region": "global"})
+
+    done = top("--address", serve(healthy_paths()), "--prometheus", serve(prometheus_paths(firing)))
+
+    lines = [" ".join(line.split()) for line in done.output.splitlines()]
+    assert "alerts 41 firing" in lines
+    listed = lines[lines.index("alert severity about") + 2 :]
+    assert "NomadManyClientsDown critical global" == listed[0]
+    assert "NomadClientDown warning client-000, client-001, client-002 and 37" == listed[1].removesuffix(" more")
+    assert not any("client-003" in line for line in lines)
+
+
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
