@@ -37,7 +37,7 @@ TO_SERVER = Lead("This server", views.RAFT, ("instance",))
 TO_CLIENT = Lead("This client", views.CLIENTS, ("instance",))
 
 
-SHOWN_MAX = 20
+SHOWN_MAX = 12
 """How many clients, targets or tasks one panel draws: more cannot be told apart, and a thousand make a page slow."""
 
 Seen = Callable[[str], str]

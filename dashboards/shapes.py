@@ -116,13 +116,18 @@ def _fields(panel: Panel, settings: RuleSettings, dialect: Dialect) -> dict[str,
     }
 
 
+def _has_many(panel: Panel) -> bool:
+    """Say whether a query gives a line for each of something: areas below those would hide one another."""
+    return any("{{" in series.legend for series in panel.series)
+
+
 def _custom(panel: Panel) -> dict[str, Any]:
     match panel.kind:
         case PanelKind.TIMESERIES:
             return {
                 "axisSoftMin": 0,
                 "drawStyle": "line",
-                "fillOpacity": 10,
+                "fillOpacity": 10 if panel.stacks or not _has_many(panel) else 0,
                 "lineInterpolation": "linear",
                 "lineWidth": 1,
                 "pointSize": 5,

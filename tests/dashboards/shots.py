@@ -1,6 +1,7 @@
 """Takes pictures of every dashboard in the preview: `python -m tests.dashboards.shots [--prometheus URL] [--dir FOLDER]`.
 
-Light, dark, and 390 pixels wide. Without a Prometheus a cluster is started that loses its leader and a client on the way.
+Light, dark, and 390 pixels wide; of all dashboards, or of those that `--only` names. Without a Prometheus a cluster is
+started that has jobs, one of which finds no place, and loses its leader and a client on the way.
 Each page is looked at as well: a query that failed, or a page wider than its window, makes the exit code 1. Without
 Chromium the reason is printed and the exit code is 0.
 
@@ -19,12 +20,14 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
+from compose.drill.jobs import FAIL, Jobs, job, unplaceable_job
 from compose.local import LocalCluster
 from compose.local_settings import LocalSettings
 from compose.tools import TOOLS_FOLDER
 from dashboards.preview.model import read_folder
 from dashboards.preview.server import Preview, PreviewServer
 from telemetry.clock import SystemClock
+from telemetry.nomad_api import ApiSettings
 from telemetry.prometheus_api import Prometheus
 from tests.alert_rules.timeline import SHIPPED
 from tests.compose.free_ports import free_base
@@ -76,6 +79,7 @@ def main(arguments=None):
     parser.add_argument("--dir", type=Path, default=ROOT / "compose/generated/dashboards", help="folder of dashboards")
     parser.add_argument("--out", type=Path, help="where pictures are put")
     parser.add_argument("--readme", action="store_true", help="only the two of the README, where it has them")
+    parser.add_argument("--only", nargs="+", metavar="UID", help="only these dashboards")
     parser.add_argument("--last", default="15m", help="how much is shown of a Prometheus of yours")
     chosen = parser.parse_args(arguments)
     try:
@@ -84,6 +88,11 @@ def main(arguments=None):
         print(f"no pictures: {error}")
         return 0
     boards = read_folder(chosen.dir)
+    uids = [board.uid for board in boards]
+    unknown = sorted(set(chosen.only or ()) - set(uids))
+    if unknown:
+        parser.error(f"--only {' '.join(unknown)}: {chosen.dir} has {', '.join(uids)}")
+    wanted = chosen.only or uids
     out = chosen.out or (README_OUT if chosen.readme else OUT)
     out.mkdir(parents=True, exist_ok=True)
     if chosen.readme:
@@ -91,8 +100,8 @@ def main(arguments=None):
     with contextlib.ExitStack() as stack:
         url, start = (chosen.prometheus, f"now-{chosen.last}") if chosen.prometheus else stack.enter_context(_cluster())
         served = stack.enter_context(serving(boards, url, start))
-        problems = asyncio.run(take(served, [board.uid for board in boards], out))
-    return _ended(len(boards) * len(LOOKS), out, problems)
+        problems = asyncio.run(take(served, wanted, out))
+    return _ended(len(wanted) * len(LOOKS), out, problems)
 
 
 def _ended(pictures, folder, problems):
@@ -193,6 +202,11 @@ def _cluster():
         try:
             cluster.wait_ready()
             pause = threading.Event().wait
+            jobs = Jobs(
+                [ApiSettings(address=f"http://127.0.0.1:{each.http}") for each in cluster.settings.server_agents]
+            )
+            for body in (job("web", count=2), job("batch", command=FAIL), unplaceable_job("huge"), job("web", count=3)):
+                jobs.register(body)
             pause(HEALTHY_SECONDS)
             leader = cluster.leader()
             for name in filter(None, (leader, "client-2")):

@@ -307,3 +307,19 @@ def test_limits_are_the_operators():
         return panel["fieldConfig"]["defaults"]["thresholds"]["steps"][1]["value"]
 
     assert (2.5, 2.0) == (line(SHIPPED), line(changed))
+
+
+def test_lines_of_many_have_no_areas_below_them():
+    """
+    Areas are left to a line that stands alone and to those that are stacked: others would hide one another.
+    """
+    found = {
+        panel["title"]: panel["fieldConfig"]["defaults"]["custom"]["fillOpacity"]
+        for document in DOCUMENTS.values()
+        for panel in panels(document)
+        if panel["type"] == "timeseries"
+    }
+
+    assert 0 == found["How busy is each host?"]
+    assert 10 == found["How long does a write take?"]
+    assert 10 == found["Which status do the nodes have?"]

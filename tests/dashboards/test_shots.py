@@ -1,5 +1,7 @@
 """Pictures of the dashboards, without a browser."""
 
+import contextlib
+
 import pytest
 
 from tests.dashboards import chromium, shots
@@ -40,3 +42,40 @@ def test_a_machine_without_apt_says_so(monkeypatch, tmp_path):
 
     with pytest.raises(chromium.NoChromium, match="no apt-get to fetch one"):
         chromium.fetch()
+
+
+def test_a_dashboard_that_is_not_there_is_refused_with_those_that_are(monkeypatch, capsys):
+    """
+    Before a cluster is started for nothing.
+    """
+    monkeypatch.setattr(shots, "fetch", lambda: None)
+
+    with pytest.raises(SystemExit):
+        shots.main(["--only", "outrider-clients", "outrider-cats"])
+
+    said = capsys.readouterr().err
+    assert "--only outrider-cats: " in said
+    assert "outrider-clients, outrider-cluster" in said
+
+
+def test_only_the_chosen_dashboards_are_taken(monkeypatch, capsys, tmp_path):
+    """
+    Each of them in each look, and the others not at all.
+    """
+    taken = []
+
+    async def take(url, uids, folder):
+        taken.append((url, uids, folder))
+        return []
+
+    @contextlib.contextmanager
+    def serving(boards, prometheus, start):
+        yield f"the preview of {prometheus} from {start}"
+
+    monkeypatch.setattr(shots, "fetch", lambda: None)
+    monkeypatch.setattr(shots, "take", take)
+    monkeypatch.setattr(shots, "serving", serving)
+
+    assert 0 == shots.main(["--only", "outrider-review", "--prometheus", "P", "--out", str(tmp_path)])
+    assert [("the preview of P from now-15m", ["outrider-review"], tmp_path)] == taken
+    assert f"3 pictures in {tmp_path}, 0 problems\n" == capsys.readouterr().out

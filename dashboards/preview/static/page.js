@@ -11,12 +11,15 @@
     return { font: of("--text"), background: of("--panel"), axis };
   }
 
-  function layoutOf(figure) {
+  // Room that the words of a time need.
+  const tickPixels = 90;
+
+  function layoutOf(figure, width) {
     const theme = themed();
     const layout = figure.layout;
     layout.font = { ...layout.font, color: theme.font, family: "system-ui, sans-serif" };
     layout.hoverlabel = { ...layout.hoverlabel, bgcolor: theme.background, font: { color: theme.font } };
-    layout.xaxis = { ...layout.xaxis, ...theme.axis, nticks: 6 };
+    layout.xaxis = { ...layout.xaxis, ...theme.axis, tickangle: 0, nticks: Math.max(2, Math.min(6, Math.floor(width / tickPixels))) };
     layout.yaxis = { ...layout.yaxis, ...theme.axis };
     return layout;
   }
@@ -24,7 +27,7 @@
   function draw(plot) {
     const figure = plot.figure || (plot.figure = JSON.parse(plot.querySelector("script").textContent));
     const settings = { responsive: true, displayModeBar: false };
-    return Plotly.react(plot, figure.data, layoutOf(figure), settings);
+    return Plotly.react(plot, figure.data, layoutOf(figure, plot.clientWidth), settings);
   }
 
   async function drawAll() {
