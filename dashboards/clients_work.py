@@ -59,6 +59,14 @@ def _task_cpu(seen: Seen) -> str:
     return f"sum by (exported_job, task) ({seen(f'nomad_client_allocs_cpu_total_percent{{{_MINE}, {_JOB}}}')})"
 
 
+def _restarts(seen: Seen) -> str:
+    return f"sum by (exported_job, task) ({seen(f'nomad_client_allocs_restart{{{_MINE}, {_JOB}}}')})"
+
+
+def _failures(seen: Seen) -> str:
+    return f"sum by (exported_job, task) ({seen(f'nomad_client_allocs_failed{{{_MINE}, {_JOB}}}')})"
+
+
 def _of_largest_tasks(series: str) -> str:
     """Return PromQL for *series* of the tasks that hold the most memory: what each holds, and what each may hold."""
     held = last(f"nomad_client_allocs_memory_rss{{{_MINE}, {_JOB}}}")
@@ -306,15 +314,10 @@ _ONE_JOB = Row(
             title="Which tasks restart or fail?",
             about=client.ALLOCS_RESTART,
             series=(
-                Series(
-                    f"sum by (exported_job, task) (nomad_client_allocs_restart{{{_MINE}, {_JOB}}})",
-                    "{{exported_job}} {{task}}: restarts",
-                ),
-                Series(
-                    f"sum by (exported_job, task) (nomad_client_allocs_failed{{{_MINE}, {_JOB}}})",
-                    "{{exported_job}} {{task}}: failures",
-                ),
+                Series(highest(_restarts, "exported_job, task"), "{{exported_job}} {{task}}: restarts"),
+                Series(highest(_failures, "exported_job, task"), "{{exported_job}} {{task}}: failures"),
             ),
+            description=f"The {SHOWN_MAX} that restarted, and the {SHOWN_MAX} that failed, the most in the time shown.",
             when_empty="none lately",
             good="None.",
             bad="A task that comes again and again: its log says why, `nomad alloc logs`.",

@@ -138,6 +138,14 @@ _LOG = Row(
 )
 
 
+def _of_event(series: str, matchers: str) -> str:
+    """Return PromQL for the mean of what *series* measured of a rare event, for the minute for which that is told.
+
+    `mean` says nothing: its series is born with the event, does not grow, and is gone a minute later.
+    """
+    return f"{series}_sum{{{matchers}}} / {series}_count{{{matchers}}}"
+
+
 def _to_followers(series: str) -> str:
     """Return PromQL for the mean of *series* to each follower: one line for each, whoever led."""
     return f"max by (peer_id) ({mean(series, SERVERS, LED)})"
@@ -186,7 +194,7 @@ _SNAPSHOTS = Row(
         Panel(
             title="How long did snapshots take?",
             about=raft.SNAPSHOT_TAKE_SNAPSHOT,
-            series=(Series(mean("nomad_raft_snapshot_takeSnapshot", _MINE), "{{instance}}"),),
+            series=(Series(_of_event("nomad_raft_snapshot_takeSnapshot", _MINE), "{{instance}}"),),
             when_empty="none lately",
             good="A point now and then: one after every 8,192 entries.",
             bad="None for an hour while the log grows, or minutes for one.",

@@ -32,7 +32,6 @@ BACK, GONE = "client-7", "client-30"
 BOARDS = (CLIENTS_WORK, TELEMETRY_HEALTH)
 OTHERWISE_FEW = {
     "Which client takes no new work?",
-    "Which tasks restart or fail?",
     "How many tasks of the processes failed?",
     "Which servers does the exporter reach?",
 }
@@ -80,6 +79,7 @@ def write(file, clients):
                     file.write(f"{name}{{{written}}} {value:g} {at}\n")
     file.writelines(_alerts())
     file.writelines(_replication())
+    file.writelines(_snapshot())
     file.write("# EOF\n")
 
 
@@ -91,6 +91,14 @@ def _alerts():
         state = "pending" if at < END - RANGE + 600 else "firing"
         yield f'ALERTS{{{slow},alertstate="{state}"}} 1 {at}\n'
         yield f'ALERTS{{{watchers},alertstate="firing"}} 1 {at}\n'
+
+
+def _snapshot():
+    """Yield what is told of one snapshot, which took 250 ms: it is there for a minute."""
+    labels = 'cluster="blue",region="global",role="server",job="nomad-servers",instance="server-1"'
+    for at in range(END - 900, END - 840 + 1, STEP):
+        yield f"nomad_raft_snapshot_takeSnapshot_sum{{{labels}}} 250 {at}\n"
+        yield f"nomad_raft_snapshot_takeSnapshot_count{{{labels}}} 1 {at}\n"
 
 
 def _replication():
@@ -285,3 +293,15 @@ def test_a_follower_has_one_line_whoever_leads(asking):
 
     assert {"peer_id": "third"} == labels
     assert {2, 4} == {round(value, 6) for value in values}
+
+
+def test_one_snapshot_is_told_of(asking):
+    """
+    Its series is born with it and does not grow: a rate of it would be nothing.
+    """
+    panel = panel_of(RAFT_QUORUM, "How long did snapshots take?")
+
+    [(labels, values)] = asking(3)(panel, panel.series[0])
+
+    assert "server-1" == labels["instance"]
+    assert {250} == set(values)
