@@ -104,8 +104,8 @@ drill: tools ## Make every fault on clusters of its own, and keep score. One of 
 churn: tools ## Change a healthy cluster for an hour, in which nothing may arrive. Shorter: make churn MINUTES=10
 	@$(BIN)/outrider drill --churn $(MINUTES) $(ARGS)
 
-dashboards-live: $(TESTS) tools ## Ask every query of the dashboards, on recordings of a real Nomad: make dashboards-live RECORDINGS=folder
-	@$(BIN)/python -m tests.dashboards.live $(RECORDINGS)
+dashboards-live: $(TESTS) tools ## Ask every query of the dashboards about the life of a cluster of ours. Of a real Nomad, too: make dashboards-live RECORDINGS=folder
+	@$(BIN)/python -m tests.dashboards.live $(RECORDINGS) $(ARGS)
 
 build: $(RUNS) ## Write compose/generated from compose/outrider.yaml.
 	@$(BIN)/outrider build -f compose/outrider.yaml -o compose/generated

@@ -19,6 +19,7 @@ from telemetry.catalogue.metric import Presence, Role
 
 RANGE_SECONDS = 120
 STEP_SECONDS = 2
+ANSWER_SECONDS = 60.0
 _SHIPPED = Dialect(selectors=dict(SHIPPED_SELECTORS))
 """How a query stands in the file that Grafana reads."""
 _SURE = {Presence.ALWAYS, Presence.LEADER_ONLY, Presence.FOLLOWER_ONLY}
@@ -49,6 +50,14 @@ class Asker:
     scrape_seconds: float
     is_ours: bool
     found: dict[str, Asked] = field(default_factory=dict)
+    _session: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self) -> None:
+        self._session.trust_env = False
+
+    def close(self) -> None:
+        """Close the connections; asking again opens others."""
+        self._session.close()
 
     def ask(self, dashboard: Dashboard, cluster: str, region: str, at: float) -> None:
         """Ask every query, variable and mark of *dashboard* for one region, at a moment in Unix seconds."""
@@ -84,6 +93,9 @@ class Asker:
         else:
             answer = self._get(asked, "/api/v1/query", {"query": expr, "time": at})
             numbers = [float(each["value"][1]) for each in (answer or {}).get("result", ())]
+            if not asked.moving and not any(numbers):
+                # What lasts for seconds is seldom there at the moment that was asked about.
+                self._query(asked, expr, at, is_range=True)
         finite = [number for number in numbers if math.isfinite(number)]
         asked.values += len(finite)
         asked.moving |= any(finite)
@@ -91,7 +103,11 @@ class Asker:
     def _get(self, asked: Asked, path: str, parameters: Mapping[str, object]) -> object:
         """Return the data of an answer, None when it was an error, which is kept."""
         asked.times += 1
-        answer = requests.get(self.url + path, params=parameters, timeout=20).json()
+        try:
+            answer = self._session.get(self.url + path, params=parameters, timeout=ANSWER_SECONDS).json()
+        except requests.RequestException as error:
+            asked.errors.append(f"no answer: {error}")
+            return None
         if answer["status"] != "success" or answer.get("warnings"):
             asked.errors.append(str(answer.get("error") or answer.get("warnings")))
             return None
