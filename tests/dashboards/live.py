@@ -41,6 +41,7 @@ NOT_LIVED: Mapping[str, str] = {
     "outrider:evaluations_ready": "workers take an evaluation in milliseconds; a scrape that meets one is luck",
     "nomad_nomad_broker__failed_ready": "a leader puts off within a second what is given up",
     'triggered_by="failed-follow-up"': "it comes one to ten minutes after the failure, and a new leader is elected before",
+    "outrider:raft_lag_entries": "a server catches up in milliseconds; a scrape that meets one behind is luck",
     "outrider:plan_queue": "a leader applies a plan in milliseconds; a scrape that meets one that waits is luck",
     "nomad_nomad_blocked_evals_total_escaped": "no job of the life has a constraint that every node may come to meet",
     "nomad_nomad_blocked_evals_total_quota_limit": "quotas are of Nomad Enterprise",

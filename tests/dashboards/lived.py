@@ -7,21 +7,25 @@ tell. No step begins after `LIFE_SECONDS_MAX`.
 """
 
 import contextlib
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from agent.errors import OutriderError
+from compose.drill.jobs import FAIL
+from compose.drill.jobs import job as failing_job
 from compose.local import LocalCluster
 from compose.local_settings import LocalSettings
 from compose.tools import TOOLS_FOLDER
 from telemetry.clock import SystemClock
 from telemetry.nomad_api import ApiFailure
+from telemetry.prometheus_api import Prometheus, PrometheusFailure
 from tests.compose.free_ports import free_base
 from tests.conftest import ROOT
 from tests.telemetry.life.life import Life, Step
-from tests.telemetry.life.steps import STEPS
+from tests.telemetry.life.steps import STEPS, job
 
 SCRAPE_SECONDS = 5.0
 LIFE_SECONDS_MAX = 1_500.0
@@ -29,10 +33,18 @@ ATTEMPTS = 2
 """How often a step is tried that a busy machine may disturb."""
 WATCH_SECONDS_MAX = 4 * SCRAPE_SECONDS
 """For which a step is watched that only waits: so many scrapes make a rate."""
+MANY = 6
+"""Of so many allocations some are on each client."""
+PAGE_SECONDS_MAX = 120.0
 TLS_SECONDS = 6 * SCRAPE_SECONDS
 
-_FIRST = ("start", "jobs", "changes", "client-lost", "worker", "drain")
+_FIRST = ("start", "jobs", "changes", "client-lost", "worker")
 _THEN = ("lease", "member-lost", "leader-lost", "leave")
+
+
+_DISTURBED = (SystemExit, ApiFailure, PrometheusFailure, OutriderError, AssertionError, StopIteration)
+"""What a step ends with that a busy machine disturbs."""
+_PAGES = 'ALERTS{alertstate="firing", severity="critical"}'
 
 
 class Watched(Life):
@@ -54,7 +66,7 @@ class Watched(Life):
                 try:
                     self._live(step)
                     break
-                except (SystemExit, ApiFailure, OutriderError, AssertionError, StopIteration) as error:
+                except _DISTURBED as error:
                     said = str(error) or f"{step.name}: what it looked for is not there"
                     print(f"  {step.name}: {said}{', once more' if left else ''}", flush=True)
                     if not left:
@@ -78,12 +90,15 @@ def steps() -> tuple[Step, ...]:
     by_name = {step.name: step for step in STEPS}
     return (
         *(by_name[name] for name in _FIRST),
+        Step("many", "a job runs six times, and the task of another one fails again and again", _many),
+        by_name["drain"],
         Step(
             "receiver-lost",
             "the receiver of notifications is killed, before there is something to tell",
             _receiver_lost,
         ),
         *(by_name[name] for name in _THEN),
+        Step("quorum-lost", "the followers are paused until a page fires", _quorum_lost),
         Step("receiver-back", "the receiver comes back", _receiver_back),
     )
 
@@ -91,6 +106,34 @@ def steps() -> tuple[Step, ...]:
 def _receiver_lost(life: Life) -> None:
     if life.cluster.pid("receiver") is not None:
         life.cluster.kill("receiver")
+
+
+def _many(life: Life) -> None:
+    """Allocations leave a client one after the other, so that its drain lasts; one that restarts is pending meanwhile."""
+    life.register(job("many", MANY, "service", "/bin/sleep", "3600"))
+    life.register(failing_job("restless", command=FAIL)["Job"])
+    life.until(lambda: _running(life, "many") == MANY, 60, "many of a job")
+
+
+def _running(life: Life, name: str) -> int:
+    allocs = life.ask("Job.Allocations", f"/v1/job/{name}/allocations")
+    return sum(each["ClientStatus"] == "running" for each in allocs)
+
+
+def _quorum_lost(life: Life) -> None:
+    prometheus = Prometheus(f"http://127.0.0.1:{life.cluster.settings.prometheus_port}")
+    paused = life.followers
+    life.stopped |= set(paused)
+    for name in paused:
+        life.cluster.kill(name, signal.SIGSTOP)
+    try:
+        life.until(lambda: prometheus.query(_PAGES, life.clock.wall()), PAGE_SECONDS_MAX, "a page")
+    finally:
+        for name in paused:
+            life.cluster.kill(name, signal.SIGCONT)
+        life.stopped.clear()
+    life.find_leader()
+    life.watch(SCRAPE_SECONDS)
 
 
 def _receiver_back(life: Life) -> None:
