@@ -7,6 +7,7 @@ socket begins anew with every byte; a few such clients would keep everybody else
 import io
 import socket
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
@@ -73,8 +74,9 @@ class BoundedServer(ThreadingHTTPServer):
             if connection is None:
                 return False
             del self._awaited[connection]
-            # Its own thread, which waits for it, closes it.
-            connection.shutdown(socket.SHUT_RDWR)
+            # Its own thread, which waits for it, closes it. The other side may have gone a moment ago.
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
             return True
 
 

@@ -116,6 +116,22 @@ def test_who_dawdles_makes_room(serve):
         assert rest(newer).endswith(b"0")
 
 
+def test_who_is_gone_already_makes_room_too(serve):
+    """
+    The oldest connection may have been reset a moment ago, its place not yet free: the new one is answered all the same.
+    """
+    server = serve(connections_max=1)
+    assert server._slots.acquire(blocking=False)
+    with closing(socket.socket()) as gone:
+        server._awaited[gone] = None
+        freed = threading.Timer(0.1, server._slots.release)
+        freed.start()
+
+        assert answer(server).endswith(b"0")
+
+        freed.join()
+
+
 def test_who_is_being_answered_is_not_closed_for_another(serve):
     """
     A connection that sent its header keeps its place; the new one is closed.
