@@ -131,7 +131,8 @@ AT_RISK = AlertSpec(
     # First the live leader's own count, which knows of servers that answer scrapes and not each other, and of a
     # cluster that autopilot shrank. Without it, how many answer.
     # Restarts that follow each other count one by one: the wait begins anew when a server is missed as another is just
-    # back. One that comes and goes by itself is no such turn.
+    # back. One that comes and goes by itself is no such turn, nor is one whose process ran on: its scrape failed. For
+    # two such scrapes in a row fewer than the majority may answer and the wait goes on.
     # One and two servers can never lose one, so they are never "at risk".
     expr="""
     outrider:servers_up
@@ -140,12 +141,19 @@ AT_RISK = AlertSpec(
     and (
         outrider:failure_tolerance == 0
       or
-        (outrider:servers_up == outrider:servers_quorum unless outrider:failure_tolerance > 0)
+        (
+        outrider:servers_up <= outrider:servers_quorum
+        and max_over_time(outrider:servers_up[$bridge]) >= outrider:servers_quorum
+        unless outrider:failure_tolerance > 0
+      )
     )
     unless on (cluster, region) (
       (outrider:server_up == 0 and max_over_time(outrider:server_up[$turn]) == 1)
       and on (cluster, region)
-      (outrider:server_up == 1 and min_over_time(outrider:server_up[$window]) == 0)
+      (
+        outrider:server_up == 1 and min_over_time(outrider:server_up[$window]) == 0
+        unless on (cluster, region, instance) changes(process_start_time_seconds{role="server"}[$mean]) == 0
+      )
     )
     """,
     onset=budget.JUDGED,

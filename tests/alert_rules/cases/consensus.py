@@ -115,8 +115,20 @@ def at_risk(name: str, series: dict[str, str], **said: object) -> Case:
     return Case(alert="NomadQuorumAtRisk", name=name, series=usual | series, **said)  # type: ignore[arg-type]
 
 
-def turn(name: str, first: str, second: str, *, fires_at: float, first_of: str = "", second_of: str = "") -> Case:
-    """Return a case of a risk from 30 s on and two servers with these `up`; labels say where else they belong."""
+def turn(
+    name: str,
+    first: str,
+    second: str,
+    *,
+    fires_at: float,
+    first_of: str = "",
+    second_of: str = "",
+    started: dict[str, str] | None = None,
+) -> Case:
+    """Return a case of a risk from 30 s on and two servers with these `up`; labels say where else they belong.
+
+    *started* are start times of processes by their labels; without them nobody knows whether a process ran on.
+    """
     return at_risk(
         name,
         {
@@ -124,6 +136,7 @@ def turn(name: str, first: str, second: str, *, fires_at: float, first_of: str =
             f"up{{{S2}{second_of}}}": second,
             f"up{{{S3}}}": "1x60",
             "outrider:servers_up": "3x5 2x54",
+            **{f"{STARTED}{{{labels}}}": values for labels, values in (started or {}).items()},
         },
         fires=(fires(fires_at, value=2), fires(fires_at + 60.0)),
         silent=(fires_at - 5.0,),
@@ -131,6 +144,7 @@ def turn(name: str, first: str, second: str, *, fires_at: float, first_of: str =
 
 
 BACK, MISSED = "1x5 0x5 1x48", "1x11 0x48"
+STARTED = "process_start_time_seconds"
 WEST, OTHER = ',region="west"', ',cluster="other"'
 
 AT_RISK = (
@@ -150,6 +164,18 @@ AT_RISK = (
     at_risk("more than the majority answers", {"outrider:servers_up": "3x60"}, silent=(95.0, 200.0)),
     at_risk("fewer than the majority answer", {"outrider:servers_up": "1x60"}, silent=(95.0, 200.0)),
     at_risk(
+        "two scrapes of another server fail in the wait",
+        {"outrider:servers_up": "3x5 2x4 1x1 2x48"},
+        fires=(fires(70.0, value=2),),
+        silent=(65.0,),
+    ),
+    at_risk(
+        "three scrapes of another server fail in the wait",
+        {"outrider:servers_up": "3x5 2x4 1x2 2x47"},
+        fires=(fires(110.0, value=2),),
+        silent=(70.0, 105.0),
+    ),
+    at_risk(
         "one and two servers can never lose one",
         {"outrider:servers_expected": "2x60", "outrider:failure_tolerance": "0x60"},
         silent=(95.0, 200.0),
@@ -167,6 +193,21 @@ AT_RISK = (
     turn("one server comes and goes, and another is dead", "1x5 0x1 1x1 0x1 1x1 0x1 1x1 0x60", "0x60", fires_at=70.0),
     turn("one server is missed after all were there", "1x60", MISSED, fires_at=70.0),
     turn("one server is back and none is missed", BACK, "1x60", fires_at=70.0),
+    turn("one whose process ran on is back", BACK, MISSED, started={S1: "1000x60"}, fires_at=70.0),
+    turn("one that was started anew is back", BACK, MISSED, started={S1: "1000x5 _x6 1031x48"}, fires_at=110.0),
+    turn("one that is started anew is back late", "1x5 0x6 1x47", MISSED, started={S1: "9x6 7x53"}, fires_at=110.0),
+    turn("another whose process ran on", BACK, MISSED, started={S3: "1000x60"}, fires_at=110.0),
+    turn(
+        "one that was started anew more than a minute ago is back",
+        "1x11 0x0 1x46",
+        "1x12 0x46",
+        started={S1: "1000x0 1020x58"},
+        fires_at=70.0,
+    ),
+    turn("one of another cluster ran on", BACK, MISSED, started={S1 + OTHER: "1000x60"}, fires_at=110.0),
+    turn(
+        "a client of its name ran on", BACK, MISSED, started={S1.replace("server", "client"): "1000x60"}, fires_at=110.0
+    ),
     turn("one is back, and one of another region is missed", BACK, MISSED, second_of=WEST, fires_at=70.0),
     turn("one is missed, and one of another region is back", BACK, MISSED, first_of=WEST, fires_at=70.0),
     turn("one is missed, and one of another cluster is back", BACK, MISSED, first_of=OTHER, fires_at=70.0),
