@@ -56,6 +56,9 @@ RESTORE_SECONDS = 60.0
 BARRIER_SECONDS = 30.0
 """Deadline of the barrier with which a leader begins; Nomad's `barrierWriteTimeout` is 2 minutes."""
 
+READ_LEASES = 2.0
+"""How many leases a read waits to be confirmed: for the round that is out and for its own."""
+
 RETRY_ESTABLISH_SECONDS = 0.2
 """Pause before a leader whose barrier failed tries again."""
 
@@ -315,6 +318,7 @@ class ServerAgent:
             status=self.replicator.status,
             server_addresses=self.servers,
             leads=self._surely_leads,
+            confirm_read=lambda: self.replicator.confirm_read(READ_LEASES * self._lease_seconds),
             leader_news=self._leader_news,
             new_id=_new_id,
             clock=self._clock,
@@ -371,10 +375,10 @@ class ServerAgent:
     # --- leadership -----------------------------------------------------------------------------------------------
 
     def _surely_leads(self) -> bool:
-        """Tell whether answers given now are the leader's.
+        """Tell whether this server may take itself for the leader; what is read then is still to be confirmed.
 
         The duties alone do not say so: a process that was stopped and continued has them for a moment although
-        another leads, and would give old answers for fresh ones. A server alone has nobody who could.
+        another leads. A server alone has nobody who could.
         """
         if not self.duties.established:
             return False

@@ -13,7 +13,7 @@ from typing import Annotated
 import msgspec
 
 PROTOCOL_MAGIC = "outrider-raft"
-PROTOCOL_VERSION = 1
+PROTOCOL_VERSION = 2
 
 COMMAND_BYTES_MAX = 512 * 1024 - 1
 """Largest command: an entry above this holds up heartbeats behind it on a slow link."""
@@ -80,7 +80,8 @@ class Refused(msgspec.Struct, frozen=True, array_like=True, tag="refused"):
 class AppendEntries(msgspec.Struct, frozen=True, array_like=True, tag="append"):
     """Entries that follow (*prev_index*, *prev_term*); without entries it is the leader's heartbeat.
 
-    *sent_at* is the leader's monotonic clock in seconds; the reply carries it back.
+    *sent_at* is the leader's monotonic clock in seconds, *read_round* the newest round that it has begun to confirm reads
+    with, 0 before the first; the reply carries both back.
     """
 
     term: Term
@@ -89,6 +90,7 @@ class AppendEntries(msgspec.Struct, frozen=True, array_like=True, tag="append"):
     prev_term: Term
     entries: Annotated[list[Entry], msgspec.Meta(max_length=_ENTRIES_MAX)]
     sent_at: float
+    read_round: Index
 
 
 class InstallSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="snapshot"):
@@ -99,13 +101,15 @@ class InstallSnapshot(msgspec.Struct, frozen=True, array_like=True, tag="snapsho
     first: bool
     last: bool
     sent_at: float
+    read_round: Index
 
 
 class AppendReply(msgspec.Struct, frozen=True, array_like=True, tag="append_reply"):
     """The answer to both of the above; *term* is the answering server's, so that a stale one is told apart.
 
     *success*: everything before *next_index* is stored durably. *reset*: continue from *next_index*.
-    *entries* is the number of entries the answered append held.
+    *entries* is the number of entries the answered append held. *read_round* is 0 where the append was of another term:
+    it then says nothing of who leads in this one.
     """
 
     term: Term
@@ -114,6 +118,7 @@ class AppendReply(msgspec.Struct, frozen=True, array_like=True, tag="append_repl
     reset: bool
     sent_at: float
     entries: Index
+    read_round: Index
 
 
 class PreVote(msgspec.Struct, frozen=True, array_like=True, tag="pre_vote"):

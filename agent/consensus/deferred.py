@@ -52,6 +52,10 @@ class DeferredReplicator:
         """Wait for what was committed; raises NotLeader while there is no group."""
         await self._formed().barrier(timeout_seconds)
 
+    async def confirm_read(self, timeout_seconds: float) -> None:
+        """Confirm that this server leads; raises NotLeader while there is no group."""
+        await self._formed().confirm_read(timeout_seconds)
+
     def status(self) -> ReplicatorStatus:
         """Return the newest status; that of a follower without a leader while there is no group."""
         if self._inner is None:

@@ -17,6 +17,7 @@ from pysyncobj.transport import Transport
 from agent.consensus.codec import AppendEntries, InstallSnapshot
 from agent.consensus.engine_parts import Links
 from agent.consensus.raft_log import RaftLog
+from agent.consensus.read_rounds import ReadRounds
 from agent.consensus.snapshot_store import SnapshotStore
 from telemetry.clock import Clock
 
@@ -86,10 +87,11 @@ class SnapshotAdapter:
 class LinkAdapter(Transport):  # type: ignore[misc] # pysyncobj has no types
     """The links as pysyncobj's transport: turns its dictionaries into messages."""
 
-    def __init__(self, links: Links, clock: Clock, on_full: Callable[[Node], None]) -> None:
+    def __init__(self, links: Links, clock: Clock, reads: ReadRounds, on_full: Callable[[Node], None]) -> None:
         super().__init__(None, None, ())
         self._links = links
         self._clock = clock
+        self._reads = reads
         self._on_full = on_full
 
     def send(self, node: Node, message: dict[str, Any]) -> bool:
@@ -105,11 +107,13 @@ class LinkAdapter(Transport):  # type: ignore[misc] # pysyncobj has no types
                     message["prevLogTerm"],
                     message["entries"],
                     now,
+                    self._reads.number,
                 ),
             )
         else:
             data, first, last = message["serialized"]
-            sent = self._links.send(node.id, InstallSnapshot(message["term"], data, first, last, now))
+            piece = InstallSnapshot(message["term"], data, first, last, now, self._reads.number)
+            sent = self._links.send(node.id, piece)
         if self._links.backlog(node.id) > BACKLOG_BYTES_MAX:
             self._on_full(node)
         return sent

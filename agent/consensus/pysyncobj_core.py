@@ -31,6 +31,7 @@ from agent.consensus.identity import decode_identity
 from agent.consensus.pysyncobj_adapters import LinkAdapter, LogAdapter, PeerNode, SnapshotAdapter
 from agent.consensus.quorum import has_quorum, majority
 from agent.consensus.raft_log import LogEntry, RaftLog
+from agent.consensus.read_rounds import ReadRounds
 from agent.consensus.replicator import (
     FIRST_INDEX,
     Fsm,
@@ -83,6 +84,8 @@ _TOTALS = (
     "elections",
     "elections_won",
     "lease_losses",
+    "read_rounds",
+    "reads",
     "snapshots_written",
     "snapshots_installed",
     "stale_replies",
@@ -133,6 +136,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
         self._queue: deque[Proposal] = deque()
         self._tasks: deque[Callable[[], None]] = deque()
         self._waiting: dict[int, Proposal] = {}
+        self._reads = ReadRounds()
         self._begin_with(nodes, joining=joining)
         self._dispatched: deque[tuple[int, float]] = deque()
         self._connected: set[str] = set()
@@ -164,7 +168,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             PeerNode(me.server_id),
             [PeerNode(node) for node in nodes],
             conf,
-            transport=LinkAdapter(links, clock, self._on_full),
+            transport=LinkAdapter(links, clock, self._reads, self._on_full),
         )
         # Its journal is not crash-safe and its serializer is pickle: ours take their place before anything is read.
         self._SyncObj__raftLog = LogAdapter(log)
@@ -308,6 +312,7 @@ class Core(SyncObj):  # type: ignore[misc] # pysyncobj has no types
             proposal.finish(UnknownOutcome("the leadership was lost before the write was committed"))
         self._waiting.clear()
         self._dispatched.clear()
+        self._reads.fail(NotLeader())
 
     def close(self) -> None:
         """Make the log durable and close it."""

@@ -35,7 +35,7 @@ from agent.consensus.codec import (
 from agent.consensus.configuration import configurations_in
 from agent.consensus.identity import encode_identity, gives_identity, new_cluster_id
 from agent.consensus.pysyncobj_adapters import BACKLOG_BYTES_MAX, PeerNode
-from agent.consensus.pysyncobj_membership import MembershipCore
+from agent.consensus.pysyncobj_reads import ReadingCore
 from agent.consensus.quorum import majority, majority_index
 from agent.consensus.raft_log import LogEntry
 from agent.consensus.replicator import Peer, RaftState, Standing
@@ -55,7 +55,7 @@ class _Phase(Enum):
     VOTE = auto()
 
 
-class Engine(MembershipCore):
+class Engine(ReadingCore):
     """One server's part in the group; takes the arguments of `Core`."""
 
     def __init__(self, me: Peer, nodes: tuple[str, ...], **parts: Any) -> None:
@@ -76,6 +76,8 @@ class Engine(MembershipCore):
     def next_deadline(self) -> float:
         """Return when `step` has something to do, on the monotonic clock."""
         if self._queue or self._tasks or self._replies or self.applied_index < self.commit_index:
+            return -math.inf
+        if self._reads_are_due():
             return -math.inf
         if self.state is not RaftState.LEADER:
             return float(self._SyncObj__raftElectionDeadline)
@@ -111,8 +113,9 @@ class Engine(MembershipCore):
             self._advance_commit(now)
             self._part(now)
         applied = self._apply_committed()
-        taken = self._take_proposals(now)
-        if self.state is RaftState.LEADER and (taken or applied or now >= self._SyncObj__newAppendEntriesTime):
+        self._settle_reads()
+        taken = self._take_proposals(now) or applied or self._reads_are_due()
+        if self.state is RaftState.LEADER and (taken or now >= self._SyncObj__newAppendEntriesTime):
             # Group commit: one append for everything that came in since the last step, sent before this server's
             # own write to disk so that the followers write at the same time. `applied` tells them the new commit.
             self._send_appends()
@@ -410,7 +413,9 @@ class Engine(MembershipCore):
         self._SyncObj__connectedNodes = {
             PeerNode(node) for node in self._connected if self._links.backlog(node) <= BACKLOG_BYTES_MAX
         }
+        self._begin_read_round()
         self._SyncObj__sendAppendEntries()
+        self._settle_reads()
 
     def _on_append_reply(self, node_id: str, message: AppendReply) -> None:
         # Only an answer given in this term tells what the follower holds now: pysyncobj takes any, so an answer
@@ -428,6 +433,7 @@ class Engine(MembershipCore):
         contact = now if now - message.sent_at <= self._timing.lease_seconds else message.sent_at
         contacts = self._SyncObj__lastResponseTime
         contacts[node] = max(contacts[node], contact)
+        self._reads.acknowledge(node_id, message.read_round)
         matches, nexts = self._SyncObj__raftMatchIndex, self._SyncObj__raftNextIndex
         if message.success:
             matches[node] = max(matches[node], min(message.next_index - 1, self.last_index))
@@ -481,7 +487,10 @@ class Engine(MembershipCore):
     ) -> None:
         # Kept until `step` has made the log durable: an acknowledgement is a promise.
         entries = len(to.entries) if isinstance(to, AppendEntries) else 0
-        self._replies.append((node, AppendReply(self.term, next_index, success, reset, to.sent_at, entries)))
+        read_round = to.read_round if to.term == self.term else 0
+        self._replies.append(
+            (node, AppendReply(self.term, next_index, success, reset, to.sent_at, entries, read_round))
+        )
 
     def _on_append(self, node: str, message: AppendEntries) -> None:
         began = self._clock.monotonic()

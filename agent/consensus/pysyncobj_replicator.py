@@ -194,6 +194,21 @@ class PysyncobjReplicator:
         """Return once every command committed before the call is applied here; raises as `propose`."""
         await self._submit(CommandKind.NO_OP, b"", timeout_seconds)
 
+    async def confirm_read(self, timeout_seconds: float) -> None:
+        """Return once a read that began before the call may be answered from the state; raises as `Replicator` says."""
+        engine = self._running()
+        if engine.state is not RaftState.LEADER:
+            raise self._not_leader()
+        if engine.reads_waiting >= QUEUE_MAX:
+            raise Overloaded(f"{QUEUE_MAX} reads wait for the Raft thread already")
+        future, finish = self._outcome()
+        engine.confirm_read(finish)
+        try:
+            async with asyncio.timeout(timeout_seconds):
+                await future
+        except TimeoutError:
+            raise self._not_leader() from None
+
     def status(self) -> ReplicatorStatus:
         """Return the newest status; cheap, from any thread, at most one tick old."""
         if self._status is None:
@@ -237,12 +252,8 @@ class PysyncobjReplicator:
         )
 
     async def _reconfigure(self, change: Callable[[Configuration], Configuration], timeout_seconds: float) -> None:
-        engine, loop = self._running(), asyncio.get_running_loop()
-        future: asyncio.Future[bytes] = loop.create_future()
-
-        def finish(result: bytes | OutriderError) -> None:
-            self._finished.setdefault(loop, []).append((future, result))
-
+        engine = self._running()
+        future, finish = self._outcome()
         engine.run_soon(lambda: engine.reconfigure(change, finish))
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -270,13 +281,11 @@ class PysyncobjReplicator:
         engine = self._running()
         # Not the status, which is up to a tick old: a server that was just told of its election must be able to write.
         if engine.state is not RaftState.LEADER:
-            leader = self.status().leader
-            raise NotLeader(leader.rpc_address if leader else "")
+            raise self._not_leader()
         if engine.queue_depth >= QUEUE_MAX:
             raise Overloaded(f"{QUEUE_MAX} writes wait for the Raft thread already")
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[bytes] = loop.create_future()
-        proposal = Proposal(kind, command, lambda result: self._finished.setdefault(loop, []).append((future, result)))
+        future, finish = self._outcome()
+        proposal = Proposal(kind, command, finish)
         engine.submit(proposal)
         try:
             async with asyncio.timeout(timeout_seconds):
@@ -288,6 +297,20 @@ class PysyncobjReplicator:
         except asyncio.CancelledError:
             proposal.cancel()
             raise
+
+    def _outcome(self) -> tuple[asyncio.Future[bytes], Callable[[bytes | OutriderError], None]]:
+        """Return a future of this loop, and what the Raft thread is to call with the outcome."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[bytes] = loop.create_future()
+
+        def finish(result: bytes | OutriderError) -> None:
+            self._finished.setdefault(loop, []).append((future, result))
+
+        return future, finish
+
+    def _not_leader(self) -> NotLeader:
+        leader = self.status().leader
+        return NotLeader(leader.rpc_address if leader else "")
 
     def _running(self) -> Engine:
         if self._failure:

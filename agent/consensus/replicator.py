@@ -155,6 +155,13 @@ class Replicator(Protocol):
     async def barrier(self, timeout_seconds: float) -> None:
         """Return once every command committed before the call is applied here; raises as `propose`."""
 
+    async def confirm_read(self, timeout_seconds: float) -> None:
+        """Return once this server is known to lead, and has applied all that was committed, since after the call.
+
+        What is read from the state then is linearizable. Raises NotLeader when it does not lead, leads no more, or did
+        not learn in time whether it does, and Overloaded when too many reads wait.
+        """
+
     def status(self) -> ReplicatorStatus:
         """Return the newest status; cheap, from any thread, at most one tick old."""
 

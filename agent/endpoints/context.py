@@ -36,6 +36,8 @@ class Context:
     """The gRPC addresses of all servers, for clients."""
     leads: Callable[[], bool]
     """Whether this server has the leader's duties and may believe that it still leads."""
+    confirm_read: Callable[[], Awaitable[None]]
+    """Returns once what is read from the state now is no older than the call; raises NotLeader where it may be."""
     leader_news: asyncio.Event
     """Wakes its waiters whenever this server learns of another leader, or of none; never stays set."""
     new_id: Callable[[], str]

@@ -108,6 +108,7 @@ class Dispatch:
     async def _at_leader(self, method: Method[Q, R], request: Q, timeout_seconds: float) -> R:
         clock = self._context.clock
         deadline = clock.monotonic() + timeout_seconds
+        wait_until = clock.monotonic() + request.max_query_time_seconds
         give_up: float | None = None
         last: OutriderError
         while True:
@@ -125,10 +126,13 @@ class Dispatch:
             if clock.monotonic() + RETRY_SECONDS >= give_up:
                 raise NoClusterLeader from last
             await asyncio.sleep(RETRY_SECONDS)
+            # Whoever is asked next waits for news only as long as is left.
+            left = max(0.0, wait_until - clock.monotonic())
+            request = msgspec.structs.replace(request, max_query_time_seconds=left)
 
     async def _once(self, method: Method[Q, R], request: Q, remaining_seconds: float) -> R:
         if self._context.leads():
-            return await self._here(method, request)
+            return await self._as_leader(method, request)
         leader = self._context.status().leader
         if leader is None or not leader.rpc_address or leader.rpc_address == self._own_address:
             raise NoClusterLeader
@@ -138,6 +142,21 @@ class Dispatch:
         call = self._remote.call(leader.rpc_address, method, onward, remaining_seconds)
         # A write under way is never given up for another: it may be carried out, and would be twice.
         return await (self._while_it_leads(leader, call) if method.access is Access.READ else call)
+
+    async def _as_leader(self, method: Method[Q, R], request: Q) -> R:
+        """Answer as the leader; raises NotLeader for a read of which it does not know that it leads.
+
+        A blocking query is confirmed once: news that comes later is committed, and newer than what was there when it
+        was asked. That there is no news is confirmed again, for it is as old as the wait.
+        """
+        if method.access is not Access.READ or request.allow_stale:
+            return await self._here(method, request)
+        await self._context.confirm_read()
+        answer: R = await self._here(method, request)
+        if 0 < answer.index <= request.min_query_index:
+            await self._context.confirm_read()
+            answer = await self._handler(method)(msgspec.structs.replace(request, min_query_index=0))
+        return answer
 
     async def _while_it_leads(self, leader: Peer, call: Coroutine[Any, Any, R]) -> R:
         """Return what *call* does; raises Unreachable once *leader*, which may be paused, leads no more."""
@@ -154,16 +173,19 @@ class Dispatch:
             answer.cancel()
 
     async def _here(self, method: Method[Q, R], request: Q) -> R:
-        handler: Callable[[Q], Awaitable[Any]] = self._handlers[method.name]
         metric = _LATENCY.get(method.name)
         started = self._context.clock.monotonic()
         try:
-            answer: R = await handler(request)
+            answer = await self._handler(method)(request)
         finally:
             if metric is not None:
                 elapsed = self._context.clock.monotonic() - started
                 self._context.recorder.observe(metric, elapsed * 1000)
         return answer
+
+    def _handler(self, method: Method[Q, R]) -> Callable[[Q], Awaitable[R]]:
+        handler: Callable[[Q], Awaitable[Any]] = self._handlers[method.name]
+        return handler
 
 
 def _wants_leader(method: Method[Any, Any], request: Request) -> bool:

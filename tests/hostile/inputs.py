@@ -34,10 +34,10 @@ def raft_frames(raft_address):
     bomb = encode_snapshot(Snapshot(2**40, 2**40, _ZEROS))
     return [
         encode_frame(hello),
-        encode_frame(hello) + encode_frame(AppendEntries(2**40, 2**40, 1, 0, [(b"\0" + _PICKLE, 2, 2**40)], 0.0)),
+        encode_frame(hello) + encode_frame(AppendEntries(2**40, 2**40, 1, 0, [(b"\0" + _PICKLE, 2, 2**40)], 0.0, 0)),
         encode_frame(hello) + encode_frame(RequestVote(2**60, 2**60, 2**60, "id-hostile")),
         encode_frame(hello) + encode_frame(TimeoutNow(1)) * 50,
-        encode_frame(hello) + encode_frame(InstallSnapshot(2**40, bomb, True, True, 0.0)),
+        encode_frame(hello) + encode_frame(InstallSnapshot(2**40, bomb, True, True, 0.0, 0)),
     ]
 
 

@@ -296,7 +296,7 @@ def _heal(disk, life):
             return "broken", f"a recovering server answered {votes} as {engine.state}"
         _, index, last_term = log.entries[-1]
         lacks = [entry for entry in life.log.entries if entry[1] > index]
-        engine.on_message("s2", AppendEntries(term, life.committed, index, last_term, lacks, 0.0))
+        engine.on_message("s2", AppendEntries(term, life.committed, index, last_term, lacks, 0.0, 0))
         engine.step()
         clock.advance(0.6)
         parts.sent.clear()

@@ -27,6 +27,7 @@ from agent.consensus.pysyncobj_core import Core
 from agent.consensus.pysyncobj_engine import Engine
 from agent.consensus.pysyncobj_membership import MembershipCore
 from agent.consensus.quorum import majority_index
+from agent.consensus.read_rounds import ReadRounds
 from agent.consensus.replicator import RaftState
 from agent.consensus.snapshot_store import SnapshotStore
 from agent.consensus.wal import FileLog, MemoryLog
@@ -58,6 +59,7 @@ class Planted:
 
 _on_append_reply = Engine._on_append_reply
 _on_append = Engine._on_append
+_settle = ReadRounds.settle
 _take_proposals = Engine._take_proposals
 _install = Core._install
 _on_request_vote = Engine._on_request_vote
@@ -69,8 +71,8 @@ _restore_configurations = Core._restore_configurations
 
 
 def _reply_at_once(engine, node, to, next_index, *, success, reset):
-    entries = len(getattr(to, "entries", ()))
-    engine._links.send(node, AppendReply(engine.term, next_index, success, reset, to.sent_at, entries))
+    entries, read_round = len(getattr(to, "entries", ())), to.read_round if to.term == engine.term else 0
+    engine._links.send(node, AppendReply(engine.term, next_index, success, reset, to.sent_at, entries, read_round))
 
 
 def _sync_without_fsync(log):
@@ -106,6 +108,14 @@ def _barrier_at_once(engine, now):
             engine._queue.remove(proposal)
             proposal.finish(b"")
     return _take_proposals(engine, now)
+
+
+def _any_round(reads, node, number):
+    reads._answered[node] = reads.number
+
+
+def _unconfirmed(reads, others, applied_index):
+    _settle(reads, (), applied_index)
 
 
 def _commit_by_counting(engine, now):
@@ -222,6 +232,10 @@ PLANTED = {
         lambda data, offset: Tail(TailKind.TORN, 0),
     ),
     "stale-read": Planted("a barrier is passed without a majority", Engine, "_take_proposals", _barrier_at_once),
+    "unconfirmed-read": Planted("a read is answered without a round", ReadRounds, "settle", _unconfirmed),
+    "old-round": Planted(
+        "an answer to what was sent before a read came confirms it", ReadRounds, "acknowledge", _any_round
+    ),
     "no-step-down": Planted("a leader without a quorum goes on", Engine, "_lease_end", lambda engine: float("inf")),
     "truncation-not-written": Planted(
         "a truncation is forgotten by a restart", FileLog, "truncate_from", MemoryLog.truncate_from

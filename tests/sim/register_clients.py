@@ -1,6 +1,6 @@
 """Clients of a simulated group: each has one operation under way, and keeps what it saw of it.
 
-A client asks whom it takes for the leader, goes on to another server when it is told so, repeats a write with the same
+A client mostly asks whom it takes for the leader, goes on to another server when it is told so, repeats a write with the same
 request id when its outcome is unknown, and gives up after a while. What certainly never happened is forgotten; of what
 may have happened the return stays open.
 """
@@ -13,11 +13,12 @@ from agent.errors import NotLeader
 from agent.model.command import UpdateEvals, decode_result, encode
 from agent.model.evaluation import Evaluation, Trigger
 from tests.sim.linearizable import Operation
-from tests.sim.register_world import OLD_SECONDS
 
 KEYS = ("a", "b")
 _PATIENCE_SECONDS = 3.0
 _ANSWER_SECONDS = 0.7
+_SETTLED = 0.8
+"""How often it asks whom it takes for the leader, and not anybody: or nobody would meet a new leader beside the old."""
 
 
 class Client:
@@ -47,7 +48,7 @@ class Client:
             return
         self.number += 1
         draw = self.rng.random()
-        self._asks = "write" if draw < 0.5 else "barrier" if draw < 0.75 else "leader"
+        self._asks = "write" if draw < 0.5 else "barrier" if draw < 0.65 else "read"
         value = f"{self.name}.{self.number}" if self._asks == "write" else ""
         self._now = Operation(self.name, self.rng.choice(KEYS), self._asks == "write", value, now)
         self._give_up_at, self._may_have_happened = now + _PATIENCE_SECONDS, False
@@ -56,7 +57,8 @@ class Client:
     def _try(self):
         self._attempt += 1
         answer = partial(self._answered, self._attempt)
-        self._later(self._arrive, self.leader, self._now, self._asks, answer)
+        name = self.leader if self.rng.random() < _SETTLED else self.rng.choice(self.world.names)
+        self._later(self._arrive, name, self._now, self._asks, answer)
         self.world._later(_ANSWER_SECONDS, partial(answer, TimeoutError()))
 
     def _later(self, action, *arguments):
@@ -71,12 +73,13 @@ class Client:
         elif name in self.world.paused:
             # It is taken in when the server runs again, however long its sender has given up.
             self.world._hold(name, partial(self._arrive, name, operation, asks, answer))
-        elif asks == "leader":
-            self._later(answer, _read(server, operation) if server.surely_leads() else NotLeader(self._hint(server)))
-        elif server.engine.state.value != "leader":
+        elif server.engine.state.value != "leader" or (asks == "read" and not server.surely_leads()):
             self._later(answer, NotLeader(self._hint(server)))
+        elif asks == "read":
+            self.world.counts["reads asked"] += 1
+            server.engine.confirm_read(partial(self._confirmed, server, operation, answer))
         elif asks == "barrier":
-            self.world.ask(name, CommandKind.NO_OP, b"", partial(self._barrier_passed, server, operation, answer))
+            self.world.ask(name, CommandKind.NO_OP, b"", partial(self._confirmed, server, operation, answer))
         else:
             self.world.ask(name, CommandKind.REGULAR, _command(operation), partial(self._later, answer))
 
@@ -84,8 +87,19 @@ class Client:
         leader = server.engine._SyncObj__raftLeader
         return "" if leader is None else leader.id.removeprefix("id-")  # itself by its id, others by their address
 
-    def _barrier_passed(self, server, operation, answer, result):
-        self._later(answer, _read(server, operation) if isinstance(result, bytes) else result)
+    def _confirmed(self, server, operation, answer, result):
+        if isinstance(result, bytes):
+            # The event loop reads: somewhat later, and where the process was stopped between, after that.
+            later = partial(self._look, server, server.boots, operation, answer)
+            self.world._later(self.rng.choice((0.0, 0.001, 0.01)), later)
+        else:
+            self._later(answer, result)
+
+    def _look(self, server, boot, operation, answer):
+        if server.name in self.world.paused:
+            self.world._hold(server.name, partial(self._look, server, boot, operation, answer))
+        elif server.engine is not None and server.boots == boot:
+            self._later(answer, _read(server, operation))
 
     def _answered(self, attempt, outcome):
         if attempt != self._attempt:
@@ -112,15 +126,13 @@ class Client:
 
     def _done(self, now, outcome):
         self._attempt += 1
-        self.world.counts[{"write": "writes", "barrier": "reads", "leader": "leader reads"}[self._asks]] += 1
+        self.world.counts[{"write": "writes", "barrier": "reads behind a barrier", "read": "reads"}[self._asks]] += 1
         self._now.returned = now
         if self._now.writes:
             result = decode_result(outcome)
             assert not result.error, f"a write was refused: {result.error}"
         else:
             self._now.value = outcome
-            if self._asks == "leader":
-                self._now.called -= OLD_SECONDS
         self.history.append(self._now)
         self._pause()
 

@@ -14,8 +14,8 @@ faults and the clients. Beside what `RaftWorld` checks, after every step of a se
 
 A server whose last record is damaged is recovering: what it held counts as held until it is healed, since it lets nobody
 be elected that lacks it. In the end every server of the group holds the same state, none is recovering, and what the clients saw is
-explained by one order of their calls. A read behind a barrier is as strict as a write. A read from a leader that has its
-quorum may be as old as `OLD_SECONDS`.
+explained by one order of their calls. A read is as strict as a write, whether it waited behind a barrier or for a round
+that confirms it.
 """
 
 import hashlib
@@ -42,10 +42,6 @@ from tests.sim.sim_disk import Disk, DiskPath, File, PowerLost, last_record, on_
 SEGMENT_BYTES = 2_000
 BATCH_BYTES = 700
 """Small appends, so that what a leader has to say takes several."""
-
-OLD_SECONDS = 1.5
-"""A leader answers for a lease of 0.5 s after its status was taken, by contacts of a lease before; an answer of a
-follower may have been a lease under way."""
 
 
 class _NoLoop:

@@ -21,6 +21,7 @@ from agent.consensus.codec import CommandKind
 from agent.consensus.replicator import RaftState
 from agent.model.command import Noop, encode
 from tests.sim.changes import CHANGES, asked
+from tests.sim.configured import voters_of
 from tests.sim.linearizable import violation
 from tests.sim.register_clients import Client
 from tests.sim.register_world import RegisterWorld, simulated
@@ -200,6 +201,32 @@ def _hand_over(world, name, tries=12):
             world._later(0.1, lambda: _hand_over(world, name, tries - 1))
 
 
+def _hand_over_unheard(world, rng, name):
+    """The leader of a whole group hands over and is late to hear of it: what it hears was said while it led.
+
+    Half of the others answer late all the time; the rest keep up, for only one of those can take over, and what they
+    say is late from then on.
+    """
+    for mend in (_start_all, _resume_all, _heal):
+        mend(world, rng, name)
+    world.run(_ELECTED_SECONDS)
+    leader = world.leader()
+    others = [] if leader is None else [other for other in voters_of(leader) if other != leader.name]
+    if not others:
+        return
+    rng.shuffle(others)
+    late = rng.uniform(0.3, 0.45)
+    world.delays |= {(other, leader.name): late for other in others[len(others) // 2 :]}
+    world.run(late)
+    for _ in range(40):
+        if leader.engine is None or leader.engine.transfer_leadership(f"id-{others[0]}"):
+            break
+        world.run(0.01)
+    world.delays |= {(other, leader.name): late for other in others}
+    world.run(late + rng.uniform(0.1, 0.3))
+    _heal(world, rng, name)
+
+
 def _burst(world, rng, name):
     """Many writes at once, of somebody who is slow to learn that another leads."""
     leader = world.servers[world.written_to]
@@ -239,6 +266,7 @@ FAULTS = (
     (2, _pause),
     (4, _resume_all),
     (4, _transfer),
+    (4, _hand_over_unheard),
     (4, _burst),
 )
 """What happens, and how often; beside it either `DAMAGE` or `CHANGES` to the servers of the group."""

@@ -10,8 +10,8 @@ from tests.sim.planted import PLANTED
 from tests.sim.run import main, simulate
 
 ROOT = Path(__file__).parents[2]
-SEEDS = (1, 2)
-CHANGING = 7
+SEEDS = (1, 4)
+CHANGING = 13
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -51,30 +51,32 @@ def test_a_bug_that_is_not_known_is_named(monkeypatch):
 FOUND_BY = {
     "answer-before-fsync": 0,
     "no-fsync": 1,
-    "leader-does-not-sync": 18,
+    "leader-does-not-sync": 9,
     "vote-not-written": 0,
     "term-forgotten": 0,
     "vote-counted-twice": 2,
-    "two-votes-a-term": 4,
-    "vote-for-a-short-log": 1,
-    "old-acknowledgement": 68,
-    "recovering-server-votes": 11,
-    "healed-by-any-append": 0,
-    "damage-for-a-tear": 0,
-    "stale-read": 6,
+    "two-votes-a-term": 1,
+    "vote-for-a-short-log": 3,
+    "old-acknowledgement": 1,
+    "recovering-server-votes": 43,
+    "healed-by-any-append": 1,
+    "damage-for-a-tear": 1,
+    "stale-read": 2,
+    "unconfirmed-read": 77,
+    "old-round": 2,
     "no-step-down": 0,
-    "truncation-not-written": 0,
+    "truncation-not-written": 1,
     "snapshot-over-newer-log": 2,
     "older-snapshot-kept": 2,
-    "old-term-by-counting": 0,
+    "old-term-by-counting": 3,
     "commit-not-compared": 0,
     "truncate-always": 2,
-    "applied-twice": 3,
-    "removed-still-counts": 87,
-    "learner-counts": 12,
-    "change-at-once": 5,
+    "applied-twice": 2,
+    "removed-still-counts": 23,
+    "learner-counts": 23,
+    "change-at-once": 22,
     "change-not-taken-back": 4,
-    "change-not-in-snapshot": 12,
+    "change-not-in-snapshot": 5,
 }
 """Each planted bug by the first seed that finds it, as `make raft-sim-planted` prints it."""
 

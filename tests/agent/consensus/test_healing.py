@@ -126,7 +126,7 @@ def test_a_snapshot_heals_what_it_covers(index, healed):
     alone = recovering(ONE)
     blob = encode_snapshot(Snapshot(index, 2, b""))
 
-    alone.hear("s2", InstallSnapshot(2, blob, True, True, alone.world.clock.monotonic()))
+    alone.hear("s2", InstallSnapshot(2, blob, True, True, alone.world.clock.monotonic(), 0))
 
     assert healed == (alone.log.damage is None)
 

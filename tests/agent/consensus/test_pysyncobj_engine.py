@@ -53,7 +53,7 @@ class Alone:
             for number, entry_term in enumerate(entry_terms)
         ]
         return self.hear(
-            node, AppendEntries(term, commit, previous, previous_term, entries, self.world.clock.monotonic())
+            node, AppendEntries(term, commit, previous, previous_term, entries, self.world.clock.monotonic(), 0)
         )
 
     def lead(self):
@@ -79,9 +79,9 @@ def test_an_acknowledgement_of_an_earlier_term_counts_nothing():
     alone.lead()
     last = alone.engine.last_index
 
-    alone.hear("s2", AppendReply(alone.engine.term - 1, last + 1, True, False, alone.world.clock.monotonic(), 0))
+    alone.hear("s2", AppendReply(alone.engine.term - 1, last + 1, True, False, alone.world.clock.monotonic(), 0, 0))
     before = alone.engine.commit_index
-    alone.hear("s2", AppendReply(alone.engine.term, last + 1, True, False, alone.world.clock.monotonic(), 0))
+    alone.hear("s2", AppendReply(alone.engine.term, last + 1, True, False, alone.world.clock.monotonic(), 0, 0))
 
     assert (1, last) == (before, alone.engine.commit_index)
 
@@ -93,9 +93,9 @@ def test_an_entry_of_an_earlier_term_is_committed_only_with_one_of_this():
     alone.lead()
     now = alone.world.clock.monotonic()
 
-    alone.hear("s2", AppendReply(alone.engine.term, 3, True, False, now, 1))
+    alone.hear("s2", AppendReply(alone.engine.term, 3, True, False, now, 1, 0))
     before = alone.engine.commit_index
-    alone.hear("s2", AppendReply(alone.engine.term, 4, True, False, now, 1))
+    alone.hear("s2", AppendReply(alone.engine.term, 4, True, False, now, 1, 0))
 
     assert (1, 3) == (before, alone.engine.commit_index)
 
@@ -254,7 +254,7 @@ def test_a_leader_counts_itself_only_for_what_is_durable():
     alone.log.append(b"\x00unsynced", alone.engine.last_index + 1, alone.engine.term)
     last = alone.engine.last_index
 
-    alone.engine.on_message("s2", AppendReply(alone.engine.term, last + 1, True, False, 0.0, 1))
+    alone.engine.on_message("s2", AppendReply(alone.engine.term, last + 1, True, False, 0.0, 1, 0))
     alone.engine._advance_commit(alone.world.clock.monotonic())
 
     assert last - 1 == alone.engine.commit_index
@@ -282,7 +282,7 @@ def test_an_answer_to_something_old_renews_no_lease():
     alone.world.clock.advance(15)
 
     for node in ("s2", "s3"):
-        alone.engine.on_message(node, AppendReply(alone.engine.term, 2, True, False, sent_at, 0))
+        alone.engine.on_message(node, AppendReply(alone.engine.term, 2, True, False, sent_at, 0, 0))
     alone.engine.step()
 
     assert RaftState.FOLLOWER is alone.engine.state
@@ -294,7 +294,7 @@ def test_a_snapshot_keeps_the_entries_that_follow_it():
     alone.append(1, 1, 0, [1, 1, 1, 1])
     blob = encode_snapshot(Snapshot(3, 1, b"2 a\n3 b"))
 
-    (reply,) = alone.hear("s2", InstallSnapshot(1, blob, True, True, 0.0))
+    (reply,) = alone.hear("s2", InstallSnapshot(1, blob, True, True, 0.0, 0))
 
     assert (True, 4) == (reply.success, reply.next_index)
     assert (3, 5) == (alone.engine.applied_index, alone.engine.last_index)
@@ -311,10 +311,10 @@ def test_a_received_snapshot_is_measured_once_it_is_whole():
         observe(metric, value, *args),
     )
 
-    alone.hear("s2", InstallSnapshot(1, blob[:10], True, False, 0.0))
+    alone.hear("s2", InstallSnapshot(1, blob[:10], True, False, 0.0, 0))
     before = counts[raft.RPC_INSTALL_SNAPSHOT.name]
     alone.world.clock.advance(0.05)
-    alone.hear("s2", InstallSnapshot(1, blob[10:], False, True, 0.0))
+    alone.hear("s2", InstallSnapshot(1, blob[10:], False, True, 0.0, 0))
 
     assert (0, 1, 1) == (before, counts[raft.RPC_INSTALL_SNAPSHOT.name], counts[raft.FSM_RESTORE.name])
     assert [pytest.approx(50.0)] == [value for metric, value in took if metric is raft.RPC_INSTALL_SNAPSHOT]
@@ -326,7 +326,7 @@ def test_a_damaged_snapshot_changes_nothing():
     alone = Alone()
     blob = encode_snapshot(Snapshot(30, 1, b"2 a"))[:-1]
 
-    (reply,) = alone.hear("s2", InstallSnapshot(1, blob, True, True, 0.0))
+    (reply,) = alone.hear("s2", InstallSnapshot(1, blob, True, True, 0.0, 0))
 
     assert (False, True) == (reply.success, reply.reset)
     assert 1 == alone.engine.applied_index
@@ -349,7 +349,7 @@ def test_an_append_with_gaps_is_ignored():
     """Entries whose indexes do not follow each other are no entries."""
     alone = Alone()
 
-    alone.hear("s2", AppendEntries(1, 1, 1, 0, [(b"\x00a", 2, 1), (b"\x00b", 4, 1)], 0.0))
+    alone.hear("s2", AppendEntries(1, 1, 1, 0, [(b"\x00a", 2, 1), (b"\x00b", 4, 1)], 0.0, 0))
 
     assert 1 == alone.engine.last_index
 

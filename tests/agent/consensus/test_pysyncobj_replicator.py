@@ -169,6 +169,42 @@ def test_three_servers_say_what_they_are(made):
     assert raft.LEADER_OLDEST_LOG_AGE.name in led.gauges
 
 
+def test_reads_are_confirmed_by_rounds_that_they_share(made):
+    """200 at once take a few rounds and write nothing; a follower refuses them, and names the leader."""
+
+    async def run():
+        (leader, _, _), (follower, _, _), _ = await three(made)
+        await leader.barrier(2)
+        before = leader.status().last_index
+        await asyncio.gather(*(leader.confirm_read(2) for _ in range(200)))
+        with pytest.raises(NotLeader) as refused:
+            await follower.confirm_read(2)
+        return before, leader.status(), leader.counters(), refused.value
+
+    before, status, counters, refused = asyncio.run(run())
+
+    assert before == status.last_index
+    assert 200 == counters["reads"]
+    assert 1 <= counters["read_rounds"] < 100
+    assert status.leader.rpc_address == refused.leader
+
+
+def test_a_read_without_a_quorum_is_refused_in_time(made):
+    """A leader that lost both followers confirms nothing, and says so by the caller's time or the end of its lease."""
+
+    async def run():
+        (leader, _, _), (second, _, _), (third, _, _) = await three(made)
+        await leader.barrier(2)
+        second.stop()
+        third.stop()
+        with pytest.raises(NotLeader):
+            await leader.confirm_read(0.1)
+        with pytest.raises(NotLeader):
+            await leader.confirm_read(2 * STEADY.lease_seconds)
+
+    asyncio.run(run())
+
+
 def test_a_write_without_a_quorum_has_an_unknown_outcome(made):
     """A leader that lost both followers says UnknownOutcome, at the latest when its lease is gone."""
 

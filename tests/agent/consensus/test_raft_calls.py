@@ -9,15 +9,15 @@ from telemetry.registry import Registry
 from telemetry.scraped import read_exposition
 
 CALLS = {
-    "AppendEntries": codec.AppendEntries(1, 1, 1, 1, [(b"\1x", 2, 1)], 0.0),
-    "Heartbeat": codec.AppendEntries(1, 1, 1, 1, [], 0.0),
-    "InstallSnapshot": codec.InstallSnapshot(1, b"", True, True, 0.0),
+    "AppendEntries": codec.AppendEntries(1, 1, 1, 1, [(b"\1x", 2, 1)], 0.0, 0),
+    "Heartbeat": codec.AppendEntries(1, 1, 1, 1, [], 0.0, 0),
+    "InstallSnapshot": codec.InstallSnapshot(1, b"", True, True, 0.0, 0),
     "RequestPreVote": codec.PreVote(1, 1, 1),
     "RequestVote": codec.RequestVote(1, 1, 1, "s1"),
     "TimeoutNow": codec.TimeoutNow(1),
 }
 ANSWERS = [
-    codec.AppendReply(1, 2, True, False, 0.0, 0),
+    codec.AppendReply(1, 2, True, False, 0.0, 0, 0),
     codec.PreVoteReply(1, 1, True),
     codec.VoteReply(1, True),
 ]

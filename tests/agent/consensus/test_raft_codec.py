@@ -22,10 +22,10 @@ from agent.consensus.codec import (
 )
 
 MESSAGES = [
-    AppendEntries(3, 7, 8, 2, [(b"\x00cmd", 9, 3), (b"\x01", 10, 3)], 12.5),
-    AppendEntries(3, 7, 8, 2, [], 12.5),
-    AppendReply(3, 11, True, False, 12.5, 2),
-    InstallSnapshot(3, b"piece", True, False, 12.5),
+    AppendEntries(3, 7, 8, 2, [(b"\x00cmd", 9, 3), (b"\x01", 10, 3)], 12.5, 4),
+    AppendEntries(3, 7, 8, 2, [], 12.5, 0),
+    AppendReply(3, 11, True, False, 12.5, 2, 4),
+    InstallSnapshot(3, b"piece", True, False, 12.5, 4),
     PreVote(4, 10, 3),
     PreVoteReply(4, 3, True),
     RequestVote(4, 10, 3, "id"),
@@ -62,7 +62,7 @@ def test_a_length_above_the_limit_is_refused_before_the_body():
 def test_a_message_above_the_limit_is_not_sent():
     """The sender finds an oversized frame before the receiver has to."""
     with pytest.raises(CodecError, match="frame limit"):
-        encode_frame(InstallSnapshot(1, b"x" * (codec.FRAME_BYTES_MAX + 1), True, True, 0.0))
+        encode_frame(InstallSnapshot(1, b"x" * (codec.FRAME_BYTES_MAX + 1), True, True, 0.0, 0))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_what_is_no_message_is_an_error(body):
 def test_an_entry_without_its_kind_is_refused():
     """The engine may rely on the first byte of each command."""
     with pytest.raises(CodecError):
-        decode_message(encode_frame(AppendEntries(1, 1, 1, 1, [(b"", 2, 1)], 0.0))[4:])
+        decode_message(encode_frame(AppendEntries(1, 1, 1, 1, [(b"", 2, 1)], 0.0, 0))[4:])
 
 
 def test_a_text_of_any_length_is_no_handshake():

@@ -78,7 +78,7 @@ def test_two_servers_hear_each_other(made, files):
     a, _, b, b_ear, node_a, node_b = pair(made, keeper, keeper)
     assert until(lambda: a.connected(node_b) and b.connected(node_a), a, b)
     sent = [TimeoutNow(term) for term in range(100)]
-    sent += [codec.InstallSnapshot(term, bytes([term]) * 900_000, False, False, 0.0) for term in range(5)]
+    sent += [codec.InstallSnapshot(term, bytes([term]) * 900_000, False, False, 0.0, 0) for term in range(5)]
     sent += [TimeoutNow(7)]
 
     for message in sent:
@@ -95,7 +95,7 @@ def test_a_peer_that_does_not_read_is_dropped(made, files, monkeypatch):
     keeper = TlsKeeper(tls_of(files))
     a, a_ear, b, b_ear, _, node_b = pair(made, keeper, keeper)
     assert until(lambda: a.connected(node_b), a, b)
-    piece = codec.InstallSnapshot(1, b"x" * 500_000, False, False, 0.0)
+    piece = codec.InstallSnapshot(1, b"x" * 500_000, False, False, 0.0, 0)
     taken = 0
     while a.backlog(node_b) < 200_000:
         assert a.send(node_b, piece)

@@ -259,7 +259,7 @@ def test_a_peer_that_does_not_read_is_dropped(made, monkeypatch):
     b, _ = made("b", b_port, [a_port])
     node_b = f"127.0.0.1:{b_port}"
     assert poll_until(lambda: a.connected(node_b), a, b)
-    piece = codec.InstallSnapshot(1, b"x" * 500_000, False, False, 0.0)
+    piece = codec.InstallSnapshot(1, b"x" * 500_000, False, False, 0.0, 0)
 
     sent = sum(a.send(node_b, piece) for _ in range(100))
 

@@ -11,7 +11,7 @@ import pytest
 
 from agent.client.sync import NodeSync
 from agent.endpoints.names import CONTEXTS
-from agent.errors import NoClusterLeader, NotFound, RequestRefused
+from agent.errors import NoClusterLeader, NotFound, NotLeader, RequestRefused
 from agent.model.base import NodeID
 from agent.model.job import Job, Task, TaskGroup
 from agent.model.node import DriverInfo, Node, NodeCpu, NodeDisk, NodeMemory, NodeResources
@@ -341,6 +341,79 @@ def test_a_blocking_query_without_news_ends_in_time(start_server):
         return time.monotonic() - began
 
     assert 0.25 <= run(start_server, scenario) < 3
+
+
+def _unsure(server, answers):
+    """Have *server* confirm reads by *answers*, in their order, and return the list of those it gave."""
+    given = []
+
+    async def confirm():
+        given.append(answers[len(given)] if len(given) < len(answers) else NotLeader())
+        if given[-1] is not None:
+            raise given[-1]
+
+    server.caller._context = dataclasses.replace(server.context, confirm_read=confirm)
+    return given
+
+
+def test_a_read_is_answered_only_once_the_lead_is_confirmed(start_server):
+    """
+    Where it is not, a read ends as without a leader, after another try; a stale one and a write need no confirmation.
+    """
+
+    async def scenario(server):
+        given = _unsure(server, [NotLeader(), None])
+        second = await call(server, m.NODE_LIST, m.Request())
+        tries = len(given)
+        with pytest.raises(NoClusterLeader):
+            await server.caller.call(m.NODE_LIST, m.Request(), 0.5)
+        asked = len(given)
+        await call(server, m.NODE_LIST, m.Request(allow_stale=True))
+        await call(server, m.OPERATOR_SERVER_HEALTH, m.Request(allow_stale=True))
+        await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("1")))
+        return second.nodes, tries, len(given) - asked
+
+    assert ([], 2, 0) == run(start_server, scenario)
+
+
+def test_a_blocking_query_without_news_is_confirmed_again(start_server):
+    """
+    A leader that was deposed meanwhile does not say that nothing changed; the next one is asked for the time that is left.
+    """
+
+    async def scenario(server):
+        seen = await call(server, m.NODE_LIST, m.Request())
+        query = m.Request(min_query_index=seen.index, max_query_time_seconds=0.3)
+        given = _unsure(server, [None, None])
+        await server.caller.call(m.NODE_LIST, query, 5)
+        whole = len(given)
+        given = _unsure(server, [None, NotLeader(), None, None])
+        began = time.monotonic()
+        await server.caller.call(m.NODE_LIST, query, 5)
+        return whole, len(given), time.monotonic() - began
+
+    whole, again, seconds = run(start_server, scenario)
+
+    assert (2, 4) == (whole, again)
+    assert 0.25 <= seconds < 0.55
+
+
+def test_a_blocking_query_with_news_is_confirmed_once(start_server):
+    """
+    What is newer than what the leader knew when it was asked is fresh.
+    """
+
+    async def scenario(server):
+        seen = await call(server, m.NODE_LIST, m.Request())
+        given = _unsure(server, [None])
+        query = m.Request(min_query_index=seen.index, max_query_time_seconds=10)
+        waiting = asyncio.create_task(server.caller.call(m.NODE_LIST, query, 20))
+        await asyncio.sleep(0.1)
+        await call(server, m.NODE_REGISTER, m.NodeRegisterRequest(node=node("1")))
+        answer = await asyncio.wait_for(waiting, 2)
+        return [entry.name for entry in answer.nodes], len(given)
+
+    assert (["1"], 1) == run(start_server, scenario)
 
 
 def test_another_region_has_no_path(start_server):
