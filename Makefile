@@ -12,7 +12,7 @@ HAS_DOCKER := docker compose version >/dev/null 2>&1 && docker info >/dev/null 2
 
 .DEFAULT_GOAL := help
 .NOTPARALLEL:
-.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim crash-points raft-sim raft-sim-planted hostile bench rules-test replay catalogue main-job drill churn dashboards-live dashboards-shots build lock
+.PHONY: help venv tools up up-docker up-local down ps test unit integration lint sim raft-sim raft-sim-planted crash-points detection-sim hostile bench rules-test replay catalogue main-job drill churn dashboards-live dashboards-shots build lock
 
 help: ## List the commands.
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -80,14 +80,16 @@ catalogue: $(TESTS) tools ## Compare the catalogue with scrapes, both ways: reco
 main-job: $(TESTS) tools ## Run the end-to-end proof alone: faults in, notifications out, with the seconds of each step.
 	@$(BIN)/pytest -m main_job $(ARGS)
 
-sim: $(TESTS) tools ## Print how long detection takes for each simulated fault. Options: make sim ARGS="--only paused --workers 2"
+detection-sim: $(TESTS) tools ## Print how long detection takes for each simulated fault. Options: make detection-sim ARGS="--only paused --workers 2"
 	@$(BIN)/python -m tests.detection.simulation $(ARGS)
 
 crash-points: $(TESTS) ## Cut, tear and damage a server's log, vote and snapshot at every byte, and open what is left. Minutes.
 	@$(BIN)/python -m tests.sim.crash_points $(ARGS)
 
-raft-sim: $(TESTS) ## Simulate groups of servers under faults, with clients whose histories are judged: make raft-sim SEEDS=500
+sim: $(TESTS) ## Simulate groups of servers under faults, with clients whose histories are judged: make sim SEEDS=500
 	@$(BIN)/python -m tests.sim.run --seeds $(SEEDS) $(ARGS)
+
+raft-sim: sim
 
 raft-sim-planted: $(TESTS) ## Plant bugs in the real code, one after the other, until a seed finds each. Minutes.
 	@$(BIN)/python -m tests.sim.planted $(ARGS)

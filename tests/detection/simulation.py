@@ -2,7 +2,7 @@
 
 For each fault a number of clusters run in virtual time, each from a seed of its own; of each, many Prometheus are
 drawn that would scrape and evaluate at other phases. The shipped rules say what each sees, the generated Alertmanager
-file what a receiver hears. `make sim` prints the table, and fails when a fault is not heard as it must be.
+file what a receiver hears. `make detection-sim` prints the table, and fails when a fault is not heard as it must be.
 
     python -m tests.detection.simulation [--only WORDS] [--combinations N] [--clusters N] [--workers N]
 """

@@ -1,7 +1,7 @@
 """A simulated cluster under a fault, watched at many phases: what receivers hear, and how long it takes.
 
-The short run: some faults, 200 watchers each, half of them with native series alone. `make sim` runs all faults with
-1,000 watchers each.
+The short run: some faults, 200 watchers each, half of them with native series alone. `make detection-sim` runs all
+faults with 1,000 watchers each.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""Servers whose disks lose power and clients that write and read registers, in virtual time: what `make raft-sim` runs.
+"""Servers whose disks lose power and clients that write and read registers, in virtual time: what `make sim` runs.
 
 Around the real engine, log, snapshots and state machine there is one seed: it decides the network, the disks, the
 faults and the clients. Beside what `RaftWorld` checks, after every step of a server:

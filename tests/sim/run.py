@@ -1,4 +1,4 @@
-"""Simulated groups under faults, one a seed, and what they broke: `make raft-sim SEEDS=500`.
+"""Simulated groups under faults, one a seed, and what they broke: `make sim SEEDS=500`.
 
 Each seed makes a group of three or five servers, that stays so or not, on a network that keeps its order or not, with
 clients that write and read registers, and for 12 s of virtual time whatever `FAULTS` has. Then everything is mended:

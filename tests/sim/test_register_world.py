@@ -1,4 +1,4 @@
-"""Groups whose disks lose power and whose clients keep a history; hundreds of seeds by `make raft-sim`."""
+"""Groups whose disks lose power and whose clients keep a history; hundreds of seeds by `make sim`."""
 
 import subprocess
 import sys
