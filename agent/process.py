@@ -73,8 +73,9 @@ class AgentProcess:
         self._registry = _registry(self._config, self._clock, self._sinks)
         self._tasks = Tasks(self._logger, self._registry)
         self._process = Process(self._clock)
-        self._data_dir = DataDir(self._config.data_dir)
-        self.server_id = self._data_dir.server_id() if self.is_server else ""
+        server = self._config.server
+        self._data_dir = DataDir(self._config.data_dir, server.data_dir, serves=server.enabled)
+        self.server_id = self._data_dir.server_id() if server.enabled else ""
         self._server: ServerAgent | None = None
         self._gossip: Gossip | None = None
         self._client: ClientAgent | None = None
@@ -168,7 +169,7 @@ class AgentProcess:
             me=peer,
             bind_address=f"{config.addresses.raft}:{config.ports.raft}",
             peers=tuple(address.raft for address in server_addresses(config) if not address.is_self),
-            data_dir=None if self._data_dir.temporary else self._data_dir.path / "server",
+            data_dir=self._data_dir.server,
             raft_multiplier=float(config.server.raft_multiplier),
             region=config.region,
             compaction=Compaction(config.server.raft_snapshot_threshold, config.server.raft_trailing_logs),
@@ -196,7 +197,7 @@ class AgentProcess:
 
         identity = ServerIdentity(peer, advertise.serf, self.version)
         gossip = self._gossip = gossip_of(
-            config, peer, self.version, self._data_dir, self._clock, self._registry, self._fail
+            config, peer, self.version, self._data_dir.server, self._clock, self._registry, self._fail
         )
         server = self._server = ServerAgent(
             config, identity, make, self._clock, self._registry, tls=self._rpc_tls, gossip=gossip

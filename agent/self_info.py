@@ -112,6 +112,7 @@ def _server(config: AgentConfig) -> dict[str, Any]:
     return {
         "Enabled": server.enabled,
         "BootstrapExpect": server.bootstrap_expect,
+        "DataDir": str(server.data_dir or ""),
         "NumSchedulers": server.num_schedulers,
         "EnabledSchedulers": list(server.enabled_schedulers),
         "RaftMultiplier": server.raft_multiplier,

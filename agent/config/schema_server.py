@@ -53,7 +53,7 @@ SERVER = BlockSpec(
     keys=(
         working("enabled", Kind.BOOL, "runs a server in this agent"),
         working("bootstrap_expect", Kind.INT, "the servers of the cluster; 3 or 5 survive losses", minimum=0),
-        working("data_dir", Kind.PATH, "where the Raft log lies; below the agent's data_dir unless set"),
+        working("data_dir", Kind.PATH, "where the server's own state lies instead of data_dir/server"),
         working(
             "num_schedulers",
             Kind.INT,

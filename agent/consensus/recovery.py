@@ -50,7 +50,7 @@ def _trouble_with(entries: list[_Entry], me: Peer) -> str:
         return f"it names {len(entries)} servers, more than {SERVERS_MAX}"
     for entry in entries:
         if not 0 < len(entry.id) <= 255:
-            return f"{entry.id!r} is no id of a server: that is in server/node-id of its data directory"
+            return f"{entry.id!r} is no id of a server: that stands in node-id, beside raft in each server's folder"
         try:
             split_address(entry.address)
         except ValueError as error:

@@ -22,7 +22,6 @@ from agent.consensus.wal_format import (
     read_segment_header,
     segment_header,
 )
-from agent.data_dir import DataDir
 from agent.errors import ConfigError
 from agent.gossip.bootstrap import CLUSTER_TAG
 from agent.gossip_wiring import gossip_of
@@ -383,21 +382,11 @@ def test_a_snapshot_of_another_cluster_is_not_installed(tmp_path):
 @pytest.mark.parametrize("known", [True, False])
 def test_a_server_says_its_cluster_from_the_first_word_on(tmp_path, known):
     """Its log says it before Raft has begun; said a moment later, a leader of another cluster had taken it in."""
-    log_of(tmp_path / "server" / "raft", OURS, known=known)
-    data_dir = DataDir(tmp_path)
+    log_of(tmp_path / "raft", OURS, known=known)
     config = AgentConfig(name="s1", advertise=Advertise(serf="127.0.0.1:4648", rpc="127.0.0.1:4647"))
-    try:
-        gossip = gossip_of(
-            config,
-            Peer("id-1", "s1", "127.0.0.1:4649", "127.0.0.1:4647"),
-            "1",
-            data_dir,
-            ManualClock(),
-            NullRecorder(),
-            print,
-        )
-    finally:
-        data_dir.close()
+    peer = Peer("id-1", "s1", "127.0.0.1:4649", "127.0.0.1:4647")
+
+    gossip = gossip_of(config, peer, "1", tmp_path, ManualClock(), NullRecorder(), print)
 
     assert (OURS if known else None) == gossip._settings.tags.get(CLUSTER_TAG)
 

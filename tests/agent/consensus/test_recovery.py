@@ -53,7 +53,7 @@ def test_servers_are_those_of_the_file(read):
         ([{**OWN, "voter": True}], "cannot be read"),
         ([], "it names no server that votes"),
         ([{**OWN, "non_voter": True}], "it names no server that votes"),
-        ([{"id": "", "address": "10.0.0.2:4649"}, OWN], "is no id of a server"),
+        ([{"id": "", "address": "10.0.0.2:4649"}, OWN], "is no id of a server: that stands in node-id, beside raft"),
         ([OWN, {"id": "b", "address": "10.0.0.2"}], "write host:port of the server's Raft"),
         ([OWN, {"id": "b", "address": OWN["address"]}], "the address 127.0.0.1:4649 stands there twice"),
         ([OWN, {**OWN, "address": "10.0.0.2:4649"}], "the id id-a stands there twice"),
