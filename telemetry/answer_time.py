@@ -1,68 +1,41 @@
-"""Connections whose answers begin in time: the whole of the status line and the header, not each byte of it.
+"""Answers that come in time and are not too large: status line, header and body together, not each byte of them.
 
 The time limit that requests hands to a socket begins anew with every byte, so that whoever trickles one each few seconds
-would hold its caller for as long as it likes. Bodies are their reader's to bound.
+would hold its caller for as long as it likes.
 """
 
 import http.client
 import io
 import socket
-from typing import Any
+from typing import Any, cast
 
 import requests
+import urllib3
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from telemetry.clock import Clock, SystemClock
+from telemetry.timed_reader import TimedReader
+
+PART_BYTES = 64 * 1024
+"""How much of a body is read at once."""
 
 _CLOCK: Clock = SystemClock()
 
 
-class _Reader(io.RawIOBase):
-    """What comes over a socket; until `end_of_header` all of it within the socket's time limit."""
-
-    def __init__(self, sock: socket.socket) -> None:
-        self._sock = sock
-        self._raw = sock.makefile("rb", buffering=0)
-        self._limit = sock.gettimeout()
-        self._deadline = None if self._limit is None else _CLOCK.monotonic() + self._limit
-
-    def end_of_header(self) -> None:
-        """Have the time limit begin anew with each byte from now on, as usual."""
-        if self._deadline is not None:
-            self._deadline = None
-            self._sock.settimeout(self._limit)
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        if self._deadline is not None:
-            left = self._deadline - _CLOCK.monotonic()
-            if left <= 0:
-                raise TimeoutError("the header of the answer did not come in time")
-            self._sock.settimeout(left)
-        return self._raw.readinto(buffer)
-
-    def close(self) -> None:
-        self._raw.close()
-        super().close()
+class AnswerTooLarge(Exception):
+    """A body has more bytes than its reader takes; the message has the most."""
 
 
 class _Answer(http.client.HTTPResponse):
-    """An answer whose header comes within the time limit of its socket."""
+    """An answer that comes within the time limit of its socket, whole."""
 
     def __init__(self, sock: socket.socket, *args: Any, **options: Any) -> None:
         super().__init__(sock, *args, **options)
         self.fp.close()
-        self._reader = _Reader(sock)
-        self.fp = io.BufferedReader(self._reader)
-
-    def begin(self) -> None:
-        """Read the status line and the header. Raises TimeoutError."""
-        super().begin()
-        self._reader.end_of_header()
+        self.reader = TimedReader(sock, sock.gettimeout(), _CLOCK, "the answer did not come in time")
+        self.fp = io.BufferedReader(self.reader)
 
 
 class _Connection(HTTPConnection):
@@ -100,3 +73,28 @@ def use_in(session: requests.Session, server_name: str = "") -> None:
     """Have *session* make its requests over such connections."""
     session.mount("http://", TimelyAdapter())
     session.mount("https://", TimelyAdapter(server_name))
+
+
+def within(seconds: float) -> Any:
+    """Return what requests takes as `timeout` for all of a request in *seconds*: connection, request and answer."""
+    return urllib3.Timeout(total=seconds)
+
+
+def take_slowly(answer: requests.Response) -> None:
+    """Let the body of *answer*, whose header is there, come as slowly as it likes: its time begins anew with every byte."""
+    cast("_Answer", answer.raw._original_response).reader.wait_as_usual()  # noqa: SLF001 - the only way there
+
+
+def body_of(answer: requests.Response, bytes_max: int) -> bytes:
+    """Return the body of a streamed *answer*, unpacked.
+
+    Raises AnswerTooLarge for more than *bytes_max*, and what requests and urllib3 raise where it does not come.
+    """
+    parts: list[bytes] = []
+    size = 0
+    while part := answer.raw.read1(PART_BYTES, decode_content=True):
+        parts.append(part)
+        size += len(part)
+        if size > bytes_max:
+            raise AnswerTooLarge(f"the answer is larger than {bytes_max} bytes")
+    return b"".join(parts)

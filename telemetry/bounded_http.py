@@ -12,6 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, cast
 
 from telemetry.clock import Clock, SystemClock
+from telemetry.timed_reader import TimedReader
 
 REQUEST_SECONDS = 10.0
 """Within which a request has to be there, whole."""
@@ -91,33 +92,12 @@ class BoundedHandler(BaseHTTPRequestHandler):
         super().setup()
         seconds = cast("BoundedServer", self.server).request_seconds
         self.rfile.close()
-        self.rfile = io.BufferedReader(_InTime(self.connection, self.clock, seconds))
+        self.rfile = io.BufferedReader(
+            TimedReader(self.connection, seconds, self.clock, "the request did not come in time")
+        )
 
     def parse_request(self) -> bool:
         """Read the header; return False where it is none, which has been answered then."""
         is_one = super().parse_request()
         cast("BoundedServer", self.server).header_came(self.connection)
         return is_one
-
-
-class _InTime(io.RawIOBase):
-    """What comes over a socket until *seconds* from now; raises TimeoutError then."""
-
-    def __init__(self, sock: socket.socket, clock: Clock, seconds: float) -> None:
-        self._sock = sock
-        self._clock = clock
-        self._deadline = clock.monotonic() + seconds
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        left = self._deadline - self._clock.monotonic()
-        if left <= 0:
-            raise TimeoutError("the request did not come in time")
-        usual = self._sock.gettimeout()
-        self._sock.settimeout(left)
-        try:
-            return self._sock.recv_into(buffer)
-        finally:
-            self._sock.settimeout(usual)

@@ -44,7 +44,6 @@ TRANSFER_SECONDS = 150.0
 BODY_BYTES_MAX = 256 * 1024 * 1024
 """A list of 50,000 allocations is about 100 MB."""
 
-_PART_BYTES = 64 * 1024
 RETRY_PAUSE_SECONDS = 0.25
 
 Params = Mapping[str, str | int]
@@ -223,7 +222,7 @@ class NomadApi:
         query: dict[str, str | int] = {"stale": ""} if stale else {}
         with self._transfer("GET", path, query, None) as response:
             digest = hashlib.sha256()
-            while part := response.raw.read1(_PART_BYTES):
+            while part := response.raw.read1(answer_time.PART_BYTES):
                 into.write(part)
                 digest.update(part)
             stated = response.headers.get("Digest", "")
@@ -268,12 +267,12 @@ class NomadApi:
         self, method: str, path: str, query: Mapping[str, str | int], data: bytes | None, timeout: float
     ) -> "_Raw":
         url = self.settings.address.rstrip("/") + path
-        deadline = self._clock.monotonic() + timeout
+        limit = answer_time.within(timeout)
         try:
             with self._session.request(
-                method, url, params=dict(query), data=data, timeout=timeout, stream=True, allow_redirects=False
+                method, url, params=dict(query), data=data, timeout=limit, stream=True, allow_redirects=False
             ) as response:
-                body = self._body(response, deadline, f"{method} {url}")
+                body = _body(response, f"{method} {url}")
                 return _Raw(response.status_code, response.headers, body, f"{method} {url}")
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             reason = _reason(error, url) + self._hint(error)
@@ -292,9 +291,9 @@ class NomadApi:
                 method, url, params=query, data=file, timeout=TRANSFER_SECONDS, stream=True, allow_redirects=False
             ) as response:
                 if response.status_code != 200:
-                    deadline = self._clock.monotonic() + self.settings.timeout_seconds
-                    body = self._body(response, deadline, f"{method} {url}")
+                    body = _body(response, f"{method} {url}")
                     raise ApiError(response.status_code, body.decode("utf-8", "replace"))
+                answer_time.take_slowly(response)
                 yield response
         except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             reason = _reason(error, url) + self._hint(error)
@@ -309,19 +308,6 @@ class NomadApi:
         return (
             " (no client certificate was shown: if the agent asks for one, set NOMAD_CLIENT_CERT and NOMAD_CLIENT_KEY)"
         )
-
-    def _body(self, response: requests.Response, deadline: float, request: str) -> bytes:
-        """Read what comes until *deadline*: the socket's own time limit begins anew with every byte."""
-        parts: list[bytes] = []
-        size = 0
-        while part := response.raw.read1(_PART_BYTES, decode_content=True):
-            parts.append(part)
-            size += len(part)
-            if size > BODY_BYTES_MAX:
-                raise ApiMalformed(f"{request}: the answer is larger than {BODY_BYTES_MAX} bytes")
-            if self._clock.monotonic() > deadline:
-                raise requests.Timeout("the answer did not end in time")
-        return b"".join(parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -377,12 +363,19 @@ def _bundle(folder: str) -> "tempfile._TemporaryFileWrapper[bytes] | None":
     return file
 
 
+def _body(response: requests.Response, request: str) -> bytes:
+    try:
+        return answer_time.body_of(response, BODY_BYTES_MAX)
+    except answer_time.AnswerTooLarge as error:
+        raise ApiMalformed(f"{request}: {error}") from error
+
+
 def _answer(raw: _Raw, accept: Collection[int] = ()) -> ApiAnswer:
     if raw.status not in {200, 204} and raw.status not in accept:
         raise ApiError(raw.status, raw.text)
     try:
         value = json.loads(raw.body) if raw.body else None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ApiMalformed(f"{raw.request}: the answer is not JSON; is this the address of an agent?") from error
     known = raw.headers.get("X-Nomad-Knownleader")
     return ApiAnswer(

@@ -4,10 +4,12 @@ Proxies, .netrc and redirects are not followed. Source: Prometheus, HTTP API, "E
 metadata"; errors come as JSON with `errorType` and `error`, whatever the status.
 
     PrometheusFailure
-    ├── PrometheusUnreachable    no answer, or none of a Prometheus
+    ├── PrometheusUnreachable    no answer in time, or none of a Prometheus
+    ├── ResultTooLarge           more than this client reads
     └── QueryRefused             Prometheus says why it will not; the message is its own
 """
 
+import json
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,9 +17,15 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import requests
+import urllib3
+
+from telemetry import answer_time
 
 TIMEOUT_SECONDS = 10.0
-"""For one answer; who looks at a page will not wait longer for a panel."""
+"""For one question and its whole answer; who looks at a page will not wait longer for a panel."""
+
+BODY_BYTES_MAX = 64 * 1024 * 1024
+"""A thousand series of 1,500 points are about 50 MB."""
 
 
 class PrometheusFailure(Exception):
@@ -26,6 +34,10 @@ class PrometheusFailure(Exception):
 
 class PrometheusUnreachable(PrometheusFailure):
     """No answer of a Prometheus came; the message names the address, the reason and the remedy."""
+
+
+class ResultTooLarge(PrometheusFailure):
+    """The answer has more bytes than `BODY_BYTES_MAX`; the message says what to ask for instead."""
 
 
 class QueryRefused(PrometheusFailure):
@@ -84,29 +96,35 @@ class Prometheus:
     def _ask(self, method: str, path: str, parameters: Mapping[str, str]) -> Any:
         sent = {"params" if method == "GET" else "data": dict(parameters)}
         try:
-            answer = self._session().request(
+            with self._session().request(
                 method,
                 f"{self._url}/api/v1/{path}",
-                timeout=self._timeout_seconds,
+                timeout=answer_time.within(self._timeout_seconds),
+                stream=True,
                 allow_redirects=False,
                 **sent,  # type: ignore[arg-type]
-            )
-        except requests.Timeout as error:
+            ) as answer:
+                status, text = answer.status_code, answer_time.body_of(answer, BODY_BYTES_MAX)
+        except answer_time.AnswerTooLarge as error:
+            raise ResultTooLarge(
+                f"Prometheus at {self.shown}: {error}; ask for fewer series, or a shorter time"
+            ) from error
+        except (requests.Timeout, urllib3.exceptions.TimeoutError) as error:
             raise PrometheusUnreachable(
                 f"Prometheus at {self.shown} did not answer within {self._timeout_seconds:g} s"
             ) from error
-        except requests.RequestException as error:
+        except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as error:
             raise PrometheusUnreachable(
                 f"no Prometheus at {self.shown}: {_cause(error)}; is it running there?"
             ) from error
         try:
-            body = answer.json()
+            body = json.loads(text)
             if body["status"] == "success":
                 return body["data"]
             said = f"{body['errorType']}: {body['error']}"
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise PrometheusUnreachable(
-                f"{self.shown} answered {answer.status_code} and nothing of a Prometheus; is this its address?"
+                f"{self.shown} answered {status} and nothing of a Prometheus; is this its address?"
             ) from error
         raise QueryRefused(said)
 
@@ -116,6 +134,7 @@ class Prometheus:
         if session is None:
             session = self._sessions.session = requests.Session()
             session.trust_env = False
+            answer_time.use_in(session)
             session.headers["User-Agent"] = "outrider"
         return session
 

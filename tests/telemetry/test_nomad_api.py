@@ -6,7 +6,6 @@ import io
 import json
 import socket
 import threading
-from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
@@ -22,6 +21,7 @@ from telemetry.nomad_api import (
     NomadApi,
     with_overrides,
 )
+from tests.telemetry.speaking import TRICKLING, letters, speaking
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -187,51 +187,17 @@ def test_silence_times_out():
             api.get("/v1/jobs")
 
 
-@contextmanager
-def speaking(*parts, pause_seconds=0.0):
-    """Answer one request with these parts, byte by byte as it were, and yield the address."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        over = threading.Event()
-
-        def speak():
-            connection, _ = listener.accept()
-            with connection, suppress(OSError):
-                connection.recv(4096)
-                for part in parts:
-                    connection.sendall(part)
-                    over.wait(pause_seconds)
-
-        thread = threading.Thread(target=speak, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
-        over.set()
-        thread.join()
-
-
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000\r\n\r\n"
 
 
-def test_an_answer_that_trickles_times_out():
+@pytest.mark.parametrize("what", TRICKLING)
+def test_an_answer_that_trickles_times_out(what):
     """
-    Bytes that keep coming one by one do not make the time limit begin anew.
+    Bytes that keep coming one by one do not make the time limit begin anew, whatever part of the answer they are.
     """
-    with speaking(HEAD, *[b" "] * 1000, pause_seconds=0.02) as address:
-        settings = ApiSettings(address=address, timeout_seconds=0.2)
-        with NomadApi(settings) as api, pytest.raises(ApiUnreachable, match="context deadline exceeded"):
-            api.get("/v1/jobs")
-
-
-@pytest.mark.parametrize(
-    ("whole", "slow"),
-    [(b"", HEAD), (b"HTTP/1.1 200 OK\r\n", b"X-A: b\r\n" * 20 + b"Content-Length: 0\r\n\r\n")],
-    ids=["the status line", "the header"],
-)
-def test_an_answer_whose_header_trickles_times_out(whole, slow):
-    """
-    So it is before the body begins: a status line or header that comes byte by byte ends with the time limit.
-    """
+    whole, slow = TRICKLING[what]
     clock = SystemClock()
-    with speaking(whole, *[bytes([each]) for each in slow], pause_seconds=0.02) as address:
+    with speaking(whole, *letters(slow), pause_seconds=0.02) as address:
         settings = ApiSettings(address=address, timeout_seconds=0.2)
         began = clock.monotonic()
         with NomadApi(settings) as api, pytest.raises(ApiUnreachable, match="context deadline exceeded"):
@@ -248,7 +214,7 @@ def test_a_file_may_come_slowly_once_its_header_is_there(monkeypatch):
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\nDigest: sha-256=" + digest + b"\r\n\r\n"
     into = io.BytesIO()
     with (
-        speaking(head, *[bytes([each]) for each in b"0123456789"], pause_seconds=0.1) as address,
+        speaking(head, *letters(b"0123456789"), pause_seconds=0.1) as address,
         NomadApi(ApiSettings(address=address)) as api,
     ):
         api.download("/v1/operator/snapshot", into)
