@@ -69,7 +69,7 @@ def runbook_command(alert: str) -> None:
         lower = {name.lower(): name for name in pages}
         near = [lower[name] for name in get_close_matches(alert.lower(), lower, n=3, cutoff=0.4)]
         hint = f"did you mean {' or '.join(near)}?" if near else f"the alerts are {', '.join(pages)}"
-        click.echo(f"error: there is no alert {alert!r}; {hint}", err=True)
+        click.echo(f"Error: there is no alert {alert!r}; {hint}", err=True)
         sys.exit(1)
     click.echo(pages[alert])
 
@@ -97,7 +97,7 @@ def test_command(file: Path, alertmanager: str | None, severity: str, labels: tu
     try:
         send_test(alertmanagers, settings.rules, severity, further, SystemClock())
     except AlertmanagerError as error:
-        click.echo(f"error: the test alert was not taken: {error}", err=True)
+        click.echo(f"Error: the test alert was not taken: {error}", err=True)
         sys.exit(1)
     for line in _what_to_look_for(settings.rules, alertmanagers.last, severity, further):
         click.echo(line)
@@ -161,5 +161,5 @@ def _load(file: Path) -> Settings:
     try:
         return load_settings(file)
     except SettingsError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"Error: {error}", err=True)
         sys.exit(1)

@@ -40,7 +40,7 @@ def build_command(file: Path, out: Path, existing: Path | None, *, check: bool) 
         settings = load_settings(file)
         merged = None if existing is None else generate.merged_alertmanager(settings, existing)
     except SettingsError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     sys.exit(_check_current(settings, out) if check else _build(settings, out, merged))
 
@@ -73,7 +73,7 @@ def _build(settings: Settings, out: Path, merged: dict[str, str] | None) -> int:
                 click.echo(result.output)
             case False:
                 failed += 1
-                click.echo(f"error: {result.name} was refused:\n{result.output}", err=True)
+                click.echo(f"Error: {result.name} was refused:\n{result.output}", err=True)
     return 1 if failed else 0
 
 

@@ -65,7 +65,7 @@ def build_command(file: Path, out: Path) -> None:
         click.echo(f"wrote {path}")
     findings = [finding for text in files.values() for finding in lint(json.loads(text))]
     for finding in findings:
-        click.echo(f"error: {finding}", err=True)
+        click.echo(f"Error: {finding}", err=True)
     click.echo(f"{len(DASHBOARDS)} dashboards, {len(findings)} findings")
     sys.exit(1 if findings else 0)
 
@@ -201,5 +201,5 @@ def _explained() -> Iterator[None]:
     try:
         yield
     except (SettingsError, GrafanaError) as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"Error: {error}", err=True)
         sys.exit(1)

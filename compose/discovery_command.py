@@ -132,12 +132,12 @@ def _settings(file: Path) -> Settings:
     try:
         settings = load_settings(file)
     except SettingsError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     for region in settings.description.regions:
         if not region.servers:
             click.echo(
-                f"error: {file}: region {region.name} lists no server, so nobody can be asked who is there; "
+                f"Error: {file}: region {region.name} lists no server, so nobody can be asked who is there; "
                 "list one or more under servers",
                 err=True,
             )

@@ -192,5 +192,5 @@ def _errors_as_sentences() -> Iterator[None]:
     try:
         yield
     except (AlertmanagerError, MaintenanceError, SettingsError) as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"Error: {error}", err=True)
         sys.exit(1)

@@ -55,7 +55,7 @@ def check_group(
     try:
         settings = _settings(file, has_addresses=bool(addresses))
     except SettingsError as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"Error: {error}", err=True)
         sys.exit(report.COULD_NOT_LOOK)
     facts = gathered(settings, file or DEFAULT_FILE, api, addresses, prometheus)
     findings, things = looked_at(CHECKS, facts)
@@ -173,7 +173,7 @@ def catalogue_command(*, api: ApiSettings, addresses: tuple[str, ...], as_json: 
     for agent in agents:
         for error in (agent.self_error, agent.scrape_error):
             if error:
-                click.echo(f"error: {agent.place}: {error}", err=True)
+                click.echo(f"Error: {agent.place}: {error}", err=True)
     looked = [agent for agent in agents if agent.scrape is not None and agent.body]
     differences = compared(looked, lambda agent: ask_agent(agent.address, api, place=agent.place))
     findings = [each.finding for each in differences]

@@ -87,7 +87,7 @@ def top_command(
     try:
         facts = looked()
     except NobodyAnswered as error:
-        click.echo(f"error: {error}", err=True)
+        click.echo(f"Error: {error}", err=True)
         sys.exit(COULD_NOT_LOOK)
     _print(console, facts, is_json=as_json)
     sys.exit(LED if facts.leader else LEADERLESS)
@@ -109,7 +109,7 @@ def watch(looked: Callable[[], Facts], every_seconds: float, console: Console, *
                 try:
                     _print(console, looked(), is_json=is_json)
                 except NobodyAnswered as error:
-                    click.echo(f"error: {error}", err=True)
+                    click.echo(f"Error: {error}", err=True)
                 sys.stdout.flush()
                 pause(every_seconds)
         with Live(console=console, screen=True, auto_refresh=False) as live:
@@ -117,7 +117,7 @@ def watch(looked: Callable[[], Facts], every_seconds: float, console: Console, *
                 try:
                     live.update(screen(looked()), refresh=True)
                 except NobodyAnswered as error:
-                    live.update(Text.assemble(("error: ", "bold red"), str(error)), refresh=True)
+                    live.update(Text.assemble(("Error: ", "bold red"), str(error)), refresh=True)
                 pause(every_seconds)
     except KeyboardInterrupt:
         return

@@ -64,7 +64,7 @@ def test_build_fails_for_a_dashboard_with_a_finding(run, tmp_path, monkeypatch):
     result = run("build", "-o", str(tmp_path / "out"))
 
     assert 1 == result.exit_code
-    assert "error: outrider-fleet: wrong" in result.output
+    assert "Error: outrider-fleet: wrong" in result.output
 
 
 def test_import_brings_all_into_a_folder_and_leaves_them_alone_the_second_time(run, grafana):

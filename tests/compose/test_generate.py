@@ -155,7 +155,7 @@ def test_a_mistake_ends_the_command_with_one_sentence(tmp_path):
     result = CliRunner().invoke(build_command, ["-f", str(path), "-o", str(tmp_path / "out")])
 
     assert 1 == result.exit_code
-    assert f"error: {path}:1: servers is missing" in result.output
+    assert f"Error: {path}:1: servers is missing" in result.output
     assert not (tmp_path / "out").exists()
 
 
@@ -263,7 +263,7 @@ def test_an_unknown_alert_leads_to_the_nearest(name, hint):
     result = CliRunner().invoke(outrider, ["runbook", name])
 
     assert 1 == result.exit_code
-    assert f"error: there is no alert {name!r}; {hint}" in result.output
+    assert f"Error: there is no alert {name!r}; {hint}" in result.output
 
 
 @pytest.mark.parametrize(("amtool", "exit_code"), [("0.25.0+ds", 0), ("0.28.1", 1), ("unknown", 1)])

@@ -254,7 +254,7 @@ def test_the_command_ends_with_one_sentence(arguments, error, tmp_path):
     result = CliRunner().invoke(outrider, ["silence", *arguments, "-f", str(file)])
 
     assert 1 == result.exit_code
-    assert f"error: {error}" in result.output
+    assert f"Error: {error}" in result.output
 
 
 def test_the_help_names_the_four_ways():

@@ -49,7 +49,7 @@ def test_a_folder_without_dashboards_is_one_sentence(tmp_path):
     done = preview("--dir", str(tmp_path))
 
     assert 1 == done.exit_code
-    assert f"error: {tmp_path} has no dashboard (*.json): write them with `outrider build`" in done.stderr
+    assert f"Error: {tmp_path} has no dashboard (*.json): write them with `outrider build`" in done.stderr
 
 
 def test_a_folder_that_is_not_there_is_said(tmp_path):
@@ -59,7 +59,7 @@ def test_a_folder_that_is_not_there_is_said(tmp_path):
     done = preview("--dir", str(tmp_path / "away"))
 
     assert 1 == done.exit_code
-    assert f"error: there is no folder {tmp_path}/away: " in done.stderr
+    assert f"Error: there is no folder {tmp_path}/away: " in done.stderr
 
 
 def test_a_port_that_is_taken_is_said(tmp_path):
@@ -93,7 +93,7 @@ def test_without_its_packages_the_command_says_what_to_install(tmp_path):
 
     assert 1 == done.returncode
     assert "Traceback" not in done.stderr
-    said = re.fullmatch(r"error: this command draws with \S+, which is not installed here: (.+)\n", done.stderr)
+    said = re.fullmatch(r"Error: this command draws with \S+, which is not installed here: (.+)\n", done.stderr)
     words = shlex.split(said[1])
     assert [sys.executable, "-m", "pip", "install"] == words[:4]
     assert {"plotly", "markdown-it-py"} == {re.match(r"[\w-]+", word)[0] for word in words[4:]}

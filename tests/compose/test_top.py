@@ -127,7 +127,7 @@ def test_an_address_where_nobody_listens_is_one_clear_error():
     done = top("--address", "http://127.0.0.1:1")
 
     assert 2 == done.exit_code
-    assert done.stderr.startswith("error: no agent answered: http://127.0.0.1:1: ")
+    assert done.stderr.startswith("Error: no agent answered: http://127.0.0.1:1: ")
     assert done.stderr.endswith("connection refused\n")
     assert "" == done.stdout
 
@@ -214,7 +214,7 @@ def test_watching_outlives_an_agent_that_is_silent_for_a_while(serve, capsys):
 
     said = capsys.readouterr()
     assert ["s2.global", "s2.global"] == [json.loads(line)["leader"] for line in said.out.splitlines()]
-    assert "error: no agent answered\n" == said.err
+    assert "Error: no agent answered\n" == said.err
 
 
 def test_watching_on_a_terminal_stays_in_place(serve):

@@ -94,3 +94,16 @@ def test_pickle_is_imported_nowhere():
     ]
 
     assert [] == importing
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=_relative)
+def test_every_command_says_error_in_one_way(path):
+    """
+    `Error: ` begins the sentence, as in the command line's own and Nomad's words.
+    """
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    texts = [node.value for node in ast.walk(tree) if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+
+    assert [] == [
+        text for text in texts if re.match(r"(error|ERROR|Error)\b ?:", text) and not text.startswith("Error: ")
+    ]
