@@ -1,15 +1,18 @@
 """The script's worker has always waited for longer than the servers' own, and counts what it asked."""
 
 import asyncio
+import threading
+from collections import Counter
 from itertools import pairwise
 from types import SimpleNamespace
 
 import pytest
 
 from agent.errors import Unreachable
+from agent.rpc import methods as m
 from tests.telemetry.life import counts, oracles, worker
 from tests.telemetry.life.record import StepRecord
-from tests.telemetry.life.worker import Asking
+from tests.telemetry.life.worker import Asking, Worker
 
 
 @pytest.fixture(autouse=True)
@@ -69,9 +72,60 @@ def test_two_questions_are_open_at_a_time():
 
     asyncio.run(run())
 
+    assert begun[1] - begun[0] >= worker.ASKED_SECONDS * 0.49
     gaps = [after - before for before, after in pairwise(begun)]
     assert len(gaps) >= 2
     assert min(gaps) < worker.ASKED_SECONDS * 0.75
+
+
+class Leader:
+    """In the place of a leader: has an evaluation once `cause` was called, and writes down who asked for what."""
+
+    def __init__(self):
+        self.heard = []
+        self.made = threading.Event()
+
+    def cause(self):
+        self.heard.append("cause")
+        self.made.set()
+
+    async def call(self, address, method, request, seconds):
+        self.heard.append(method.name)
+        if method is not m.EVAL_DEQUEUE:
+            return None
+        wait = asyncio.to_thread(self.made.wait, worker.ASKED_SECONDS)
+        found = SimpleNamespace(job_id="a", type="batch") if await wait else None
+        return SimpleNamespace(eval=found, token="t")
+
+
+def test_the_script_asks_before_there_is_work_and_has_it(monkeypatch):
+    """
+    Both questions are open when the cause of the work comes; what one of them brings is the script's, and counted so.
+    """
+    monkeypatch.setattr(worker, "AHEAD_SECONDS", 0.2)
+    leader = Leader()
+
+    async def with_client(run):
+        return await run(leader)
+
+    monkeypatch.setattr(worker, "_with_client", with_client)
+    agents = [SimpleNamespace(name="s1", rpc=1), SimpleNamespace(name="s2", rpc=2)]
+    done = Counter()
+    life = SimpleNamespace(
+        cluster=SimpleNamespace(settings=SimpleNamespace(agents=agents)),
+        leader="s2",
+        watch=lambda seconds: None,
+        held=Counter(),
+        did=lambda name, *_, times=1, **__: done.update({name: times}),
+    )
+
+    found, token = Worker(life).take("batch", leader.cause)
+
+    assert ("a", "t") == (found.job_id, token)
+    assert leader.heard[: leader.heard.index("cause")].count(m.EVAL_DEQUEUE.name) >= 2
+    assert {"batch": 1} == life.held
+    assert 1 == done["taken: a"]
+    assert leader.heard.count(m.EVAL_DEQUEUE.name) == done["Eval.Dequeue"]
 
 
 def test_work_that_comes_late_is_not_lost():
